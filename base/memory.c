@@ -1,0 +1,114 @@
+#include "base/memory.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each allocation starts with a header that remembers its size, so that a secret array can be wiped whole without
+ * every caller carrying its length around. */
+enum { ALIGNMENT = 64 };
+
+enum base_status base_alloc(void *ret, size_t count, size_t size, struct base_error *error)
+{
+    size_t bytes, total;
+    if (!base_size_mul(count, size, &bytes) || !base_size_add(bytes, 2 * ALIGNMENT, &total))
+        return base_fail(error, BASE_ERR_MEMORY, "an array of %zu items of %zu bytes is larger than memory", count, size);
+    total -= total % ALIGNMENT;
+    unsigned char *block = aligned_alloc(ALIGNMENT, total);
+    if (block == NULL)
+        return base_fail(error, BASE_ERR_MEMORY, "cannot allocate %zu bytes: free memory or use a smaller model or context",
+                         bytes);
+    memset(block, 0, total);
+    memcpy(block, &total, sizeof total);
+    void *payload = block + ALIGNMENT;
+    memcpy(ret, &payload, sizeof payload);
+    return BASE_OK;
+}
+
+static unsigned char *take_block(void *pointer)
+{
+    void *payload, *nothing = NULL;
+    memcpy(&payload, pointer, sizeof payload);
+    memcpy(pointer, &nothing, sizeof nothing);
+    return payload == NULL ? NULL : (unsigned char *)payload - ALIGNMENT;
+}
+
+void base_free(void *pointer)
+{
+    free(take_block(pointer));
+}
+
+void base_free_secret(void *pointer)
+{
+    unsigned char *block = take_block(pointer);
+    if (block == NULL)
+        return;
+    size_t total;
+    memcpy(&total, block, sizeof total);
+    sodium_memzero(block, total);
+    free(block);
+}
+
+void base_wipe(void *memory, size_t size)
+{
+    sodium_memzero(memory, size);
+}
+
+enum base_status base_alloc_locked(void *ret, size_t size, struct base_error *error)
+{
+    if (sodium_init() < 0)
+        return base_fail(error, BASE_ERR_INTERNAL, "libsodium cannot start");
+    void *memory = sodium_malloc(size);
+    if (memory == NULL)
+        return base_fail(error, BASE_ERR_MEMORY, "cannot lock %zu bytes for a key: raise the limit of locked memory (ulimit -l)",
+                         size);
+    memset(memory, 0, size);
+    memcpy(ret, &memory, sizeof memory);
+    return BASE_OK;
+}
+
+void base_free_locked(void *pointer)
+{
+    void *memory, *nothing = NULL;
+    memcpy(&memory, pointer, sizeof memory);
+    memcpy(pointer, &nothing, sizeof nothing);
+    sodium_free(memory);
+}
+
+uint16_t base_load_u16(const void *bytes)
+{
+    const unsigned char *b = bytes;
+    return (uint16_t)(b[0] | b[1] << 8);
+}
+
+uint32_t base_load_u32(const void *bytes)
+{
+    const unsigned char *b = bytes;
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+uint64_t base_load_u64(const void *bytes)
+{
+    const unsigned char *b = bytes;
+    return base_load_u32(b) | (uint64_t)base_load_u32(b + 4) << 32;
+}
+
+void base_store_u16(void *bytes, uint16_t value)
+{
+    unsigned char *b = bytes;
+    b[0] = (unsigned char)value;
+    b[1] = (unsigned char)(value >> 8);
+}
+
+void base_store_u32(void *bytes, uint32_t value)
+{
+    unsigned char *b = bytes;
+    for (int i = 0; i < 4; i++)
+        b[i] = (unsigned char)(value >> 8 * i);
+}
+
+void base_store_u64(void *bytes, uint64_t value)
+{
+    base_store_u32(bytes, (uint32_t)value);
+    base_store_u32((unsigned char *)bytes + 4, (uint32_t)(value >> 32));
+}
