@@ -1,0 +1,142 @@
+/* The table of local ring arithmetic: every slot computes on arrays, knows no party, no session and no protocol, never
+ * allocates, and gives the same bits at every level of acceleration.
+ *
+ * Ring elements sit in uint64_t and are sums mod 2^64; "reduced to R" means that the bits from R up are zero.
+ * A table is chosen once with kern_table_select and passed around by pointer. */
+#ifndef CACHET_KERNELS_KERN_H
+#define CACHET_KERNELS_KERN_H
+
+#include "base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    KERN_BLOCK = 8,            /* elements of one half of an interleaved block (64 bytes) */
+    KERN_MAX_GROUPS = 9,       /* payload words of one DPF or DCF key */
+    KERN_MAX_CONVERT_WORDS = 64,
+};
+
+/* Acceleration levels, lowest first. Each one needs the CPU to offer what its name says. */
+enum kern_level {
+    KERN_LEVEL_SCALAR, /* portable C; AES through OpenSSL is not used here: a constant-time portable AES */
+    KERN_LEVEL_AVX2,   /* AVX2 and AES-NI */
+    KERN_LEVEL_AVX512, /* AVX-512 F/BW/DQ/VL and VAES */
+    KERN_LEVEL_COUNT,
+};
+
+/* AES-128 round keys in the byte order of AES-NI. Secret when the key is. */
+struct kern_aes_key {
+    _Alignas(16) uint8_t round[11][16];
+};
+
+/* The form of a batch of DPF keys: domain [0, 2^domain_bits), `groups` payload words, group g in Z_2^rings[g].
+ * Early termination: the last `nu` levels are replaced by a leaf word of 2^nu entries per group; levels = domain_bits - nu. */
+struct kern_dpf_shape {
+    int domain_bits;
+    int nu;
+    int groups;
+    int rings[KERN_MAX_GROUPS];
+};
+
+/* A batch of n DPF keys as it travels (the same words go to both holders) plus the holder's root seeds.
+ *   seed_words  [n][levels][16]
+ *   bit_words   [n][ceil(2 levels / 8)]      bit 2 i: left, bit 2 i + 1: right correction of level i, least bit first
+ *   final_words [groups][n][2^nu]            reduced to rings[g] */
+struct kern_dpf_keys {
+    struct kern_dpf_shape shape;
+    size_t count;
+    uint8_t *seed_words;
+    uint8_t *bit_words;
+    uint64_t *final_words;
+};
+
+/* A batch of n DCF keys: f(x) = beta * [x < alpha].
+ *   seed_words [n][k][16], bit_words [n][ceil(2 k / 8)], value_words [groups][n][k + 1] (the last one is the final word) */
+struct kern_dcf_keys {
+    struct kern_dpf_shape shape; /* nu is 0 */
+    size_t count;
+    uint8_t *seed_words;
+    uint8_t *bit_words;
+    uint64_t *value_words;
+};
+
+struct kern_table {
+    enum kern_level level;
+
+    /* y[r][o] = sum_k a[r][k] * w[o][k]   mod 2^64.
+     * a: [rows][inner] with row stride a_stride; w: [outs][inner], row stride w_stride; y: [rows][outs], row stride y_stride.
+     * Strides in elements, >= inner (outs); inner any size >= 1. `a` and `w` may be unaligned. */
+    void (*gemm)(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_stride, size_t rows, const uint64_t *w,
+                 size_t w_stride, size_t outs, size_t inner);
+
+    /* y[r][o] = sum_k a[r][k] * U[o][k] + b[r][k] * V[o][k]   mod 2^64, U and V interleaved in one stream:
+     * row o of `w` holds ceil(inner / 8) blocks of 16 elements: U[8 i .. 8 i + 7], V[8 i .. 8 i + 7]; elements past
+     * `inner` in the last block may hold anything and must not matter. w_stride: elements from row to row (>= 16 * blocks).
+     * a and b share a_stride. Rows = 1 (decode) must run at memory bandwidth; rows = 16..512 (prefill) must be tiled. */
+    void (*gemm2)(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
+                  const uint64_t *w, size_t w_stride, size_t outs, size_t inner);
+
+    /* sum_i a[i] * b[i] mod 2^64. */
+    uint64_t (*dot)(const uint64_t *a, const uint64_t *b, size_t count);
+
+    /* AES-128-CTR keystream: block j of the output is AES_key(counter as 8 bytes big-endian || first_block + j as 8 bytes
+     * big-endian), which is OpenSSL's aes-128-ctr from the IV (counter || first_block). `bytes` need not be whole blocks. */
+    void (*prg_fill)(const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes);
+    /* The same keystream from first_block 0, one little-endian 8-byte word per element, reduced to `ring` bits. */
+    void (*prg_words)(const struct kern_aes_key *key, uint64_t counter, uint64_t *out, size_t count, int ring);
+
+    /* DPF keys at points alpha[n] with payloads beta[groups][n]; root0, root1: [n][16]. Fills keys->*_words. */
+    void (*dpf_generate)(const struct kern_dpf_keys *keys, const uint64_t *alpha, const uint64_t *beta,
+                         const uint8_t *root0, const uint8_t *root1);
+    /* Additive shares of beta * e_alpha of keys [first, first + count): out [count][groups][2^domain_bits], reduced.
+     * side 0 for the holder of root0, 1 for root1. scratch: kern_dpf_scratch(shape) bytes, 64-byte aligned. */
+    void (*dpf_full)(const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first, size_t count,
+                     uint64_t *out, void *scratch);
+    /* Shares of beta * [x == alpha] of every key at one public point each: x[n], out [groups][n], reduced. */
+    void (*dpf_point)(const struct kern_dpf_keys *keys, int side, const uint8_t *root, const uint64_t *x, uint64_t *out);
+
+    /* Bit keys (comparisons): levels = max(k - 7, 0), leaf block of 128 bits; block_words [n][16].
+     * less: XOR shares (0 or 1) of [alpha < x], x[n] in [0, 2^k). */
+    void (*bit_generate)(int k, size_t n, const uint64_t *alpha, const uint8_t *root0, const uint8_t *root1,
+                         uint8_t *seed_words, uint8_t *bit_words, uint8_t *block_words);
+    void (*bit_less)(int k, size_t n, int side, const uint8_t *root, const uint8_t *seed_words, const uint8_t *bit_words,
+                     const uint8_t *block_words, const uint64_t *x, uint8_t *out);
+
+    /* DCF: shares of beta * [x < alpha] at `points` public points per key: x [n][points], out [groups][n][points]. */
+    void (*dcf_generate)(const struct kern_dcf_keys *keys, const uint64_t *alpha, const uint64_t *beta,
+                         const uint8_t *root0, const uint8_t *root1);
+    void (*dcf_eval)(const struct kern_dcf_keys *keys, int side, const uint8_t *root, const uint64_t *x, size_t points,
+                     uint64_t *out);
+
+    /* k-bit wire words, packed without gaps, least significant bit first: ceil(count * ring / 8) bytes.
+     * pack reduces to `ring`; padding bits of the last byte are zero. unpack gives reduced elements. */
+    void (*pack_bits)(uint8_t *out, const uint64_t *in, size_t count, int ring);
+    void (*unpack_bits)(uint64_t *out, const uint8_t *in, size_t count, int ring);
+    /* out[i] = (out[i] + unpacked[i]) mod 2^ring: the opening of a masked value. */
+    void (*unpack_add)(uint64_t *out, const uint8_t *in, size_t count, int ring);
+
+    /* z[i] = (x[i] + 2^(f-1)) >> f of x reduced to ring, result reduced to ring - f; f = 0 reduces. in place allowed */
+    void (*round_shift)(uint64_t *z, const uint64_t *x, size_t count, int ring, int f);
+    /* sum over pos in [0, 2^h) of hot[pos] * table[(m - (pos << s)) mod 2^(h + s)]: the inner product of a DPF over the
+     * high h bits with a public table read at the public m. */
+    uint64_t (*grid_dot)(const uint64_t *hot, const uint64_t *table, uint64_t m, int h, int s);
+};
+
+/* The best level that the CPU offers and `mask` allows (bit l = level l; scalar is always allowed). */
+const struct kern_table *kern_table_select(unsigned mask);
+const char *kern_level_name(enum kern_level level);
+
+/* Round keys of AES-128, constant time. */
+void kern_aes_expand(struct kern_aes_key *ret, const uint8_t key[16]);
+
+/* Bytes of one key's correction bits, of scratch of dpf_full, and the early termination that makes a key smallest:
+ * while nu < domain_bits and payload bits << nu <= 130, nu grows (a level costs 130 bits). */
+static inline size_t kern_bit_words_size(int levels)
+{
+    return ((size_t)levels * 2 + 7) / 8;
+}
+size_t kern_dpf_scratch(const struct kern_dpf_shape *shape);
+int kern_dpf_choose_nu(int domain_bits, int payload_bits);
+
+#endif
