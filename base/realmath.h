@@ -1,0 +1,28 @@
+/* Real functions with the same bits on every machine.
+ *
+ * Public tables (exp, SiLU coefficients, cos and sin) must be identical at P1 and P2; libm is not. These use only IEEE
+ * additions, multiplications, divisions and conversions (no fused operation: the build sets -ffp-contract=off), have no branch and no
+ * table index that depends on the argument, and so may also be given secret arguments.
+ * Accuracy: within 4 units of the 52nd fraction bit, relative (absolute for sin and cos). */
+#ifndef CACHET_BASE_REALMATH_H
+#define CACHET_BASE_REALMATH_H
+
+#include <stdint.h>
+
+/* exp(x) for |x| < 700; arguments outside are clamped. */
+double base_exp(double x);
+
+/* cos and sin of `turn` / 2^64 of a full turn. */
+void base_cos_sin(uint64_t turn, double *ret_cos, double *ret_sin);
+
+/* Nearest integer, halves to even; |x| < 2^51. */
+static inline int64_t base_nearest(double x)
+{
+    volatile double shifted = x + 0x1.8p52;
+    return (int64_t)(shifted - 0x1.8p52);
+}
+
+/* 2^n, |n| < 1000. */
+double base_power_of_two(int n);
+
+#endif

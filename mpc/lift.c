@@ -1,0 +1,225 @@
+#include "mpc/lift.h"
+
+static bool wrap_fits(struct mpc_party *p, const struct mpc_wire *w)
+{
+    if (!mpc_failed(p) && (w->bound > w->ring - 2 || w->gate_only))
+        mpc_fail(p, BASE_ERR_RANGE, "a wire of bound 2^%d in %d bits cannot be lifted: needs two spare bits", w->bound, w->ring);
+    return !mpc_failed(p);
+}
+
+uint64_t *mpc_wrap_mask_bit(struct mpc_party *p, const struct mpc_wire *w)
+{
+    if (!wrap_fits(p, w))
+        return NULL;
+    uint64_t *mask = mpc_mask(p, w), *B = mpc_words(p, w->count);
+    /* k <= 63 here (a wire of 64 bits is never lifted), so the limit is exact. */
+    uint64_t limit = (UINT64_C(1) << w->ring) - (UINT64_C(1) << (w->bound + 1));
+    for (size_t i = 0; !mpc_failed(p) && i < w->count; i++)
+        B[i] = mask[i] >= limit;
+    return B;
+}
+
+uint64_t *mpc_wrap_open_bit(struct mpc_party *p, const struct mpc_wire *w, uint64_t **ret_m)
+{
+    if (!wrap_fits(p, w))
+        return NULL;
+    uint64_t *m = mpc_words(p, w->count), *A = mpc_words(p, w->count), keep = mpc_ring_mask(w->ring);
+    uint64_t offset = UINT64_C(1) << w->bound, top = offset << 1;
+    for (size_t i = 0; !mpc_failed(p) && i < w->count; i++) {
+        m[i] = (w->m[i] + offset) & keep;
+        A[i] = m[i] < top;
+    }
+    *ret_m = m;
+    return A;
+}
+
+static struct mpc_lifted lift_whole(struct mpc_party *p, struct mpc_wire w, int ring)
+{
+    w = mpc_reduce(p, w, ring);
+    struct mpc_lifted out = {.k = ring, .ring = ring, .count = w.count, .M = w.m};
+    out.D = p->role == MPC_HELPER ? mpc_mask(p, &w) : p->role == MPC_LEFT ? w.l1 : w.l2;
+    return out;
+}
+
+struct mpc_lifted mpc_lift(struct mpc_party *p, struct mpc_wire w, int ring)
+{
+    struct mpc_lifted out = {.k = w.ring, .ring = ring, .count = w.count};
+    if (!mpc_failed(p) && w.gate_only)
+        mpc_fail(p, BASE_ERR_INTERNAL, "lift: a gate-only wire was used outside a gate");
+    if (mpc_failed(p) || p->role == MPC_CLEAR || p->role == MPC_COUNT)
+        return out;
+    if (w.ring >= ring)
+        return lift_whole(p, w, ring);
+    int high = ring - w.ring;
+    if (p->role == MPC_HELPER) {
+        /* l1 + l2 = D + 2^k carry: the shares of D are l_i + 2^k f_i with f1 + f2 = -carry. */
+        out.B = mpc_wrap_mask_bit(p, &w);
+        out.D = mpc_mask(p, &w);
+        uint64_t *carry = mpc_words(p, w.count);
+        for (size_t i = 0; !mpc_failed(p) && i < w.count; i++)
+            carry[i] = UINT64_C(0) - ((w.l1[i] + w.l2[i]) >> w.ring);
+        if (mpc_failed(p))
+            return out;
+        mpc_deal(p, w.count, high, carry);
+        mpc_deal(p, w.count, high, out.B);
+        return out;
+    }
+    uint64_t *m = NULL;
+    out.A = mpc_wrap_open_bit(p, &w, &m);
+    out.M = mpc_words(p, w.count);
+    out.D = mpc_words(p, w.count);
+    uint64_t *f = mpc_deal(p, w.count, high, NULL);
+    out.B = mpc_deal(p, w.count, high, NULL);
+    const uint64_t *own = p->role == MPC_LEFT ? w.l1 : w.l2;
+    for (size_t i = 0; !mpc_failed(p) && i < w.count; i++) {
+        out.M[i] = m[i] - (UINT64_C(1) << w.bound);
+        out.D[i] = own[i] + (f[i] << w.ring);
+    }
+    return out;
+}
+
+/* One of the two cross terms 2^k A_x B_x (M_y - D_y): P0 deals B_x D_y. ix = index step of x, iy of y (1 or group). */
+static void cross_term(struct mpc_party *p, const struct mpc_lifted *x, size_t group_x, const struct mpc_lifted *y,
+                       size_t group_y, uint64_t *z, size_t n)
+{
+    if (mpc_failed(p) || x->B == NULL)
+        return;
+    int high = x->ring - x->k;
+    uint64_t *product = NULL;
+    if (p->role == MPC_HELPER) {
+        product = mpc_words(p, n);
+        for (size_t i = 0; product != NULL && i < n; i++)
+            product[i] = x->B[i / group_x] * y->D[i / group_y];
+        if (product != NULL)
+            mpc_deal(p, n, high, product);
+        return;
+    }
+    product = mpc_deal(p, n, high, NULL);
+    for (size_t i = 0; product != NULL && i < n; i++)
+        z[i] += (x->A[i / group_x] * (x->B[i / group_x] * y->M[i / group_y] - product[i])) << x->k;
+}
+
+static void wrap_product(struct mpc_party *p, const struct mpc_lifted *x, const struct mpc_lifted *y, size_t group, uint64_t *z,
+                         size_t n)
+{
+    if (mpc_failed(p) || x->B == NULL || y->B == NULL || x->k + y->k >= x->ring)
+        return;
+    int high = x->ring - x->k - y->k;
+    if (p->role == MPC_HELPER) {
+        uint64_t *both = mpc_words(p, n);
+        for (size_t i = 0; both != NULL && i < n; i++)
+            both[i] = x->B[i] * y->B[i / group];
+        if (both != NULL)
+            mpc_deal(p, n, high, both);
+        return;
+    }
+    uint64_t *both = mpc_deal(p, n, high, NULL);
+    for (size_t i = 0; both != NULL && i < n; i++)
+        z[i] += (x->A[i] * y->A[i / group] * both[i]) << (x->k + y->k);
+}
+
+struct mpc_cost mpc_share_mul_cost(size_t n, size_t group, int ring_x, int ring_y, int ring)
+{
+    struct mpc_cost cost = {0};
+    if (ring_x < ring)
+        cost.offline += 2 * mpc_bits(n, ring - ring_x) + mpc_bits(n, ring - ring_x);
+    if (ring_y < ring)
+        cost.offline += 2 * mpc_bits(n / group, ring - ring_y) + mpc_bits(n, ring - ring_y);
+    if (ring_x < ring && ring_y < ring && ring_x + ring_y < ring)
+        cost.offline += mpc_bits(n, ring - ring_x - ring_y);
+    return cost;
+}
+
+struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring)
+{
+    size_t n = x.count;
+    if (!mpc_failed(p) && y.count * group != n)
+        mpc_fail(p, BASE_ERR_INTERNAL, "product of %zu and %zu elements in groups of %zu", n, y.count, group);
+    struct mpc_share out = mpc_share_make(p, n, ring, x.frac + y.frac);
+    if (mpc_failed(p))
+        return out;
+    mpc_declare(p, mpc_share_mul_cost(n, group, x.ring, y.ring, ring));
+    if (p->role == MPC_COUNT)
+        return out;
+    if (p->role == MPC_CLEAR) {
+        for (size_t i = 0; i < n; i++)
+            out.z[i] = x.x[i] * y.x[i / group];
+        return out;
+    }
+    struct mpc_lifted X = mpc_lift(p, x, ring), Y = mpc_lift(p, y, ring);
+    for (size_t i = 0; !mpc_failed(p) && i < n; i++) {
+        size_t j = i / group;
+        if (p->role == MPC_HELPER)
+            out.z[i] = X.D[i] * Y.D[j];
+        else
+            out.z[i] = (p->role == MPC_RIGHT ? X.M[i] * Y.M[j] : 0) - X.M[i] * Y.D[j] - X.D[i] * Y.M[j];
+    }
+    cross_term(p, &X, 1, &Y, group, out.z, n);
+    cross_term(p, &Y, group, &X, 1, out.z, n);
+    wrap_product(p, &X, &Y, group, out.z, n);
+    return out;
+}
+
+struct mpc_cost mpc_extend_cost(size_t count, int k, int ring)
+{
+    return (struct mpc_cost){0, 2 * mpc_bits(count, ring - k), 2 * mpc_bits(count, ring - k)};
+}
+
+/* opened = A B + h; m = m'' - 2^b + 2^k opened. */
+static void finish_extend(struct mpc_party *p, struct mpc_pending *q)
+{
+    uint64_t offset = UINT64_C(1) << q->wire.bound, keep = mpc_ring_mask(q->wire.ring);
+    int k = q->wire.ring - q->ring;
+    for (size_t i = 0; i < q->count; i++)
+        q->wire.m[i] = (q->extra[i] - offset + (q->opened[i] << k)) & keep;
+}
+
+/* P0's part: new mask halves l_i + 2^k h_i, and dealt shares of h and B. */
+static void extend_helper(struct mpc_party *p, const struct mpc_wire *w, struct mpc_wire *out)
+{
+    int high = out->ring - w->ring;
+    uint64_t *h1, *h2, keep = mpc_ring_mask(high);
+    mpc_fresh(p, w->count, high, &h1, &h2);
+    uint64_t *B = mpc_wrap_mask_bit(p, w), *h = mpc_words(p, w->count);
+    for (size_t i = 0; !mpc_failed(p) && i < w->count; i++) {
+        out->l1[i] = w->l1[i] + (h1[i] << w->ring);
+        out->l2[i] = w->l2[i] + (h2[i] << w->ring);
+        h[i] = (h1[i] + h2[i] + ((w->l1[i] + w->l2[i]) >> w->ring)) & keep;
+    }
+    if (mpc_failed(p))
+        return;
+    mpc_deal(p, w->count, high, h);
+    mpc_deal(p, w->count, high, B);
+}
+
+struct mpc_wire mpc_extend(struct mpc_party *p, struct mpc_wire w, int ring, const char *label)
+{
+    if (w.ring == ring || !wrap_fits(p, &w))
+        return w;
+    int high = ring - w.ring;
+    struct mpc_wire out = mpc_wire_make(p, w.count, ring, w.frac, w.bound);
+    struct mpc_pending q = {.label = label, .count = w.count, .ring = high, .ulp = 0, .finish = finish_extend};
+    mpc_declare(p, mpc_extend_cost(w.count, w.ring, ring));
+    if (p->role == MPC_CLEAR) {
+        for (size_t i = 0; !mpc_failed(p) && i < w.count; i++)
+            out.x[i] = w.x[i];
+    } else if (p->role == MPC_HELPER) {
+        extend_helper(p, &w, &out);
+    } else if (mpc_computes(p)) {
+        uint64_t *h1, *h2, *m = NULL;
+        mpc_fresh(p, w.count, high, &h1, &h2);
+        uint64_t *A = mpc_wrap_open_bit(p, &w, &m);
+        uint64_t *h = mpc_deal(p, w.count, high, NULL), *B = mpc_deal(p, w.count, high, NULL);
+        bool left = p->role == MPC_LEFT;
+        const uint64_t *own = left ? w.l1 : w.l2, *fresh = left ? h1 : h2;
+        uint64_t *mask = left ? out.l1 : out.l2;
+        q.opened = mpc_words(p, w.count);
+        q.extra = m;
+        for (size_t i = 0; !mpc_failed(p) && i < w.count; i++) {
+            mask[i] = own[i] + (fresh[i] << w.ring);
+            q.opened[i] = A[i] * B[i] + h[i];
+        }
+    }
+    q.wire = out;
+    return mpc_queue(p, &q);
+}

@@ -1,0 +1,117 @@
+#include "mpc/opening.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+static const struct mpc_opening_entry registry[MPC_OPENING_COUNT] = {
+    [MPC_OPEN_LOGITS] = {"logits", "the un-normalised logits of the last row", "client",
+                         "they are the answer's distribution, which the client samples from; their masks are used once"},
+    [MPC_OPEN_FINAL_SQUARES] = {"final-squares", "the sum of squares of the last residual row", "client",
+                                "the client needs it to normalise the logits; it learns the final rms with them"},
+    [MPC_OPEN_TOKEN] = {"token", "the index of the largest logit", "client", "it is the answer"},
+    [MPC_OPEN_TOP_TOKENS] = {"top-tokens", "the indices of the k largest logits", "client",
+                             "the client samples among them; nothing about the other logits is opened"},
+    [MPC_OPEN_TOP_LOGITS] = {"top-logits", "the k largest logits", "client",
+                             "the client samples among them; nothing about the other logits is opened"},
+    [MPC_OPEN_SHUFFLED_BITS] = {"shuffled-bits", "comparison bits of freshly shuffled rows with unique tags", "P1 and P2",
+                                "a function of a uniform permutation that neither P1 nor P2 knows whole; never sent to P0"},
+    [MPC_OPEN_TEST] = {"test", "values of a test", "the test", "no product code opens under this entry"},
+};
+
+const struct mpc_opening_entry *mpc_opening_entry(enum mpc_opening opening)
+{
+    return &registry[opening];
+}
+
+enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum mpc_opening opening)
+{
+    if (!mpc_failed(p) && w.gate_only)
+        mpc_fail(p, BASE_ERR_INTERNAL, "%s: a gate-only wire was opened", registry[opening].name);
+    if (mpc_failed(p))
+        return p->status;
+    p->openings[opening] += w.count;
+    if (!mpc_computes(p))
+        return BASE_OK;
+    size_t mark = base_arena_mark(&p->arena), size = mpc_bits(w.count, w.ring);
+    uint8_t *packed = mpc_bytes(p, 2 * size);
+    if (packed == NULL)
+        return p->status;
+    p->kern->pack_bits(packed, w.m, w.count, w.ring);
+    p->kern->pack_bits(packed + size, p->role == MPC_LEFT ? w.l1 : w.l2, w.count, w.ring);
+    p->status = net_link_send(p->client, p->step, packed, 2 * size, &p->error);
+    base_arena_release(&p->arena, mark);
+    return p->status;
+}
+
+enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ring, int64_t *ret_values,
+                                 struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    size_t size = mpc_bits(count, ring);
+    uint8_t *packed = NULL;
+    uint64_t *words = NULL;
+    TRY(base_alloc(&packed, 4 * size, 1, error));
+    TRY(base_alloc(&words, 3 * count, sizeof *words, error));
+    for (int party = 1; party <= 2; party++)
+        TRY(net_link_receive(client->link[party], client->step, packed + (size_t)(party - 1) * 2 * size, 2 * size, error));
+    if (memcmp(packed, packed + 2 * size, size) != 0) {
+        status = base_fail(error, BASE_ERR_PEER, "P1 and P2 opened different values to the client: one of them computed something else; "
+                           "compare their builds and plans with `cachet check`");
+        goto out;
+    }
+    client->kern->unpack_bits(words, packed, count, ring);
+    client->kern->unpack_bits(words + count, packed + size, count, ring);
+    client->kern->unpack_bits(words + 2 * count, packed + 3 * size, count, ring);
+    for (size_t i = 0; i < count; i++)
+        ret_values[i] = mpc_signed(words[i] - words[count + i] - words[2 * count + i], ring);
+out:
+    base_free_secret(&packed);
+    base_free_secret(&words);
+    return status;
+}
+
+enum base_status mpc_client_give(struct mpc_client *client, const int64_t *x, size_t count, int ring, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    uint64_t *m = NULL, *mask = NULL;
+    uint8_t *packed = NULL;
+    TRY(base_alloc(&m, count, sizeof *m, error));
+    TRY(base_alloc(&mask, count, sizeof *mask, error));
+    TRY(base_alloc(&packed, mpc_bits(count, ring), 1, error));
+    mpc_stream_words(&client->o1, m, count, ring);
+    mpc_stream_words(&client->o2, mask, count, ring);
+    for (size_t i = 0; i < count; i++)
+        m[i] += mask[i] + (uint64_t)x[i];
+    client->kern->pack_bits(packed, m, count, ring);
+    for (int party = 1; party <= 2; party++)
+        TRY(net_link_send(client->link[party], client->step, packed, mpc_bits(count, ring), error));
+out:
+    base_free_secret(&m);
+    base_free_secret(&mask);
+    base_free_secret(&packed);
+    return status;
+}
+
+struct mpc_wire mpc_input(struct mpc_party *p, const int64_t *x, size_t count, int ring, int frac, int bound)
+{
+    struct mpc_wire w = mpc_wire_make(p, count, ring, frac, bound);
+    if (mpc_failed(p))
+        return w;
+    if (p->role == MPC_CLEAR)
+        memcpy(w.x, x, count * sizeof *x);
+    if (p->o1.present)
+        mpc_stream_words(&p->o1, w.l1, count, ring);
+    if (p->o2.present)
+        mpc_stream_words(&p->o2, w.l2, count, ring);
+    if (mpc_computes(p)) {
+        size_t mark = base_arena_mark(&p->arena), size = mpc_bits(count, ring);
+        uint8_t *packed = mpc_bytes(p, size);
+        if (packed != NULL)
+            p->status = net_link_receive(p->client, p->step, packed, size, &p->error);
+        if (!mpc_failed(p))
+            p->kern->unpack_bits(w.m, packed, count, ring);
+        base_arena_release(&p->arena, mark);
+    }
+    return w;
+}

@@ -1,0 +1,51 @@
+/* Values that leave the shares. One function per receiver opens them, and each call site names an entry of this registry;
+ * parties count what they opened per entry, and the leakage page is printed from the same table. */
+#ifndef CACHET_MPC_OPENING_H
+#define CACHET_MPC_OPENING_H
+
+#include "mpc/party.h"
+
+enum mpc_opening {
+    MPC_OPEN_LOGITS,
+    MPC_OPEN_FINAL_SQUARES,
+    MPC_OPEN_TOKEN,
+    MPC_OPEN_TOP_TOKENS,
+    MPC_OPEN_TOP_LOGITS,
+    MPC_OPEN_SHUFFLED_BITS,
+    MPC_OPEN_TEST,
+    MPC_OPENING_COUNT,
+};
+
+struct mpc_opening_entry {
+    const char *name;
+    const char *what;
+    const char *to;
+    const char *why_safe;
+};
+
+const struct mpc_opening_entry *mpc_opening_entry(enum mpc_opening opening);
+
+/* Opens w to the client only: P1 sends (m, l1), P2 sends (m, l2), packed. Cost: 2 n ring bits from each of P1 and P2 to the
+ * client; no round between parties. The masks belong to this wire alone and are never used again. */
+BASE_MUST_USE enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum mpc_opening opening);
+
+/* The client's half: the values, after checking that P1 and P2 sent the same m.
+ * Errors: BASE_ERR_PEER when they differ (one of them computed something else). */
+struct mpc_client {
+    const struct kern_table *kern;
+    struct mpc_stream o1, o2; /* shared with (P0,P1) and with (P0,P2) */
+    struct net_link *link[3]; /* to P0, P1, P2 */
+    uint32_t step;
+};
+BASE_MUST_USE enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ring, int64_t *ret_values,
+                                               struct base_error *error);
+
+/* The client shares x: m = x + o1 + o2 goes to P1 and P2, the mask halves come from the streams. P0 receives nothing. */
+BASE_MUST_USE enum base_status mpc_client_give(struct mpc_client *client, const int64_t *x, size_t count, int ring,
+                                               struct base_error *error);
+
+/* The parties' half: a wire whose owner sent m. Cost: none between parties. `x` is the twin's input (other roles pass
+ * NULL). */
+struct mpc_wire mpc_input(struct mpc_party *p, const int64_t *x, size_t count, int ring, int frac, int bound);
+
+#endif

@@ -1,0 +1,123 @@
+/* One role's whole state, and the round: ONE message each way for everything that waits to be opened.
+ *
+ * The same graph code runs for every role; the role decides which half of an operation runs:
+ *   helper (P0)  deals; a function of public shapes and its streams only; runs ahead, receives nothing
+ *   left (P1), right (P2)  compute on masked values and exchange masked shares
+ *   clear        the plaintext twin: the same graph on the same fixed-point integers
+ *   count        no values at all: adds up declared costs
+ *
+ * Operations return wires and report failure through the party: after the first failure every operation returns an
+ * empty wire, nothing is sent, and mpc_round answers with the first error. So a graph reads as its mathematics and
+ * checks once per round. */
+#ifndef CACHET_MPC_PARTY_H
+#define CACHET_MPC_PARTY_H
+
+#include "base/arena.h"
+#include "mpc/cost.h"
+#include "mpc/source.h"
+#include "mpc/stream.h"
+#include "mpc/wire.h"
+#include "net/link.h"
+
+#include <stdbool.h>
+
+enum mpc_role { MPC_HELPER, MPC_LEFT, MPC_RIGHT, MPC_CLEAR, MPC_COUNT };
+
+enum { MPC_MAX_PENDING = 24, MPC_MAX_OPENINGS = 16 };
+
+struct mpc_party;
+struct mpc_pending;
+typedef void (*mpc_finish_fn)(struct mpc_party *p, struct mpc_pending *pending);
+
+/* A share that waits for the next round. */
+struct mpc_pending {
+    const char *label;
+    struct mpc_wire wire; /* the result; its arrays are complete after the round */
+    uint64_t *opened;     /* P1, P2: own masked share in Z_2^ring, after the round the opened value */
+    size_t count;
+    int ring;
+    double ulp;           /* |value - twin's value| is at most this, in units of the wire, for equal inputs */
+    mpc_finish_fn finish; /* turns the opened value into wire.m; NULL when opened is wire.m */
+    uint64_t *extra;      /* for finish */
+};
+
+/* Sees every completed wire: tests compare against the twin, the plan checker looks at ranges. In the clear role it may
+ * overwrite wire->x, which makes the twin go on from another run's values. */
+typedef void (*mpc_observe_fn)(void *context, struct mpc_party *p, const char *label, const struct mpc_wire *wire,
+                               double ulp);
+
+struct mpc_party {
+    enum mpc_role role;
+    const struct kern_table *kern;
+    struct base_arena arena;
+    struct mpc_stream s1, s2;   /* (P0,P1) and (P0,P2) */
+    struct mpc_stream o1, o2;   /* input owner with (P0,P1) and with (P0,P2) */
+    struct mpc_source source;
+    struct net_link *peer;      /* P1 <-> P2 */
+    struct net_link *client;    /* P1, P2: the client */
+    struct mpc_pending pending[MPC_MAX_PENDING];
+    size_t pending_count;
+    uint32_t step;              /* number of rounds so far: the step id of frames */
+    struct mpc_cost declared;
+    uint64_t openings[MPC_MAX_OPENINGS]; /* values opened, by entry of the registry (mpc/opening.h) */
+    uint64_t violations;        /* clear: values seen outside a declared bound or range */
+    const char *violation;      /* clear: label of the first one */
+    mpc_observe_fn observe;
+    void *observe_context;
+    enum base_status status;
+    struct base_error error;
+};
+
+/* A party without streams, links and source (the caller sets what its role holds). arena_size: bytes of work area. */
+BASE_MUST_USE enum base_status mpc_party_init(struct mpc_party *p, enum mpc_role role, const struct kern_table *kern,
+                                              size_t arena_size, struct base_error *error);
+/* Wipes streams and work area. Links and source belong to the caller. */
+void mpc_party_finish(struct mpc_party *p);
+
+static inline bool mpc_computes(const struct mpc_party *p)
+{
+    return p->role == MPC_LEFT || p->role == MPC_RIGHT;
+}
+
+static inline bool mpc_failed(const struct mpc_party *p)
+{
+    return p->status != BASE_OK;
+}
+
+/* Records the first failure of a party. */
+__attribute__((format(printf, 3, 4))) void mpc_fail(struct mpc_party *p, enum base_status status, const char *format, ...);
+
+/* Arrays from the work area; NULL (and a recorded failure) when it is used up. */
+uint64_t *mpc_words(struct mpc_party *p, size_t count);
+void *mpc_bytes(struct mpc_party *p, size_t size);
+
+/* Adds a declared cost; rounds are declared by mpc_round. */
+void mpc_declare(struct mpc_party *p, struct mpc_cost cost);
+
+/* Fresh mask halves of one output, ring `ring`: *ret1 drawn from s1 and *ret2 from s2 as far as the role holds them
+ * (NULL otherwise). */
+void mpc_fresh(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uint64_t **ret2);
+
+/* P0 shares `value` additively between P1 and P2 in Z_2^ring. Returns the own share (P1: PRF, P2: received), NULL at P0.
+ * Cost: mpc_bits(count, ring) offline. Safe: P1's half does not depend on the value; P2's is the value minus a fresh
+ * draw that P2 cannot make. */
+uint64_t *mpc_deal(struct mpc_party *p, size_t count, int ring, const uint64_t *value);
+
+/* P0 sends the same packed field to P1 and P2 (correction words of keys); they receive into `data`.
+ * `elements` of `ring` bits; unpacked arrays on both sides. Cost: 2 mpc_bits(count, ring) offline. */
+void mpc_deal_both(struct mpc_party *p, uint64_t *data, size_t count, int ring);
+void mpc_deal_both_bytes(struct mpc_party *p, uint8_t *data, size_t size);
+/* P0 sends a packed field to one party (1 or 2); that party receives it; no-op elsewhere. */
+void mpc_deal_to(struct mpc_party *p, int to, uint64_t *data, size_t count, int ring);
+
+/* Queues an opening for the next round and returns its wire. */
+struct mpc_wire mpc_queue(struct mpc_party *p, const struct mpc_pending *pending);
+
+/* One round. Cost: 1 round. Errors: the first failure of any operation since the last round, or of the link. */
+BASE_MUST_USE enum base_status mpc_round(struct mpc_party *p);
+
+/* Clear: records |x| > 2^bound. Elsewhere nothing. */
+void mpc_check_bound(struct mpc_party *p, const char *label, const struct mpc_wire *w);
+void mpc_check_range(struct mpc_party *p, const char *label, const uint64_t *x, size_t count, int64_t low, int64_t high);
+
+#endif

@@ -1,0 +1,244 @@
+#include "mpc/product.h"
+
+#include <string.h>
+
+/* --- matrices ------------------------------------------------------------------------------------------------------ */
+
+size_t mpc_matrix_stride(enum mpc_role role, size_t inner)
+{
+    size_t blocks = (inner + KERN_BLOCK - 1) / KERN_BLOCK;
+    switch (role) {
+    case MPC_LEFT:
+    case MPC_RIGHT:
+        return blocks * 2 * KERN_BLOCK;
+    case MPC_HELPER:
+    case MPC_CLEAR:
+        return blocks * KERN_BLOCK;
+    case MPC_COUNT:
+        break;
+    }
+    return 0;
+}
+
+void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, size_t column, bool down, struct mpc_wire w)
+{
+    if (mpc_failed(p) || p->role == MPC_COUNT)
+        return;
+    size_t mark = base_arena_mark(&p->arena);
+    const uint64_t *mask = mpc_mask(p, &w);
+    uint64_t keep = mpc_ring_mask(w.ring);
+    for (size_t i = 0; i < w.count && !mpc_failed(p); i++) {
+        size_t r = down ? row + i : row, c = down ? column : column + i;
+        uint64_t *line = matrix->data + r * matrix->stride;
+        if (p->role == MPC_HELPER || p->role == MPC_CLEAR) {
+            line[c] = p->role == MPC_HELPER ? mask[i] : w.x[i];
+            continue;
+        }
+        uint64_t *block = line + c / KERN_BLOCK * 2 * KERN_BLOCK + c % KERN_BLOCK;
+        block[0] = w.m[i];
+        block[KERN_BLOCK] = p->role == MPC_LEFT ? w.l1[i] : (w.m[i] - w.l2[i]) & keep;
+    }
+    base_arena_release(&p->arena, mark);
+}
+
+/* --- shares --------------------------------------------------------------------------------------------------------- */
+
+static void refuse_gate_only(struct mpc_party *p, const struct mpc_wire *w, const char *what)
+{
+    if (w->gate_only)
+        mpc_fail(p, BASE_ERR_INTERNAL, "%s: a gate-only wire was used outside a gate", what);
+}
+
+struct mpc_share mpc_share_make(struct mpc_party *p, size_t count, int ring, int frac)
+{
+    struct mpc_share share = {.ring = ring, .frac = frac, .count = count};
+    if (p->role != MPC_COUNT)
+        share.z = mpc_words(p, count);
+    return share;
+}
+
+static uint64_t *scaled_copy(struct mpc_party *p, const uint64_t *v, size_t count, uint64_t factor)
+{
+    uint64_t *z = mpc_words(p, count);
+    for (size_t i = 0; z != NULL && i < count; i++)
+        z[i] = v[i] * factor;
+    return z;
+}
+
+void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w,
+                         struct mpc_share *out, size_t at, size_t stride)
+{
+    refuse_gate_only(p, &x, "matmul");
+    if (!mpc_failed(p) && x.count != rows * w->inner)
+        mpc_fail(p, BASE_ERR_INTERNAL, "matmul of %zu elements as %zu rows of %zu", x.count, rows, w->inner);
+    if (mpc_failed(p) || p->role == MPC_COUNT)
+        return;
+    const struct kern_table *k = p->kern;
+    uint64_t *z = out->z + at, minus = ~UINT64_C(0);
+    if (p->role == MPC_HELPER || p->role == MPC_CLEAR) {
+        const uint64_t *a = p->role == MPC_HELPER ? mpc_mask(p, &x) : x.x;
+        if (a != NULL)
+            k->gemm(z, stride, a, w->inner, rows, w->data, w->stride, w->outs, w->inner);
+        return;
+    }
+    /* One pass over the matrix makes both products: see the table in product.h for which half meets which stream. */
+    bool left = p->role == MPC_LEFT;
+    const uint64_t *a = scaled_copy(p, left ? x.l1 : x.l2, x.count, minus);
+    const uint64_t *b = left ? scaled_copy(p, x.m, x.count, minus) : x.m;
+    if (!mpc_failed(p))
+        k->gemm2(z, stride, a, b, w->inner, rows, w->data, w->stride, w->outs, w->inner);
+}
+
+struct mpc_share mpc_share_matmul(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w)
+{
+    int ring = x.ring < w->ring ? x.ring : w->ring;
+    struct mpc_share out = mpc_share_make(p, rows * w->outs, ring, x.frac + w->frac);
+    mpc_share_matmul_at(p, x, rows, w, &out, 0, w->outs);
+    return out;
+}
+
+struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group)
+{
+    refuse_gate_only(p, &x, "dot");
+    refuse_gate_only(p, &y, "dot");
+    int ring = x.ring < y.ring ? x.ring : y.ring;
+    struct mpc_share out = mpc_share_make(p, x.count / group, ring, x.frac + y.frac);
+    if (mpc_failed(p) || p->role == MPC_COUNT)
+        return out;
+    const uint64_t *a = p->role == MPC_CLEAR ? x.x : p->role == MPC_HELPER ? mpc_mask(p, &x) : x.m;
+    const uint64_t *b = p->role == MPC_CLEAR ? y.x : p->role == MPC_HELPER ? mpc_mask(p, &y) : y.m;
+    if (mpc_failed(p))
+        return out;
+    for (size_t r = 0; r < out.count; r++) {
+        uint64_t sum = 0;
+        for (size_t i = r * group; i < (r + 1) * group; i++) {
+            if (p->role == MPC_LEFT)
+                sum -= a[i] * y.l1[i] + x.l1[i] * b[i];
+            else if (p->role == MPC_RIGHT)
+                sum += a[i] * (b[i] - y.l2[i]) - x.l2[i] * b[i];
+            else
+                sum += a[i] * b[i];
+        }
+        out.z[r] = sum;
+    }
+    return out;
+}
+
+struct mpc_share mpc_share_gather(struct mpc_party *p, struct mpc_share share, const uint32_t *index, size_t count)
+{
+    struct mpc_share out = mpc_share_make(p, count, share.ring, share.frac);
+    for (size_t i = 0; !mpc_failed(p) && out.z != NULL && i < count; i++)
+        out.z[i] = share.z[index[i]];
+    return out;
+}
+
+/* --- openings ------------------------------------------------------------------------------------------------------- */
+
+struct mpc_cost mpc_cut_cost(size_t count, int ring, int f, bool gate_only)
+{
+    return (struct mpc_cost){0, 2 * mpc_bits(count, ring - f), gate_only ? 0 : mpc_bits(count, ring - f)};
+}
+
+static void cut_twin(struct mpc_party *p, struct mpc_share *share, int f, struct mpc_wire *ret)
+{
+    ret->x = mpc_words(p, share->count);
+    for (size_t i = 0; ret->x != NULL && i < share->count; i++)
+        ret->x[i] = (uint64_t)mpc_round_shift((int64_t)share->z[i], f);
+}
+
+/* P0's mask of the result: g1 + s2 - (z0 >> f), reduced, in place of z. */
+static void cut_helper(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
+{
+    uint64_t *g1, *s2, keep = mpc_ring_mask(ring);
+    mpc_fresh(p, count, ring, &g1, &s2);
+    for (size_t i = 0; !mpc_failed(p) && i < count; i++)
+        z[i] = (g1[i] + s2[i] - z[i]) & keep;
+    if (ret->gate_only) {
+        ret->l1 = z;
+        return;
+    }
+    ret->l1 = mpc_words(p, count);
+    ret->l2 = z;
+    if (mpc_failed(p))
+        return;
+    mpc_stream_words(&p->s1, ret->l1, count, ring);
+    for (size_t i = 0; i < count; i++)
+        z[i] = (z[i] - ret->l1[i]) & keep;
+    mpc_deal_to(p, 2, z, count, ring);
+}
+
+static void cut_compute(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
+{
+    uint64_t *g1, *s2;
+    mpc_fresh(p, count, ring, &g1, &s2);
+    const uint64_t *mask = p->role == MPC_LEFT ? g1 : s2;
+    for (size_t i = 0; !mpc_failed(p) && i < count; i++)
+        z[i] += mask[i];
+    ret->m = z;
+    if (ret->gate_only || mpc_failed(p))
+        return;
+    uint64_t *half = mpc_words(p, count);
+    if (half == NULL)
+        return;
+    if (p->role == MPC_LEFT)
+        mpc_stream_words(&p->s1, ret->l1 = half, count, ring);
+    else
+        mpc_deal_to(p, 2, ret->l2 = half, count, ring);
+}
+
+struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, int f, int bound, bool gate_only,
+                        const char *label)
+{
+    if (!mpc_failed(p) && (ring > share.ring || f < 0 || bound >= ring - f))
+        mpc_fail(p, BASE_ERR_RANGE, "%s: a bound of 2^%d does not fit %d bits cut by %d (share of %d bits): recompute the plan",
+                 label, bound, ring, f, share.ring);
+    if (mpc_failed(p))
+        return (struct mpc_wire){0};
+    struct mpc_wire w = {.ring = ring - f, .frac = share.frac - f, .bound = bound, .gate_only = gate_only, .count = share.count};
+    mpc_declare(p, mpc_cut_cost(share.count, ring, f, gate_only));
+    if (p->role == MPC_CLEAR) {
+        cut_twin(p, &share, f, &w);
+    } else if (p->role != MPC_COUNT) {
+        uint64_t *z = mpc_words(p, share.count);
+        if (z == NULL)
+            return (struct mpc_wire){0};
+        p->kern->round_shift(z, share.z, share.count, ring, f);
+        if (p->role == MPC_HELPER)
+            cut_helper(p, z, share.count, w.ring, &w);
+        else
+            cut_compute(p, z, share.count, w.ring, &w);
+    }
+    return mpc_queue(p, &(struct mpc_pending){.label = label, .wire = w, .opened = w.m, .count = share.count, .ring = w.ring,
+                                              .ulp = 1.5});
+}
+
+struct mpc_cost mpc_open_share_cost(size_t count, int ring, int f)
+{
+    return (struct mpc_cost){0, 2 * mpc_bits(count, ring - f), 0};
+}
+
+struct mpc_wire mpc_open_share(struct mpc_party *p, const uint64_t *share, size_t count, struct mpc_opening_form form)
+{
+    int ring = form.ring - form.f;
+    if (!mpc_failed(p) && form.bound > ring)
+        mpc_fail(p, BASE_ERR_RANGE, "%s: a bound of 2^%d does not fit %d bits: recompute the plan", form.label, form.bound, ring);
+    if (mpc_failed(p))
+        return (struct mpc_wire){0};
+    mpc_declare(p, mpc_open_share_cost(count, form.ring, form.f));
+    struct mpc_wire w = {.ring = ring, .frac = form.frac, .bound = form.bound, .count = count};
+    if (p->role == MPC_CLEAR) {
+        w.x = mpc_words(p, count);
+        if (w.x != NULL)
+            memcpy(w.x, share, count * sizeof *share);
+    } else if (p->role != MPC_COUNT) {
+        mpc_fresh(p, count, ring, &w.l1, &w.l2);
+        if (mpc_computes(p) && (w.m = mpc_words(p, count)) != NULL) {
+            const uint64_t *mask = p->role == MPC_LEFT ? w.l1 : w.l2;
+            p->kern->round_shift(w.m, share, count, form.ring, form.f);
+            for (size_t i = 0; i < count; i++)
+                w.m[i] += mask[i];
+        }
+    }
+    return mpc_queue(p, &(struct mpc_pending){.label = form.label, .wire = w, .opened = w.m, .count = count, .ring = ring,
+                                              .ulp = form.ulp + 1});
+}

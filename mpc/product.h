@@ -1,0 +1,79 @@
+/* Products in one round, whatever their inner length, and the opening of additive shares.
+ *
+ * A product is made in two steps: a share (local, linear, still at full width) and a cut, which truncates each party's
+ * own part BEFORE masks go on, and queues the opening. Between the two, public linear maps (RoPE, selection) may be applied to
+ * the share.
+ *
+ *   P0: z0 = lx ly            P1: z1 = -(mx l1y + l1x my)            P2: z2 = mx (my - l2y) - l2x my
+ *   z0 + z1 + z2 = x y  mod 2^R
+ *
+ * Source: PROTOCOL sections 3 and 4; specification, linear.py (bilinear) and dealt.py (finish_cut, open_cut). */
+#ifndef CACHET_MPC_PRODUCT_H
+#define CACHET_MPC_PRODUCT_H
+
+#include "mpc/party.h"
+
+/* A masked matrix [outs][inner]: a weight for the model's life, or a cache that grows. Rows are `stride` words apart.
+ *   P1: blocks of 8 words m, 8 words l1      P2: blocks of 8 words m, 8 words m - l2 (see kern_table.gemm2)
+ *   P0: l1 + l2                              twin: x */
+struct mpc_matrix {
+    int ring;
+    int frac;
+    int bound;
+    size_t outs;
+    size_t inner;
+    size_t stride;
+    uint64_t *data;
+};
+
+/* Words of one row with room for `inner` columns in this role; 0 in the count role. */
+size_t mpc_matrix_stride(enum mpc_role role, size_t inner);
+
+/* Copies `count` elements of w into the matrix: element i goes to row, column + i (or, if `down`, to row + i, column).
+ * The caller grows outs and inner. */
+void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, size_t column, bool down, struct mpc_wire w);
+
+/* Additive parts of a value in Z_2^ring (the twin: the value itself), not yet masked or cut. */
+struct mpc_share {
+    int ring;
+    int frac;
+    size_t count;
+    uint64_t *z;
+};
+
+struct mpc_share mpc_share_make(struct mpc_party *p, size_t count, int ring, int frac);
+
+/* x [rows][inner] times W [outs][inner] transposed: [rows][outs], in the smaller ring of the two. Local. */
+struct mpc_share mpc_share_matmul(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w);
+/* The same into rows of a larger share: out.z[at + r * stride + o]. */
+void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w,
+                         struct mpc_share *out, size_t at, size_t stride);
+
+/* Sums over runs of `group` elements of x * y elementwise: [count / group]. Local. */
+struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group);
+
+/* Elements index[i] of a share (public indices). */
+struct mpc_share mpc_share_gather(struct mpc_party *p, struct mpc_share share, const uint32_t *index, size_t count);
+
+/* Cost of a cut: 2 n (R - f) bits online, and n (R - f) bits offline unless gate_only. */
+struct mpc_cost mpc_cut_cost(size_t count, int ring, int f, bool gate_only);
+
+/* value / 2^f in Z_2^(ring - f), opened under g1 + s2 in the next round.
+ * Units: within 1.5 units of the twin for EVERY value. Bound: |value / 2^f| <= 2^bound, bound < ring - f.
+ * Cost: mpc_cut_cost. Reveals: nothing. Safe: P2 sees (z1 >> f) + g1, uniform by g1; P1 sees (z2 >> f) + s2, uniform by s2; P2's
+ * dealt half of the mask is the mask minus a draw it cannot make (never s2 - (z0 >> f): with the s2 it used it would read z0).
+ * `ring` may be smaller than the share's: only the low bits are opened then. gate_only: see wire.h. */
+struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, int f, int bound, bool gate_only,
+                        const char *label);
+
+/* Additive shares of a gate's result (P1 and P2 only; the twin passes its value) -> wire in Z_2^(ring - f).
+ * Cost: 2 n (ring - f) bits online. Units: `ulp` of the gate, the cut adds 1 to it. Reveals: nothing (fresh masks). */
+struct mpc_opening_form {
+    int ring, f, frac, bound;
+    double ulp;
+    const char *label;
+};
+struct mpc_wire mpc_open_share(struct mpc_party *p, const uint64_t *share, size_t count, struct mpc_opening_form form);
+struct mpc_cost mpc_open_share_cost(size_t count, int ring, int f);
+
+#endif

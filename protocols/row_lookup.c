@@ -1,0 +1,45 @@
+#include "protocols/row_lookup.h"
+
+#include <string.h>
+
+size_t sec_row_table_stride(enum mpc_role role, size_t width)
+{
+    return role == MPC_COUNT ? 0 : role == MPC_LEFT || role == MPC_RIGHT ? 2 * width : width;
+}
+
+struct mpc_cost sec_row_lookup_cost(size_t n, size_t width)
+{
+    return mpc_cut_cost(n * width, SEC_ROW_RING, 0, false);
+}
+
+/* sum += a * row (and b * the second half of the row): the table is read in order, once. */
+static void add_row(uint32_t *sum, const uint32_t *row, size_t width, uint32_t a, uint32_t b, bool both)
+{
+    for (size_t i = 0; i < width; i++)
+        sum[i] += a * row[i];
+    for (size_t i = 0; both && i < width; i++)
+        sum[i] += b * row[width + i];
+}
+
+struct mpc_wire sec_row_lookup(struct mpc_party *p, struct mpc_wire hot, size_t n, const struct sec_row_table *table,
+                               const char *label)
+{
+    struct mpc_share out = mpc_share_make(p, n * table->width, SEC_ROW_RING, hot.frac + table->frac);
+    if (!mpc_failed(p) && p->role != MPC_COUNT) {
+        bool both = mpc_computes(p), left = p->role == MPC_LEFT;
+        uint32_t *sum = mpc_bytes(p, n * table->width * sizeof *sum);
+        const uint64_t *first = p->role == MPC_CLEAR ? hot.x : p->role == MPC_HELPER ? mpc_mask(p, &hot) : left ? hot.l1 : hot.l2;
+        if (mpc_failed(p))
+            return (struct mpc_wire){0};
+        memset(sum, 0, n * table->width * sizeof *sum);
+        for (size_t v = 0; v < table->rows; v++)
+            for (size_t r = 0; r < n; r++) {
+                /* P1: -(l1 m' + m l1'), P2: -(l2 m') + m (m' - l2'), primes for the table. */
+                uint32_t a = (uint32_t)first[r * table->rows + v], b = both ? (uint32_t)hot.m[r * table->rows + v] : 0;
+                add_row(sum + r * table->width, table->data + v * table->stride, table->width, both ? 0 - a : a, left ? 0 - b : b, both);
+            }
+        for (size_t i = 0; i < n * table->width; i++)
+            out.z[i] = p->role == MPC_CLEAR ? (uint64_t)(int64_t)(int32_t)sum[i] : sum[i];
+    }
+    return mpc_cut(p, out, SEC_ROW_RING, 0, table->bound, false, label);
+}
