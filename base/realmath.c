@@ -27,6 +27,17 @@ double base_exp(double x)
     return (1.0 + (r + r * r * y)) * base_power_of_two((int)n);
 }
 
+double base_log(double x)
+{
+    /* Newton's method on exp from the binary exponent; each step squares the error, which starts below 0.7. */
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    double y = ((double)(int64_t)(bits >> 52) - 1022.5) * 0x1.62e42fefa39efp-1;
+    for (int i = 0; i < 7; i++)
+        y += x * base_exp(-y) - 1.0;
+    return y;
+}
+
 void base_cos_sin(uint64_t turn, double *ret_cos, double *ret_sin)
 {
     /* turn = quarter * 2^62 + rest, rest in [-2^61, 2^61): an angle of at most an eighth of a turn. */

@@ -12,6 +12,9 @@
 /* exp(x) for |x| < 700; arguments outside are clamped. */
 double base_exp(double x);
 
+/* ln(x) for 2^-500 < x < 2^500. Branches on nothing but its loop count. */
+double base_log(double x);
+
 /* cos and sin of `turn` / 2^64 of a full turn. */
 void base_cos_sin(uint64_t turn, double *ret_cos, double *ret_sin);
 

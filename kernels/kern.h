@@ -14,7 +14,7 @@
 enum {
     KERN_BLOCK = 8,            /* elements of one half of an interleaved block (64 bytes) */
     KERN_MAX_GROUPS = 9,       /* payload words of one DPF or DCF key */
-    KERN_MAX_CONVERT_WORDS = 64,
+    KERN_MAX_CONVERT_WORDS = 264, /* groups << nu: the rule of kern_dpf_choose_nu gives 260 at most */
 };
 
 /* Acceleration levels, lowest first. Each one needs the CPU to offer what its name says. */
@@ -90,7 +90,8 @@ struct kern_table {
     void (*dpf_generate)(const struct kern_dpf_keys *keys, const uint64_t *alpha, const uint64_t *beta,
                          const uint8_t *root0, const uint8_t *root1);
     /* Additive shares of beta * e_alpha of keys [first, first + count): out [count][groups][2^domain_bits], reduced.
-     * side 0 for the holder of root0, 1 for root1. scratch: kern_dpf_scratch(shape) bytes, 64-byte aligned. */
+     * side 0 for the holder of root0, 1 for root1; root: [n][16] of that holder. scratch: kern_dpf_scratch(shape) bytes,
+     * 64-byte aligned; it holds seeds afterwards, so the caller wipes it. */
     void (*dpf_full)(const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first, size_t count,
                      uint64_t *out, void *scratch);
     /* Shares of beta * [x == alpha] of every key at one public point each: x[n], out [groups][n], reduced. */

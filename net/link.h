@@ -48,13 +48,21 @@ struct net_carrier {
                              size_t payload_size, int64_t deadline_ms, struct base_error *error);
     /* 1 when a frame could be queued now without waiting. */
     int (*can_send)(void *carrier);
-    /* Receives one frame into `header` (header_size bytes) and `payload` (at most capacity); *ret_payload_size. */
+    /* Receives one frame into `header` (header_size bytes) and `payload` (at most capacity). *ret_payload_size is what
+     * the frame carried, also when that is more than capacity (the rest is dropped, and the link ends on it). */
     enum base_status (*receive)(void *carrier, void *header, size_t header_size, void *payload, size_t capacity,
                                 size_t *ret_payload_size, int64_t deadline_ms, struct base_error *error);
     /* Waits until a frame can be received or (want_send) sent; BASE_ERR_TIMEOUT past the deadline. */
     enum base_status (*wait)(void *carrier, int want_send, int *ret_can_receive, int *ret_can_send, int64_t deadline_ms,
                              struct base_error *error);
     void (*destroy)(void *carrier);
+};
+
+/* How long a wait may last, and who may end it early. Zeroed `cancelled` never ends it. */
+struct net_wait {
+    int64_t timeout_ms;
+    int (*cancelled)(void *context); /* polled at least every 100 ms; non-zero ends the wait with BASE_ERR_CLOSED */
+    void *context;
 };
 
 /* Makes a link over a carrier (taken). `peer` names the other end in errors ("P2 (party 2)"); session is the 16-byte
@@ -64,7 +72,8 @@ BASE_MUST_USE enum base_status net_link_create(struct net_link **ret, const stru
 void net_link_destroy(struct net_link **link);
 
 void net_link_set_session(struct net_link *link, const uint8_t session[16]);
-/* Every wait on this link ends after `milliseconds` (monotonic clock); the default is 30 s. */
+/* Every wait for one frame ends after `milliseconds` (monotonic clock); the default is 30 s. A message that keeps
+ * moving is never cut off, however long it is. */
 void net_link_set_timeout(struct net_link *link, int64_t milliseconds);
 /* A function that waits poll between slices (at most 100 ms); a non-zero answer ends the wait with BASE_ERR_CLOSED. */
 void net_link_set_cancel(struct net_link *link, int (*cancelled)(void *), void *context);
@@ -74,7 +83,10 @@ const char *net_link_peer(const struct net_link *link);
 const struct net_count *net_link_count(const struct net_link *link, enum net_phase phase);
 void net_link_reset_count(struct net_link *link);
 
-/* One message of `size` bytes (public), tagged with a step id that the receiver checks. Zero bytes send nothing. */
+/* One message of `size` bytes (public), tagged with a step id that the receiver checks. Zero bytes send nothing.
+ * After a failure ret_data holds nothing of meaning. A link belongs to one thread at a time.
+ * Errors: BASE_ERR_TIMEOUT, BASE_ERR_CLOSED (peer gone, peer stopped, cancelled), BASE_ERR_PEER (a frame that must not
+ * come now), BASE_ERR_MISMATCH (frame version); each names the peer and the step. */
 BASE_MUST_USE enum base_status net_link_send(struct net_link *link, uint32_t step, const void *data, size_t size,
                                              struct base_error *error);
 BASE_MUST_USE enum base_status net_link_receive(struct net_link *link, uint32_t step, void *ret_data, size_t size,
@@ -94,7 +106,15 @@ BASE_MUST_USE enum base_status net_link_receive_blob(struct net_link *link, uint
                                                      unsigned char **ret_data, size_t *ret_size,
                                                      struct base_error *error);
 
-/* 1 when a frame waits to be received (no waiting). */
+/* 1 when a frame waits to be received, or when a receive would fail at once (no waiting). */
 int net_link_pending(struct net_link *link);
+
+/* Tells the peer why this end stops, so that its next wait ends at once with "<this end> stopped: <text>", and ends
+ * the link. Best effort: waits at most 100 ms for room in the queue, does nothing when the peer itself has stopped or
+ * is gone. The text of `cause` travels, cut to 600 bytes: it must not hold secrets (no error text does). */
+void net_link_abort(struct net_link *link, const struct base_error *cause);
+
+/* The failure that ended this link, or NULL while it lives. */
+const struct base_error *net_link_failure(const struct net_link *link);
 
 #endif

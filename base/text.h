@@ -1,0 +1,15 @@
+/* Text that came from outside: made safe for logs, terminals and error messages. */
+#ifndef CACHET_BASE_TEXT_H
+#define CACHET_BASE_TEXT_H
+
+#include <stddef.h>
+
+/* Length in bytes (1 to 4) of the well-formed UTF-8 character that starts at `bytes`, or 0 when there is none within
+ * `size` bytes or it is not printable (control characters, direction overrides, surrogates, overlong forms). */
+size_t base_text_printable(const void *bytes, size_t size);
+
+/* Copies printable UTF-8 into ret_text (always terminated when ret_size > 0); every other byte becomes '?'.
+ * Stops at the end of either side, never inside a character. Returns the length written. */
+size_t base_text_clean(char *ret_text, size_t ret_size, const void *bytes, size_t size);
+
+#endif

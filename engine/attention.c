@@ -1,0 +1,361 @@
+#include "engine/layer.h"
+
+/* Public bookkeeping of one step's attention: which slots each query row attends to, in the order in which scores are
+ * laid out. Scores are rows of (head, query row), each a run of pairs. */
+struct pairs {
+    size_t rows;        /* heads * n */
+    uint32_t *starts;   /* [rows + 1] */
+    uint32_t *row;      /* [pairs]: row of each pair */
+    uint32_t *source;   /* [pairs]: where the pair's score lies in the product [rows][used slots] */
+    size_t used;
+};
+
+/* Rows [n][heads * head_dim] -> [heads][n][head_dim]. */
+static struct mpc_wire split_heads(const struct eng_step *step, struct mpc_wire w, size_t heads)
+{
+    size_t dim = step->decoder->shape->head_dim, n = step->n, at = 0;
+    uint32_t *index = mpc_bytes(step->p, w.count * sizeof *index);
+    for (size_t h = 0; index != NULL && h < heads; h++)
+        for (size_t i = 0; i < n; i++)
+            for (size_t c = 0; c < dim; c++)
+                index[at++] = (uint32_t)((i * heads + h) * dim + c);
+    return index == NULL ? (struct mpc_wire){0} : mpc_gather(step->p, w, index, w.count);
+}
+
+static struct mpc_wire join_heads(const struct eng_step *step, struct mpc_wire w, size_t heads)
+{
+    size_t dim = step->decoder->shape->head_dim, n = step->n, at = 0;
+    uint32_t *index = mpc_bytes(step->p, w.count * sizeof *index);
+    for (size_t i = 0; index != NULL && i < n; i++)
+        for (size_t h = 0; h < heads; h++)
+            for (size_t c = 0; c < dim; c++)
+                index[at++] = (uint32_t)((h * n + i) * dim + c);
+    return index == NULL ? (struct mpc_wire){0} : mpc_gather(step->p, w, index, w.count);
+}
+
+/* RoPE (rotate-half) on an untruncated share [n][heads * head_dim]: a public linear map. */
+static void rotate(const struct eng_step *step, struct mpc_share *share, size_t heads)
+{
+    size_t dim = step->decoder->shape->head_dim, half = dim / 2;
+    share->frac += step->decoder->plan->fc;
+    for (size_t r = 0; share->z != NULL && !mpc_failed(step->p) && r < step->n * heads; r++) {
+        uint64_t *z = share->z + r * dim;
+        const int64_t *cos = step->cos + r / heads * half, *sin = step->sin + r / heads * half;
+        for (size_t i = 0; i < half; i++) {
+            uint64_t a = z[i], b = z[i + half], c = (uint64_t)cos[i], s = (uint64_t)sin[i];
+            z[i] = a * c - b * s;
+            z[i + half] = b * c + a * s;
+        }
+    }
+}
+
+struct projections {
+    struct mpc_wire q, k, v, squares;
+};
+
+/* Round 1. */
+static enum base_status project(const struct eng_step *step, struct mpc_wire x, struct projections *ret)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_plan *plan = step->decoder->plan;
+    const struct eng_layer_weights *w = &step->decoder->weights->layer[step->layer];
+    const int *b = plan->layer[step->layer].bits;
+    int linear = plan->fx + plan->fw, turned = linear + plan->fc;
+    struct mpc_share q = mpc_share_matmul(p, x, step->n, &w->q), k = mpc_share_matmul(p, x, step->n, &w->k);
+    rotate(step, &q, step->decoder->shape->heads);
+    rotate(step, &k, step->decoder->shape->kv_heads);
+    ret->q = mpc_cut(p, q, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UQ]), false, "u_q");
+    ret->k = mpc_cut(p, k, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UK]), false, "u_k");
+    ret->v = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->v), plan->ring, linear - plan->fu, eng_bound(plan->fu, b[ENG_UV]), false, "u_v");
+    ret->squares = eng_sum_squares(step, x, ENG_NORM_ATTENTION);
+    return mpc_round(p);
+}
+
+/* q . K of every head against every used slot: [heads * n][used]. */
+static struct mpc_share score_share(const struct eng_step *step, struct mpc_wire q)
+{
+    const struct eng_model_shape *shape = step->decoder->shape;
+    struct kv_store *store = &step->decoder->store[step->layer];
+    size_t group = shape->heads / shape->kv_heads, rows = group * step->n;
+    int ring = q.ring < store->form.ring_k ? q.ring : store->form.ring_k;
+    struct mpc_share out = mpc_share_make(step->p, shape->kv_heads * rows * store->used, ring, q.frac + store->form.frac_k);
+    for (size_t h = 0; h < shape->kv_heads; h++) {
+        size_t mark = base_arena_mark(&step->p->arena);
+        mpc_share_matmul_at(step->p, mpc_slice(q, h * rows * shape->head_dim, rows * shape->head_dim), rows, &store->k[h], &out,
+                            h * rows * store->used, store->used);
+        base_arena_release(&step->p->arena, mark);
+    }
+    return out;
+}
+
+/* The pairs of all heads; `own` adds one pair per row that is not in the product (the new row of a deferred step), marked
+ * UINT32_MAX in source. Slots are listed once per query row and shared by the heads. */
+static bool list_pairs(const struct eng_step *step, bool own, struct pairs *ret)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_decoder *d = step->decoder;
+    struct kv_store *store = &d->store[step->layer];
+    size_t heads = d->shape->heads, n = step->n, used = store->used, rows = heads * n;
+    struct kv_active active = {.slots = mpc_bytes(p, (used + 1) * sizeof(uint32_t))};
+    uint32_t *slots = mpc_bytes(p, n * (used + 1) * sizeof *slots), *counts = mpc_bytes(p, n * sizeof *counts);
+    if (mpc_failed(p))
+        return false;
+    size_t total = 0;
+    for (size_t i = 0; i < n; i++) {
+        kv_visible_slots(d->policy, &d->config, store, step->first + i, &active);
+        counts[i] = (uint32_t)active.count;
+        for (size_t j = 0; j < active.count; j++)
+            slots[i * (used + 1) + j] = active.slots[j];
+        total += active.count + own;
+    }
+    total *= heads;
+    ret->rows = rows;
+    ret->used = used;
+    ret->starts = mpc_bytes(p, (rows + 1) * sizeof *ret->starts);
+    ret->row = mpc_bytes(p, total * sizeof *ret->row);
+    ret->source = mpc_bytes(p, total * sizeof *ret->source);
+    if (mpc_failed(p))
+        return false;
+    size_t at = 0;
+    for (size_t r = 0; r < rows; r++) {
+        size_t i = r % n;
+        ret->starts[r] = (uint32_t)at;
+        for (size_t j = 0; j < counts[i] + (size_t)own; j++, at++) {
+            ret->row[at] = (uint32_t)r;
+            ret->source[at] = j < counts[i] ? (uint32_t)(r * used + slots[i * (used + 1) + j]) : UINT32_MAX;
+        }
+    }
+    ret->starts[rows] = (uint32_t)at;
+    return true;
+}
+
+/* Rows: rounds 2 to 4. The new rows enter the cache before they are scored. */
+static enum base_status scores_folded(const struct eng_step *step, struct projections *u, struct mpc_wire *ret_v,
+                                      struct mpc_wire *ret_k, struct mpc_wire *ret_q)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_model_shape *shape = step->decoder->shape;
+    const struct eng_plan *plan = step->decoder->plan;
+    const int *b = plan->layer[step->layer].bits;
+    int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
+    size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
+    enum base_status status = BASE_OK;
+    struct mpc_wire t;
+    sec_spline_eval(p, &step->decoder->gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares, &t, "rsqrt");
+    TRY(mpc_round(p));
+    struct mpc_wire q = mpc_cut(p, mpc_share_mul(p, u->q, t, wide, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
+    struct mpc_wire k = mpc_cut(p, mpc_share_mul(p, u->k, t, narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
+    struct mpc_wire v = mpc_cut(p, mpc_share_mul(p, u->v, t, narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_V]), false, "v");
+    TRY(mpc_round(p));
+    *ret_q = split_heads(step, q, shape->heads);
+    *ret_k = split_heads(step, k, shape->kv_heads);
+    *ret_v = split_heads(step, v, shape->kv_heads);
+out:
+    return status;
+}
+
+/* Scores of every pair, read by gates only: Z_2^ks with fs fraction bits. Queues one opening. */
+static struct mpc_wire cut_scores(const struct eng_step *step, struct mpc_share product, const struct pairs *pairs)
+{
+    const struct eng_plan *plan = step->decoder->plan;
+    size_t count = pairs->starts[pairs->rows];
+    int cut = product.frac - plan->fs, ring = cut + eng_plan_score_ring(plan, step->layer);
+    struct mpc_share chosen = mpc_share_gather(step->p, product, pairs->source, count);
+    return mpc_cut(step->p, chosen, ring, cut, eng_bound(plan->fs, plan->layer[step->layer].bits[ENG_SCORE]), true, "score");
+}
+
+/* Decode with the norm deferred: rounds 2 and 3. The own row is scored beside the cache and then enters it. */
+struct deferred {
+    struct mpc_wire score; /* [rows * (cached + 1)], own last in each row */
+    struct mpc_wire k, v;
+};
+
+static enum base_status scores_deferred(const struct eng_step *step, struct projections *u, const struct pairs *pairs,
+                                        struct deferred *ret)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_model_shape *shape = step->decoder->shape;
+    const struct eng_plan *plan = step->decoder->plan;
+    const int *b = plan->layer[step->layer].bits;
+    int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION], ft2 = eng_plan_ft2(plan, step->layer);
+    int ks = eng_plan_score_ring(plan, step->layer), cut = 2 * plan->fu - plan->fs;
+    size_t dim = shape->head_dim, group = shape->heads / shape->kv_heads, heads = shape->heads, cached = pairs->starts[heads] - heads, at = 0;
+    enum base_status status = BASE_OK;
+
+    /* a_own: the key of each query head, then one dot product per head. */
+    uint32_t *own = mpc_bytes(p, heads * dim * sizeof *own), *source = mpc_bytes(p, (cached + 1) * sizeof *source);
+    uint32_t *order = mpc_bytes(p, (cached + heads) * sizeof *order);
+    if (mpc_failed(p))
+        return p->status;
+    for (size_t i = 0; i < heads * dim; i++)
+        own[i] = (uint32_t)(i / dim / group * dim + i % dim);
+    for (size_t i = 0; i < cached + heads; i++)
+        if (pairs->source[i] != UINT32_MAX)
+            source[at++] = pairs->source[i];
+    struct mpc_wire t[2], a = {0}, mine, key = mpc_gather(p, u->k, own, heads * dim);
+    sec_spline_eval(p, &step->decoder->gates->layer[step->layer].norm_squared, u->squares, t, "rsqrt");
+    mine = mpc_cut(p, mpc_share_dot(p, u->q, key, dim), u->q.ring, cut, eng_bound(plan->fs, b[ENG_AOWN]), false, "a_own");
+    if (cached > 0) {
+        struct mpc_share product = mpc_share_gather(p, score_share(step, u->q), source, cached);
+        a = mpc_cut(p, product, u->q.ring, cut, eng_bound(plan->fs, b[ENG_A]), false, "a");
+    }
+    TRY(mpc_round(p));
+
+    size_t narrow = shape->kv_heads * dim;
+    int bound_s = eng_bound(plan->fs, b[ENG_SCORE]);
+    ret->k = mpc_cut(p, mpc_share_mul(p, u->k, t[0], narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
+    ret->v = mpc_cut(p, mpc_share_mul(p, u->v, t[0], narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_V]), false, "v");
+    struct mpc_wire score = mpc_cut(p, mpc_share_mul(p, mine, t[1], heads, ft2 + ks), ft2 + ks, ft2, bound_s, true, "own score");
+    if (cached > 0) {
+        struct mpc_wire rest = mpc_cut(p, mpc_share_mul(p, a, t[0], cached, ft + ks), ft + ks, ft, bound_s, true, "score");
+        TRY(mpc_round(p));
+        score = mpc_concat(p, rest, score);
+    } else {
+        TRY(mpc_round(p));
+    }
+    /* Interleave: each head's cached scores, then its own. */
+    size_t next = 0;
+    for (size_t i = 0; i < cached + heads; i++)
+        order[i] = pairs->source[i] == UINT32_MAX ? (uint32_t)(cached + pairs->row[i]) : (uint32_t)next++;
+    ret->score = mpc_gather(p, score, order, cached + heads);
+out:
+    return status;
+}
+
+/* e = exp(score - c), extended when the plan says so, and the new rows of the cache with it. */
+static enum base_status exponentiate(const struct eng_step *step, struct mpc_wire score, const struct pairs *pairs, struct mpc_wire *v,
+                                     struct mpc_wire *ret_e)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_plan *plan = step->decoder->plan;
+    const struct eng_layer_gates *gates = &step->decoder->gates->layer[step->layer];
+    size_t count = pairs->starts[pairs->rows];
+    int ks = eng_plan_score_ring(plan, step->layer);
+    enum base_status status = BASE_OK;
+    struct mpc_wire c;
+    TRY(sec_coarse_max_eval(p, &gates->coarse_max, score, pairs->starts, pairs->rows, &c));
+    struct mpc_wire y = mpc_add(p, mpc_gather(p, c, pairs->row, count), mpc_reduce(p, score, ks), -1, ks);
+    struct mpc_wire e = sec_exp_eval(p, &step->decoder->gates->exp[gates->exp], y, "exp");
+    if (plan->ring_sv != 0 && v != NULL)
+        *v = mpc_extend(p, *v, plan->ring_sv, "extend v");
+    TRY(mpc_round(p));
+    if (plan->ring_sv != 0) {
+        e = mpc_extend(p, e, plan->ring_sv, "extend e");
+        TRY(mpc_round(p));
+    }
+    *ret_e = e;
+out:
+    return status;
+}
+
+/* o' = sum e v of every row: [rows][head_dim]. */
+static struct mpc_share weighted_sum(const struct eng_step *step, struct mpc_wire e, const struct pairs *pairs)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_model_shape *shape = step->decoder->shape;
+    struct kv_store *store = &step->decoder->store[step->layer];
+    size_t used = store->used, rows = shape->heads / shape->kv_heads * step->n, dim = shape->head_dim;
+    int ring = e.ring < store->form.ring_v ? e.ring : store->form.ring_v;
+    struct mpc_share out = mpc_share_make(p, pairs->rows * dim, ring, e.frac + store->form.frac_v);
+    uint32_t *index = mpc_bytes(p, rows * used * sizeof *index);
+    for (size_t h = 0; h < shape->kv_heads && !mpc_failed(p); h++) {
+        size_t mark = base_arena_mark(&p->arena);
+        for (size_t i = 0; i < rows * used; i++)
+            index[i] = UINT32_MAX;
+        for (size_t i = pairs->starts[h * rows]; i < pairs->starts[(h + 1) * rows]; i++)
+            index[pairs->source[i] - h * rows * used] = (uint32_t)i;
+        mpc_share_matmul_at(p, mpc_gather(p, e, index, rows * used), rows, &store->v[h], &out, h * rows * dim, dim);
+        base_arena_release(&p->arena, mark);
+    }
+    return out;
+}
+
+/* o = o' / S: two rounds. */
+static enum base_status normalise(const struct eng_step *step, struct mpc_wire e, const struct pairs *pairs, struct mpc_wire *ret_o)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_decoder *d = step->decoder;
+    const struct eng_plan *plan = d->plan;
+    const int *b = plan->layer[step->layer].bits;
+    int log_context = eng_plan_log_context(plan);
+    enum base_status status = BASE_OK;
+    struct mpc_wire sum = mpc_sum_runs(p, e, pairs->starts, pairs->rows, plan->fo + log_context), inverse;
+    sum = mpc_truncate(p, sum, d->gates->sum_cut, d->gates->sum_bits, "S");
+    sec_spline_eval(p, &d->gates->reciprocal, sum, &inverse, "1/S");
+    struct mpc_share share = weighted_sum(step, e, pairs);
+    struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2, eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
+    TRY(mpc_round(p));
+    share = mpc_share_mul(p, o, inverse, d->shape->head_dim, plan->ring);
+    o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false, "o");
+    TRY(mpc_round(p));
+    *ret_o = join_heads(step, o, d->shape->heads);
+out:
+    return status;
+}
+
+/* After a deferred step the own pair of each row points to the slot that the new row took. */
+static void point_to_own_slot(const struct eng_step *step, struct pairs *pairs)
+{
+    size_t used = step->decoder->store[step->layer].used;
+    for (size_t i = 0; i < pairs->starts[pairs->rows]; i++) {
+        size_t r = pairs->row[i];
+        size_t slot = pairs->source[i] == UINT32_MAX ? step->slots[0] : pairs->source[i] - r * pairs->used;
+        pairs->source[i] = (uint32_t)(r * used + slot);
+    }
+    pairs->used = used;
+}
+
+static enum base_status run_deferred(const struct eng_step *step, struct projections *u, struct mpc_wire *ret_o)
+{
+    struct kv_store *store = &step->decoder->store[step->layer];
+    struct pairs pairs;
+    struct deferred scored;
+    struct mpc_wire e;
+    enum base_status status = BASE_OK;
+    if (!list_pairs(step, true, &pairs))
+        return step->p->status;
+    TRY(scores_deferred(step, u, &pairs, &scored));
+    TRY(exponentiate(step, scored.score, &pairs, &scored.v, &e));
+    kv_store_append(store, step->p, scored.k, scored.v, step->first, step->slots, 1);
+    point_to_own_slot(step, &pairs);
+    TRY(normalise(step, e, &pairs, ret_o));
+out:
+    return status;
+}
+
+static enum base_status run_folded(const struct eng_step *step, struct projections *u, struct mpc_wire *ret_o)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_plan *plan = step->decoder->plan;
+    struct kv_store *store = &step->decoder->store[step->layer];
+    struct pairs pairs;
+    struct mpc_wire q, k, v, e;
+    enum base_status status = BASE_OK;
+    TRY(scores_folded(step, u, &v, &k, &q));
+    /* K must be in place for the scores; V may still wait for its extension, and is stored again when it has it. */
+    struct mpc_wire early = plan->ring_sv != 0 ? mpc_wire_make(p, v.count, plan->ring_sv, v.frac, v.bound) : v;
+    kv_store_append(store, p, k, early, step->first, step->slots, step->n);
+    if (!list_pairs(step, false, &pairs))
+        return p->status;
+    struct mpc_wire score = cut_scores(step, score_share(step, q), &pairs);
+    TRY(mpc_round(p));
+    TRY(exponentiate(step, score, &pairs, &v, &e));
+    if (plan->ring_sv != 0)
+        kv_store_append(store, p, k, v, step->first, step->slots, step->n);
+    TRY(normalise(step, e, &pairs, ret_o));
+out:
+    return status;
+}
+
+enum base_status eng_attention_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_o)
+{
+    struct projections u;
+    enum base_status status = BASE_OK;
+    TRY(project(step, x, &u));
+    if (step->n == 1 && !step->decoder->plan->fold)
+        TRY(run_deferred(step, &u, ret_o));
+    else
+        TRY(run_folded(step, &u, ret_o));
+out:
+    return status;
+}

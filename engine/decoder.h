@@ -1,0 +1,83 @@
+/* The decoder graph on wires: one code path for every role, prefill rows and decode steps.
+ *
+ * decode (norm deferred behind the projection), 16 rounds         rows, and decode with plan.fold: 17 rounds
+ *  1  u_q, u_k, u_v = W x (RoPE), s = sum x^2                      1  the same
+ *  2  t, t^2 = rho / rms;  a = u_q . K, a_own = u_q . u_k          2  t
+ *  3  scores = t a, t^2 a_own;  k = t u_k, v = t u_v               3  q, k, v = t u      4  scores = q . K
+ *  4, 5  coarse maximum c       6  e = exp(score - c)              5..7  the same
+ *  7  1 / S;  o' = sum e v      8  o = o' / S                      8, 9
+ *  9  y = W_o o                10  extend y, x += y               10, 11
+ * 11  u_gate, u_up, s          12  t        13  g, p = t u        12..14
+ * 14  h = SiLU(g) p            15  y = W_down h                    15, 16
+ * 16  extend y, x += y                                            17
+ * One round more when the plan extends e (ring_sv). Every round is one message each way for all heads and rows.
+ * Source: PROTOCOL section 6; specification, layer.py. */
+#ifndef CACHET_ENGINE_DECODER_H
+#define CACHET_ENGINE_DECODER_H
+
+#include "engine/gates.h"
+#include "kvcache/policy.h"
+#include "protocols/row_lookup.h"
+
+/* The masked weights of a model in one role's form (engine/weights.h makes them). */
+struct eng_layer_weights {
+    struct mpc_matrix q, k, v, o, gate, up, down;
+};
+
+struct eng_weights {
+    struct sec_row_table embedding;
+    struct eng_layer_weights *layer;
+    struct mpc_matrix head;
+};
+
+struct eng_decoder {
+    const struct eng_model_shape *shape;
+    const struct eng_plan *plan;
+    const struct eng_weights *weights;
+    const struct eng_gates *gates;
+    const struct kv_policy *policy;
+    struct kv_config config;
+    struct kv_plan kv;
+    struct kv_store *store; /* [layers] */
+    uint64_t *turn;         /* [head_dim / 2]: RoPE frequencies, 2^-64 turns per position */
+    size_t position;        /* rows so far */
+    size_t chunk;           /* largest number of rows of one step */
+};
+
+/* What a step gives: un-normalised logits [rows][vocab] with ENG_LOGIT_FRACTION fraction bits, and the final sums of
+ * squares [rows]. */
+enum { ENG_LOGIT_FRACTION = 14, ENG_SQUARES_CUT = 16 };
+struct eng_logits {
+    size_t rows;
+    struct mpc_wire logits;
+    struct mpc_wire squares;
+};
+
+/* context: prompt plus answer of the longest request. weights may be NULL in the count role. */
+struct eng_decoder_form {
+    const struct eng_model_shape *shape;
+    const struct eng_plan *plan;
+    const struct eng_weights *weights;
+    const struct eng_gates *gates;
+    const struct kv_policy *policy;
+    struct kv_config config;
+    size_t context;
+    size_t chunk; /* 0: chosen so that a chunk's scores fit the work area */
+};
+BASE_MUST_USE enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, struct eng_decoder_form form,
+                                                struct base_error *error);
+void eng_decoder_finish(struct eng_decoder *decoder);
+/* Forgets the context; the next step starts at position 0. */
+void eng_decoder_reset(struct eng_decoder *decoder);
+/* Work area in bytes that a step of this decoder needs at most. */
+size_t eng_decoder_work_size(const struct eng_decoder *decoder);
+/* Rows of one prefill step when the caller leaves the choice. */
+size_t eng_decoder_choose_chunk(const struct eng_model_shape *shape, size_t context);
+
+/* Runs n rows (masked one-hot, [n][vocab] in Z_2^32) through the model and appends them to the cache. logit_rows: 0, 1 (the last
+ * row) or n. A layer's wires are released when it is done; the results stay until the caller releases the work area.
+ * Cost: eng_step_rounds; bytes are declared by the operations. */
+BASE_MUST_USE enum base_status eng_decoder_step(struct eng_decoder *decoder, struct mpc_party *p, struct mpc_wire hot, size_t n,
+                                                size_t logit_rows, struct eng_logits *ret);
+
+#endif

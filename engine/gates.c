@@ -1,0 +1,132 @@
+#include "engine/gates.h"
+
+#include "base/memory.h"
+#include "base/realmath.h"
+
+#include <math.h>
+#include <sodium.h>
+
+enum { NORM_FRACTION = 44 };
+
+/* t = rho / sqrt(s / d + eps) from s = sum x^2 with fs fraction bits, and rho^2 / (s / d + eps) from the same key. */
+static enum base_status init_norm(struct sec_spline *ret, const struct eng_model_shape *shape, const struct eng_plan *plan,
+                                  size_t layer, int norm, bool squared, struct base_error *error)
+{
+    const struct eng_layer_plan *l = &plan->layer[layer];
+    double unit = base_power_of_two(-l->fs[norm]) / (double)shape->width, rho = base_power_of_two(l->rho[norm]);
+    double per_mean = (double)shape->width * base_power_of_two(l->fs[norm]);
+    int64_t low = (int64_t)(base_power_of_two(l->low[norm]) * per_mean);
+    int64_t high = (int64_t)((base_power_of_two(l->high[norm]) + shape->norm_eps) * per_mean);
+    struct sec_spline_form form = {.k = plan->kn, .low = low < 2 ? 2 : low, .per_octave = plan->per_octave, .F = NORM_FRACTION,
+                                   .ring = plan->ring, .functions = squared ? 2 : 1};
+    form.high = high > INT64_C(1) << plan->kn ? INT64_C(1) << plan->kn : high;
+    form.function[0] = (struct sec_spline_function){SEC_POWER_INVERSE_ROOT, rho, unit, shape->norm_eps, l->ft[norm], l->bt[norm]};
+    int ft2 = eng_plan_ft2(plan, layer);
+    if (squared)
+        form.function[1] = (struct sec_spline_function){SEC_POWER_INVERSE, rho * rho, unit, shape->norm_eps, ft2,
+                                                        ft2 + 2 * (l->bt[norm] - l->ft[norm])};
+    return sec_spline_init(ret, form, error);
+}
+
+static enum base_status find_exp(struct eng_gates *gates, const struct eng_plan *plan, size_t layer, struct base_error *error)
+{
+    int k = eng_plan_score_ring(plan, layer);
+    for (size_t i = 0; i < gates->exp_count; i++)
+        if (gates->exp[i].k == k) {
+            gates->layer[layer].exp = i;
+            return BASE_OK;
+        }
+    struct sec_exp_form form = {.k = k, .h = eng_plan_score_bits(plan, layer) + 2 - plan->cell, .frac = plan->fs, .fb = plan->fb,
+                                .fe = plan->fe, .fo = plan->fo, .ring = plan->ring};
+    enum base_status status = sec_exp_init(&gates->exp[gates->exp_count], form, error);
+    if (status == BASE_OK)
+        gates->layer[layer].exp = gates->exp_count++;
+    return status;
+}
+
+static enum base_status init_reciprocal(struct eng_gates *gates, const struct eng_plan *plan, struct base_error *error)
+{
+    int log_context = eng_plan_log_context(plan), whole = plan->fo + log_context;
+    gates->sum_bits = whole < 30 ? whole : 30;
+    gates->sum_cut = whole - gates->sum_bits;
+    int fraction = plan->fo - gates->sum_cut;
+    double slack = base_power_of_two(plan->bin + 1), one = base_power_of_two(fraction);
+    int64_t high = (int64_t)(plan->context + 1) << fraction, limit = INT64_C(1) << gates->sum_bits;
+    struct sec_spline_form form = {.k = gates->sum_bits, .low = (int64_t)(one * base_exp(-slack)), .high = high < limit ? high : limit,
+                                   .per_octave = plan->per_octave / 2, .F = plan->f_reciprocal, .ring = plan->ring, .functions = 1,
+                                   .function = {{SEC_POWER_INVERSE, .scale = one, .unit = 1, .fo = plan->fy,
+                                                 .bound = plan->fy + (int)ceil(slack * 1.4427)}}};
+    return sec_spline_init(&gates->reciprocal, form, error);
+}
+
+enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape, const struct eng_plan *plan,
+                                struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_gates gates = {.layers = plan->layers};
+    TRY(base_alloc(&gates.layer, plan->layers, sizeof *gates.layer, error));
+    TRY(base_alloc(&gates.exp, plan->layers, sizeof *gates.exp, error));
+    for (size_t l = 0; l < plan->layers; l++) {
+        struct eng_layer_gates *layer = &gates.layer[l];
+        TRY(init_norm(&layer->norm_squared, shape, plan, l, ENG_NORM_ATTENTION, true, error));
+        TRY(init_norm(&layer->norm[ENG_NORM_ATTENTION], shape, plan, l, ENG_NORM_ATTENTION, false, error));
+        TRY(init_norm(&layer->norm[ENG_NORM_MLP], shape, plan, l, ENG_NORM_MLP, false, error));
+        layer->coarse_max = (struct sec_coarse_max){.k = eng_plan_histogram_ring(plan, l),
+                                                    .h = eng_plan_score_bits(plan, l) + 1 - plan->bin,
+                                                    .ko = eng_plan_score_ring(plan, l)};
+        TRY(find_exp(&gates, plan, l, error));
+    }
+    TRY(init_reciprocal(&gates, plan, error));
+    TRY(sec_segments_init(&gates.silu, (struct sec_segments_form){SEC_CURVE_SILU, plan->kg, plan->hs, plan->fg, plan->f_silu, plan->ring},
+                          error));
+    *ret = gates;
+    return BASE_OK;
+out:
+    eng_gates_finish(&gates);
+    return status;
+}
+
+void eng_gates_finish(struct eng_gates *gates)
+{
+    for (size_t l = 0; gates->layer != NULL && l < gates->layers; l++) {
+        sec_spline_finish(&gates->layer[l].norm_squared);
+        sec_spline_finish(&gates->layer[l].norm[ENG_NORM_ATTENTION]);
+        sec_spline_finish(&gates->layer[l].norm[ENG_NORM_MLP]);
+    }
+    for (size_t i = 0; gates->exp != NULL && i < gates->exp_count; i++)
+        sec_exp_finish(&gates->exp[i]);
+    sec_spline_finish(&gates->reciprocal);
+    sec_segments_finish(&gates->silu);
+    base_free(&gates->layer);
+    base_free(&gates->exp);
+}
+
+static void hash_words(crypto_hash_sha256_state *state, const void *words, size_t count)
+{
+    crypto_hash_sha256_update(state, words, count * sizeof(uint64_t));
+}
+
+static void hash_spline(crypto_hash_sha256_state *state, const struct sec_spline *spline)
+{
+    hash_words(state, spline->knot, spline->pieces);
+    for (int e = 0; e < spline->form.functions; e++) {
+        hash_words(state, spline->value[e], spline->pieces);
+        hash_words(state, spline->slope[e], spline->pieces);
+    }
+}
+
+void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32])
+{
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    for (size_t l = 0; l < gates->layers; l++) {
+        hash_spline(&state, &gates->layer[l].norm_squared);
+        hash_spline(&state, &gates->layer[l].norm[ENG_NORM_ATTENTION]);
+        hash_spline(&state, &gates->layer[l].norm[ENG_NORM_MLP]);
+    }
+    for (size_t i = 0; i < gates->exp_count; i++)
+        hash_words(&state, gates->exp[i].table, (size_t)1 << gates->exp[i].k);
+    hash_spline(&state, &gates->reciprocal);
+    hash_words(&state, gates->silu.coefficient, 3 * ((size_t)1 << gates->silu.form.h));
+    crypto_hash_sha256_final(&state, ret);
+}

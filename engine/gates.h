@@ -1,0 +1,36 @@
+/* The gate tables of a model, made once from its shape and plan: public, and the same bits at every party. */
+#ifndef CACHET_ENGINE_GATES_H
+#define CACHET_ENGINE_GATES_H
+
+#include "engine/formats/model_file.h"
+#include "engine/plan.h"
+#include "protocols/coarse_max.h"
+#include "protocols/exp.h"
+#include "protocols/segments.h"
+#include "protocols/spline.h"
+
+struct eng_layer_gates {
+    struct sec_spline norm_squared; /* t and t^2, before attention when the norm is deferred */
+    struct sec_spline norm[ENG_NORMS];
+    struct sec_coarse_max coarse_max;
+    size_t exp; /* index into eng_gates.exp: layers of equal score ring share a table */
+};
+
+struct eng_gates {
+    size_t layers;
+    struct eng_layer_gates *layer;
+    size_t exp_count;
+    struct sec_exp *exp;
+    struct sec_spline reciprocal;
+    struct sec_segments silu;
+    int sum_bits; /* bits of S as the division reads it */
+    int sum_cut;  /* bits that S loses before */
+};
+
+BASE_MUST_USE enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape,
+                                              const struct eng_plan *plan, struct base_error *error);
+void eng_gates_finish(struct eng_gates *gates);
+/* SHA-256 over every public table: parties compare it, so that a machine whose arithmetic differs is refused. */
+void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32]);
+
+#endif

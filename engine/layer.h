@@ -1,0 +1,37 @@
+/* One decoder layer (engine/decoder.h has the schedule); private to engine/. */
+#ifndef CACHET_ENGINE_LAYER_H
+#define CACHET_ENGINE_LAYER_H
+
+#include "engine/decoder.h"
+
+/* n rows from position `first` through one layer. */
+struct eng_step {
+    struct eng_decoder *decoder;
+    struct mpc_party *p;
+    size_t layer;
+    size_t n;
+    size_t first;
+    const int64_t *cos, *sin; /* [n][head_dim / 2], plan.fc fraction bits */
+    const uint32_t *slots;    /* [n] */
+};
+
+/* x [n][width] in Z_2^ring -> *ret, the same. */
+BASE_MUST_USE enum base_status eng_layer_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret);
+
+/* Parts of it, in their own files. */
+BASE_MUST_USE enum base_status eng_attention_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_o);
+BASE_MUST_USE enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret);
+
+/* y = W h cut to the residual's fraction, extended and added to x: two rounds. */
+BASE_MUST_USE enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x, struct mpc_wire h,
+                                                const struct mpc_matrix *w, enum eng_wire bits, struct mpc_wire *ret);
+/* sum x^2 of each row as the norm's gate reads it. Queues one opening. */
+struct mpc_wire eng_sum_squares(const struct eng_step *step, struct mpc_wire x, int norm);
+
+/* A bound of `bits` integer bits at `fraction` fraction bits: at least 1. */
+static inline int eng_bound(int fraction, int bits)
+{
+    return fraction + bits < 1 ? 1 : fraction + bits;
+}
+
+#endif

@@ -1,0 +1,154 @@
+#include "engine/plan.h"
+
+#include "base/memory.h"
+#include "base/realmath.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *eng_wire_name(enum eng_wire wire)
+{
+    static const char *const names[ENG_WIRES] = {"q", "k", "v", "o", "yo", "g", "p", "h", "yd", "x", "score",
+                                                 "uq", "uk", "uv", "a", "aown", "ug", "up"};
+    return names[wire];
+}
+
+enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t context, struct base_error *error)
+{
+    struct eng_plan plan = {.fx = 14, .fw = 17, .fwo = 14, .fc = 11, .fu = 12, .fs = 11, .bin = 1, .cell = 1, .fb = 12, .fe = 22,
+                            .fo = 18, .fo2 = 20, .fy = 18, .per_octave = 32, .f_reciprocal = 48, .fg = 9, .kg = 15, .hs = 8,
+                            .f_silu = 26, .kn = 28, .ring = 64, .context = (int)context, .layers = layers};
+    enum base_status status = base_alloc(&plan.layer, layers, sizeof *plan.layer, error);
+    if (status == BASE_OK)
+        *ret = plan;
+    return status;
+}
+
+void eng_plan_finish(struct eng_plan *plan)
+{
+    base_free(&plan->layer);
+}
+
+enum base_status eng_plan_copy(struct eng_plan *ret, const struct eng_plan *plan, struct base_error *error)
+{
+    struct eng_plan copy = *plan;
+    enum base_status status = base_alloc(&copy.layer, plan->layers, sizeof *copy.layer, error);
+    if (status != BASE_OK)
+        return status;
+    memcpy(copy.layer, plan->layer, plan->layers * sizeof *copy.layer);
+    *ret = copy;
+    return BASE_OK;
+}
+
+static int minimum(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int maximum(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+int eng_plan_ft2(const struct eng_plan *plan, size_t layer)
+{
+    return minimum(30, 2 * plan->layer[layer].ft[ENG_NORM_ATTENTION] - 13);
+}
+
+int eng_plan_score_bits(const struct eng_plan *plan, size_t layer)
+{
+    return maximum(plan->layer[layer].bits[ENG_SCORE], plan->bin + 2);
+}
+
+int eng_plan_histogram_ring(const struct eng_plan *plan, size_t layer)
+{
+    return plan->fs + eng_plan_score_bits(plan, layer) + 1;
+}
+
+int eng_plan_score_ring(const struct eng_plan *plan, size_t layer)
+{
+    return eng_plan_histogram_ring(plan, layer) + 1;
+}
+
+int eng_plan_exp_ring(const struct eng_plan *plan)
+{
+    return plan->ring - (plan->fb + plan->fe - plan->fo);
+}
+
+int eng_plan_sum_ring(const struct eng_plan *plan, size_t layer)
+{
+    if (plan->ring_sv != 0)
+        return plan->ring_sv;
+    return minimum(eng_plan_exp_ring(plan), plan->ring - plan->layer[layer].ft[ENG_NORM_ATTENTION]);
+}
+
+int eng_plan_log_context(const struct eng_plan *plan)
+{
+    int bits = 0;
+    while ((INT64_C(1) << bits) < (int64_t)plan->context + 1)
+        bits++;
+    return bits;
+}
+
+/* --- conditions ------------------------------------------------------------------------------------------------------------- */
+
+struct checker {
+    struct base_error *error;
+    enum base_status status;
+    size_t layer;
+};
+
+static void need(struct checker *c, const char *name, double have, int room)
+{
+    if (have > room && c->status == BASE_OK)
+        c->status = base_fail(c->error, BASE_ERR_RANGE, "plan: layer %zu, %s needs %.1f bits and has %d: lower a width or shorten the context",
+                              c->layer, name, have, room);
+}
+
+static void check_attention(const struct eng_plan *p, struct checker *c)
+{
+    const struct eng_layer_plan *l = &p->layer[c->layer];
+    const int *b = l->bits;
+    int rotated = p->fx + p->fw + p->fc, ring_uq = p->ring - (rotated - p->fu), widest = maximum(b[ENG_UQ], b[ENG_UK]);
+    need(c, "u with RoPE", rotated + widest + 1, p->ring - 1);
+    need(c, "lift of u_q", p->fu + widest, ring_uq - 2);
+    need(c, "deferred scores", 2 * p->fu + maximum(b[ENG_A], b[ENG_AOWN]), ring_uq - 2);
+    need(c, "sum e v", p->fo + p->fu + eng_plan_log_context(p) + b[ENG_V], eng_plan_sum_ring(p, c->layer) - 2);
+    int ring_o = p->ring - (p->fo2 + p->fy - p->fu);
+    need(c, "o", p->fo2 + p->fy + b[ENG_O] + 1, p->ring - 1);
+    need(c, "W_o o", p->fu + p->fwo + b[ENG_YO], ring_o - 2);
+    need(c, "W_o o cut", p->fx + b[ENG_YO], ring_o - (p->fu + p->fwo - p->fx) - 2);
+    int bt = l->bt[ENG_NORM_ATTENTION], ft = l->ft[ENG_NORM_ATTENTION];
+    need(c, "t^2", 2 * (bt - ft) + 44 + 1, p->ring - 1);
+}
+
+static void check_rest(const struct eng_plan *p, struct checker *c)
+{
+    const struct eng_layer_plan *l = &p->layer[c->layer];
+    const int *b = l->bits;
+    need(c, "g", p->fg + b[ENG_G], p->kg - 1);
+    need(c, "h", p->f_silu + p->fu + b[ENG_H], p->ring - 1);
+    need(c, "W_down h", p->fu + p->fwo + b[ENG_YD], p->ring - p->f_silu - 2);
+    need(c, "W_down h cut", p->fx + b[ENG_YD], p->ring - p->f_silu - (p->fu + p->fwo - p->fx) - 2);
+    need(c, "x", p->fx + b[ENG_X] + 2, p->ring - 2);
+    need(c, "sum x^2", 2 * p->fx + l->high[ENG_NORM_ATTENTION] + 14, p->ring - 1);
+    for (int i = 0; i < ENG_NORMS; i++)
+        need(c, "1/rms", l->bt[i] + 2, p->ring - (44 - l->ft[i]) - 2);
+}
+
+enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *error)
+{
+    struct checker c = {.error = error};
+    double slack = base_power_of_two(p->bin + 1) * 1.4427;
+    for (c.layer = 0; c.layer < p->layers; c.layer++) {
+        check_attention(p, &c);
+        check_rest(p, &c);
+        need(&c, "exp table", eng_plan_score_ring(p, c.layer), 24);
+    }
+    c.layer = 0;
+    need(&c, "1/S", p->f_reciprocal + slack + 1, p->ring - 1);
+    need(&c, "lift of 1/S", p->fy + slack + 1, p->ring - (p->f_reciprocal - p->fy) - 2);
+    need(&c, "e", p->fo, eng_plan_exp_ring(p) - 2);
+    need(&c, "exp", p->fb + p->fe + 1.5 * base_power_of_two(p->cell), p->ring - 1);
+    return c.status;
+}

@@ -1,0 +1,83 @@
+/* One table per level. A family without gain at a level has the function of the level below. */
+#include "kernels/fss/core.h"
+
+/* FSS slots: the algorithms of fss/ bound to the AES core of a level. */
+#define FSS_SLOTS(name)                                                                                                \
+    static void name##_dpf_generate(const struct kern_dpf_keys *keys, const uint64_t *alpha, const uint64_t *beta,    \
+                                    const uint8_t *root0, const uint8_t *root1)                                       \
+    {                                                                                                                  \
+        kern_fss_dpf_generate(&kern_##name##_fss, keys, alpha, beta, root0, root1);                                    \
+    }                                                                                                                  \
+    static void name##_dpf_full(const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first,        \
+                                size_t count, uint64_t *out, void *scratch)                                            \
+    {                                                                                                                  \
+        kern_fss_dpf_full(&kern_##name##_fss, keys, side, root, first, count, out, scratch);                           \
+    }                                                                                                                  \
+    static void name##_dpf_point(const struct kern_dpf_keys *keys, int side, const uint8_t *root, const uint64_t *x,  \
+                                 uint64_t *out)                                                                        \
+    {                                                                                                                  \
+        kern_fss_dpf_point(&kern_##name##_fss, keys, side, root, x, out);                                              \
+    }                                                                                                                  \
+    static void name##_bit_generate(int k, size_t n, const uint64_t *alpha, const uint8_t *root0,                     \
+                                    const uint8_t *root1, uint8_t *seed_words, uint8_t *bit_words,                    \
+                                    uint8_t *block_words)                                                              \
+    {                                                                                                                  \
+        kern_fss_bit_generate(&kern_##name##_fss, k, n, alpha, root0, root1, seed_words, bit_words, block_words);      \
+    }                                                                                                                  \
+    static void name##_bit_less(int k, size_t n, int side, const uint8_t *root, const uint8_t *seed_words,            \
+                                const uint8_t *bit_words, const uint8_t *block_words, const uint64_t *x, uint8_t *out) \
+    {                                                                                                                  \
+        kern_fss_bit_less(&kern_##name##_fss, k, n, side, root, seed_words, bit_words, block_words, x, out);           \
+    }                                                                                                                  \
+    static void name##_dcf_generate(const struct kern_dcf_keys *keys, const uint64_t *alpha, const uint64_t *beta,    \
+                                    const uint8_t *root0, const uint8_t *root1)                                       \
+    {                                                                                                                  \
+        kern_fss_dcf_generate(&kern_##name##_fss, keys, alpha, beta, root0, root1);                                    \
+    }                                                                                                                  \
+    static void name##_dcf_eval(const struct kern_dcf_keys *keys, int side, const uint8_t *root, const uint64_t *x,   \
+                                size_t points, uint64_t *out)                                                          \
+    {                                                                                                                  \
+        kern_fss_dcf_eval(&kern_##name##_fss, keys, side, root, x, points, out);                                       \
+    }
+
+#define FSS_FIELDS(name)                                                                                               \
+    .dpf_generate = name##_dpf_generate, .dpf_full = name##_dpf_full, .dpf_point = name##_dpf_point,                   \
+    .bit_generate = name##_bit_generate, .bit_less = name##_bit_less, .dcf_generate = name##_dcf_generate,             \
+    .dcf_eval = name##_dcf_eval
+
+FSS_SLOTS(scalar)
+
+static const struct kern_table scalar_table = {
+    .level = KERN_LEVEL_SCALAR,
+    .gemm = kern_scalar_gemm,
+    .gemm2 = kern_scalar_gemm2,
+    .dot = kern_scalar_dot,
+    .prg_fill = kern_scalar_prg_fill,
+    .prg_words = kern_scalar_prg_words,
+    FSS_FIELDS(scalar),
+    .pack_bits = kern_scalar_pack_bits,
+    .unpack_bits = kern_scalar_unpack_bits,
+    .unpack_add = kern_scalar_unpack_add,
+    .round_shift = kern_scalar_round_shift,
+    .grid_dot = kern_scalar_grid_dot,
+};
+
+const struct kern_table *kern_table_select(unsigned mask)
+{
+    return &scalar_table;
+}
+
+const char *kern_level_name(enum kern_level level)
+{
+    switch (level) {
+    case KERN_LEVEL_SCALAR:
+        return "scalar";
+    case KERN_LEVEL_AVX2:
+        return "avx2";
+    case KERN_LEVEL_AVX512:
+        return "avx512";
+    case KERN_LEVEL_COUNT:
+        break;
+    }
+    return "unknown";
+}
