@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "net/frame.h"
+#include "net/internal.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -30,7 +31,7 @@ struct net_link {
     enum net_phase phase;
     struct net_count counts[NET_PHASE_COUNT];
     struct base_error failure;         /* code != BASE_OK: the link is dead */
-    bool peer_stopped;                 /* its abort frame came: nobody listens any more */
+    bool peer_stopped;                 /* it said so or is gone: nobody listens any more */
     uint8_t scratch[NET_ABORT_PAYLOAD]; /* where short payloads land, as an abort frame may come in their place */
 };
 
@@ -111,13 +112,12 @@ const struct base_error *net_link_failure(const struct net_link *link)
     return link->failure.code == BASE_OK ? NULL : &link->failure;
 }
 
-/* Ends the link with `cause` and hands the failure to the caller. */
-static enum base_status die(struct net_link *link, uint32_t step, const struct base_error *cause,
-                            struct base_error *error)
+enum base_status net_link_fail(struct net_link *link, uint32_t step, const struct base_error *cause,
+                               struct base_error *error)
 {
     bool named = strncmp(cause->text, link->peer, strlen(link->peer)) == 0;
     link->failure.code = BASE_OK;
-    (void)base_fail(&link->failure, cause->code, "%s%s%.600s (step %u)", named ? "" : link->peer, named ? "" : ": ",
+    (void)base_fail(&link->failure, cause->code, "%s%s%.620s (step %u)", named ? "" : link->peer, named ? "" : ": ",
                     cause->text, (unsigned)step);
     return base_fail(error, link->failure.code, "%s", link->failure.text);
 }
@@ -132,6 +132,8 @@ static enum base_status dead(const struct net_link *link, struct base_error *err
 static bool may_go_on(struct net_link *link, const struct wait *wait, const char *verb, struct base_error *cause,
                       enum base_status *status)
 {
+    if (*status == BASE_ERR_CLOSED)
+        link->peer_stopped = true;
     if (*status != BASE_ERR_TIMEOUT)
         return false;
     cause->code = BASE_OK;
@@ -179,7 +181,6 @@ static void find_abort(struct net_link *link, struct base_error *cause)
         if (frame.kind == NET_FRAME_ABORT) {
             cause->code = BASE_OK;
             (void)net_abort_decode(link->scratch, size, link->peer, cause);
-            link->peer_stopped = true;
             return;
         }
     }
@@ -199,13 +200,11 @@ static enum base_status send_frame(struct net_link *link, const struct net_frame
         status = link->functions.send(link->carrier, header, sizeof header, payload, frame->payload, slice_end(wait),
                                       cause);
     } while (may_go_on(link, wait, "it took no frame", cause, &status));
-    if (status == BASE_ERR_CLOSED)
+    if (link->peer_stopped)
         find_abort(link, cause);
     if (status != BASE_OK)
         return status;
     link->send_sequence++;
-    if (frame->kind != NET_FRAME_DATA)
-        return BASE_OK;
     struct net_count *count = &link->counts[link->phase];
     count->frames++;
     count->payload_bytes += frame->payload;
@@ -224,8 +223,7 @@ static enum base_status take_abort(struct net_link *link, const struct net_frame
     want.sequence = link->receive_sequence;
     if (memcmp(frame->session, none, sizeof none) != 0)
         memcpy(want.session, link->session, sizeof want.session);
-    enum base_status status = net_frame_expect(frame, &want, link->peer, cause);
-    return status;
+    return net_frame_expect(frame, &want, link->peer, cause);
 }
 
 static enum base_status receive_frame(struct net_link *link, const struct net_frame *want, void *ret_payload,
@@ -245,7 +243,8 @@ static enum base_status receive_frame(struct net_link *link, const struct net_fr
         status = link->functions.receive(link->carrier, header, sizeof header, target, capacity, &size, slice_end(wait),
                                          cause);
     } while (may_go_on(link, wait, "nothing came", cause, &status));
-    TRY(status);
+    if (status != BASE_OK)
+        goto out;
     TRY(net_frame_decode(header, sizeof header, size, link->peer, &frame, cause));
     if (frame.kind == NET_FRAME_ABORT) {
         TRY(take_abort(link, &frame, cause));
@@ -311,7 +310,7 @@ enum base_status net_link_send(struct net_link *link, uint32_t step, const void 
         return dead(link, error);
     for (size_t at = 0; at < size;)
         if (send_next(link, data, &at, size, &wait, &cause) != BASE_OK)
-            return die(link, step, &cause, error);
+            return net_link_fail(link, step, &cause, error);
     return BASE_OK;
 }
 
@@ -324,7 +323,7 @@ enum base_status net_link_receive(struct net_link *link, uint32_t step, void *re
         return dead(link, error);
     for (size_t at = 0; at < size;)
         if (receive_next(link, ret_data, &at, size, &wait, &cause) != BASE_OK)
-            return die(link, step, &cause, error);
+            return net_link_fail(link, step, &cause, error);
     return BASE_OK;
 }
 
@@ -366,7 +365,7 @@ enum base_status net_link_exchange(struct net_link *link, uint32_t step, const v
     if (send_size + receive_size > 0)
         link->counts[link->phase].rounds++;
 out:
-    return status == BASE_OK ? BASE_OK : die(link, step, &cause, error);
+    return status == BASE_OK ? BASE_OK : net_link_fail(link, step, &cause, error);
 }
 
 int net_link_pending(struct net_link *link)
@@ -382,7 +381,7 @@ int net_link_pending(struct net_link *link)
 void net_link_abort(struct net_link *link, const struct base_error *cause)
 {
     uint8_t header[NET_FRAME_HEADER], payload[NET_ABORT_PAYLOAD];
-    if (link->peer_stopped || link->failure.code == BASE_ERR_CLOSED)
+    if (link->peer_stopped)
         return;
     size_t size = net_abort_encode(cause, payload);
     struct net_frame frame = frame_at(link, 0, 0, size, link->send_sequence++);
@@ -392,6 +391,6 @@ void net_link_abort(struct net_link *link, const struct base_error *cause)
                                NULL);
     struct base_error local = {.code = BASE_ERR_CLOSED, .text = "this end has stopped"};
     if (link->failure.code == BASE_OK)
-        (void)die(link, 0, &local, NULL);
+        (void)net_link_fail(link, 0, &local, NULL);
     link->peer_stopped = true;
 }
