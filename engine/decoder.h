@@ -17,6 +17,7 @@
 
 #include "engine/gates.h"
 #include "kvcache/policy.h"
+#include "mpc/lift.h"
 #include "protocols/row_lookup.h"
 
 /* The masked weights of a model in one role's form (engine/weights.h makes them). */
