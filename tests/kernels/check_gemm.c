@@ -1,0 +1,192 @@
+/* Products against sums of 128-bit products, at sizes around the vector width, with odd strides and addresses. */
+#include "tests/kernels/support.h"
+
+/* A byte buffer seen as words at any address: what the slots are promised to accept. */
+static uint64_t *unaligned(uint8_t *bytes)
+{
+    return (uint64_t *)(void *)bytes;
+}
+
+static uint64_t word_at(const uint64_t *words, size_t i)
+{
+    return kern_load64((const uint8_t *)words + 8 * i);
+}
+
+static uint64_t reference(const uint64_t *a, const uint64_t *w, size_t inner)
+{
+    unsigned __int128 sum = 0;
+    for (size_t i = 0; i < inner; i++)
+        sum += (unsigned __int128)word_at(a, i) * word_at(w, i);
+    return (uint64_t)sum;
+}
+
+static uint64_t reference2(const uint64_t *a, const uint64_t *b, const uint64_t *w, size_t inner)
+{
+    unsigned __int128 sum = 0;
+    for (size_t i = 0; i < inner; i++) {
+        size_t at = i / KERN_BLOCK * 2 * KERN_BLOCK + i % KERN_BLOCK;
+        sum += (unsigned __int128)word_at(a, i) * word_at(w, at);
+        sum += (unsigned __int128)word_at(b, i) * word_at(w, at + KERN_BLOCK);
+    }
+    return (uint64_t)sum;
+}
+
+struct size_case {
+    size_t rows, outs, inner;
+};
+
+struct operands {
+    size_t rows, outs, inner, a_stride, w_stride, y_stride, offset;
+    uint8_t *a, *b, *w; /* guarded, exactly as long as promised */
+    size_t a_bytes, w_bytes;
+};
+
+static void make_operands(struct operands *ret, struct rng *rng, const struct size_case *size, bool two)
+{
+    size_t row = two ? (size->inner + KERN_BLOCK - 1) / KERN_BLOCK * 2 * KERN_BLOCK : size->inner;
+    *ret = (struct operands){.rows = size->rows, .outs = size->outs, .inner = size->inner};
+    ret->a_stride = size->inner + rng_below(rng, 5);
+    ret->w_stride = row + rng_below(rng, 5);
+    ret->y_stride = size->outs + rng_below(rng, 3);
+    ret->offset = rng_below(rng, 3) ? 0 : rng_below(rng, 64);
+    ret->a_bytes = 8 * ((size->rows - 1) * ret->a_stride + size->inner);
+    ret->w_bytes = 8 * ((size->outs - 1) * ret->w_stride + row);
+    ret->a = guard_alloc(ret->a_bytes, ret->offset);
+    ret->b = guard_alloc(ret->a_bytes, ret->offset);
+    ret->w = guard_alloc(ret->w_bytes, ret->offset);
+    rng_bytes(rng, ret->a, ret->a_bytes);
+    rng_bytes(rng, ret->b, ret->a_bytes);
+    rng_bytes(rng, ret->w, ret->w_bytes);
+}
+
+static void free_operands(struct operands *op)
+{
+    guard_free(op->a, op->a_bytes, op->offset);
+    guard_free(op->b, op->a_bytes, op->offset);
+    guard_free(op->w, op->w_bytes, op->offset);
+}
+
+static void check_size(struct rng *rng, const struct size_case *size, bool two)
+{
+    const struct kern_table *tables[KERN_LEVEL_COUNT];
+    size_t levels = all_tables(tables);
+    struct operands op;
+    make_operands(&op, rng, size, two);
+    const uint64_t *a = unaligned(op.a), *b = unaligned(op.b), *w = unaligned(op.w);
+    size_t y_words = (size->rows - 1) * op.y_stride + size->outs;
+    for (size_t t = 0; t < levels; t++) {
+        uint64_t *y = guard_alloc(8 * y_words, 8);
+        if (two)
+            tables[t]->gemm2(y, op.y_stride, a, b, op.a_stride, op.rows, w, op.w_stride, op.outs, op.inner);
+        else
+            tables[t]->gemm(y, op.y_stride, a, op.a_stride, op.rows, w, op.w_stride, op.outs, op.inner);
+        for (size_t i = 0; i < y_words; i++) {
+            size_t r = i / op.y_stride, o = i % op.y_stride;
+            const uint64_t *ar = unaligned(op.a + 8 * r * op.a_stride), *br = unaligned(op.b + 8 * r * op.a_stride);
+            const uint64_t *wo = unaligned(op.w + 8 * o * op.w_stride);
+            if (o < op.outs)
+                assert_int_equal(y[i], two ? reference2(ar, br, wo, op.inner) : reference(ar, wo, op.inner));
+            else
+                assert_int_equal(y[i], UINT64_C(0xc5c5c5c5c5c5c5c5)); /* between rows: untouched */
+        }
+        guard_free(y, 8 * y_words, 8);
+    }
+    free_operands(&op);
+}
+
+static void test_every_small_size(void **state)
+{
+    (void)state;
+    struct rng rng = {31};
+    for (size_t rows = 1; rows <= 9; rows++)
+        for (size_t outs = 1; outs <= 9; outs++)
+            for (size_t inner = 1; inner <= 35; inner += 1 + rng_below(&rng, 3)) {
+                struct size_case size = {rows, outs, inner};
+                check_size(&rng, &size, false);
+                check_size(&rng, &size, true);
+            }
+}
+
+static void test_large_sizes(void **state)
+{
+    (void)state;
+    struct rng rng = {32};
+    static const struct size_case sizes[] = {{1, 192, 576},  {1, 33, 1536}, {16, 17, 1031}, {33, 20, 300},
+                                             {17, 70, 129},  {64, 9, 257},  {2, 50, 2049},  {5, 5, 4096},
+                                             {1, 3, 10000}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        check_size(&rng, &sizes[i], false);
+        check_size(&rng, &sizes[i], true);
+    }
+}
+
+/* All ones is the operand on which a lost carry between 32-bit halves shows. */
+static void test_extreme_words(void **state)
+{
+    (void)state;
+    const struct kern_table *tables[KERN_LEVEL_COUNT];
+    size_t levels = all_tables(tables);
+    static const uint64_t values[] = {0, 1, UINT32_MAX, UINT64_C(1) << 32, UINT64_C(1) << 63, UINT64_MAX};
+    uint64_t a[40], w[80], y;
+    for (size_t i = 0; i < 36; i++)
+        for (size_t t = 0; t < levels; t++) {
+            for (size_t j = 0; j < 80; j++) {
+                a[j / 2] = values[i / 6];
+                w[j] = values[i % 6];
+            }
+            uint64_t product = values[i / 6] * values[i % 6];
+            tables[t]->gemm(&y, 1, a, 40, 1, w, 40, 1, 40);
+            assert_int_equal(y, 40 * product);
+            tables[t]->gemm2(&y, 1, a, a, 40, 1, w, 80, 1, 40);
+            assert_int_equal(y, 80 * product);
+            assert_int_equal(tables[t]->dot(a, w, 39), 39 * product);
+        }
+}
+
+static void test_dot(void **state)
+{
+    (void)state;
+    struct rng rng = {33};
+    const struct kern_table *tables[KERN_LEVEL_COUNT];
+    size_t levels = all_tables(tables);
+    for (size_t n = 0; n < 200; n++) {
+        size_t offset = rng_below(&rng, 64);
+        uint8_t *a = guard_alloc(8 * n, offset), *b = guard_alloc(8 * n, 0);
+        rng_bytes(&rng, a, 8 * n);
+        rng_bytes(&rng, b, 8 * n);
+        uint64_t expected = reference(unaligned(a), unaligned(b), n);
+        for (size_t t = 0; t < levels; t++)
+            assert_int_equal(tables[t]->dot(unaligned(a), unaligned(b), n), expected);
+        guard_free(a, 8 * n, offset);
+        guard_free(b, 8 * n, 0);
+    }
+}
+
+static void test_grid_dot(void **state)
+{
+    (void)state;
+    struct rng rng = {34};
+    const struct kern_table *tables[KERN_LEVEL_COUNT];
+    size_t levels = all_tables(tables);
+    for (int h = 0; h <= 8; h++)
+        for (int s = 0; s <= 5; s++) {
+            uint64_t hot[256], table[1 << 13], m = rng_next(&rng), expected = 0;
+            size_t size = (size_t)1 << (h + s);
+            rng_words(&rng, hot, 256);
+            rng_words(&rng, table, size);
+            for (uint64_t pos = 0; pos < UINT64_C(1) << h; pos++)
+                expected += hot[pos] * table[(m - (pos << s)) % size];
+            for (size_t t = 0; t < levels; t++)
+                assert_int_equal(tables[t]->grid_dot(hot, table, m, h, s), expected);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_small_size), cmocka_unit_test(test_large_sizes),
+        cmocka_unit_test(test_extreme_words),    cmocka_unit_test(test_dot),
+        cmocka_unit_test(test_grid_dot),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
