@@ -55,6 +55,8 @@ struct sec_gate {
     enum base_status (*run)(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret);
     /* Declared cost of run on `count` inputs, rounds included. */
     struct mpc_cost (*cost)(size_t count);
+    /* Values that run opens under MPC_OPEN_SHUFFLED_BITS; NULL: the gate opens nothing. */
+    uint64_t (*opens)(size_t count);
 };
 
 #endif

@@ -1,184 +1,82 @@
-/* Every registered gate: the three roles over memory links against the twin, and declared cost against counted cost. */
-#include "base/memory.h"
-#include "net/memory_link.h"
-#include "protocols/coarse_max.h"
-#include "protocols/exp.h"
-#include "protocols/segments.h"
-#include "protocols/spline.h"
+/* Every registered gate: shares against the twin on edge and random inputs, measured against declared cost on every role,
+ * transcripts of different inputs, and what was opened. */
+#include "tests/protocols/check.h"
 
-#include <math.h>
-#include <pthread.h>
-#include <stdarg.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <string.h>
+#include "protocols/registry.h"
 
-static const struct sec_gate *const gates[] = {&sec_gate_exp, &sec_gate_silu_times, &sec_gate_gelu, &sec_gate_reciprocal,
-                                               &sec_gate_inverse_root, &sec_gate_coarse_max};
-
-enum { MAX_RECORDS = 8 };
-
-struct record {
-    struct mpc_wire wire;
-    double ulp;
-};
-
-struct job {
-    const struct sec_gate *gate;
-    struct mpc_party party;
-    struct mpc_wire x, y;
-    struct record record[MAX_RECORDS];
-    size_t records;
-    enum base_status status;
-};
-
-static void remember(void *context, struct mpc_party *p, const char *label, const struct mpc_wire *wire, double ulp)
+static enum base_status program(struct mpc_party *p, const struct trio_job *job)
 {
-    struct job *job = context;
-    (void)p;
-    (void)label;
-    assert_true(job->records < MAX_RECORDS);
-    job->record[job->records++] = (struct record){*wire, ulp};
-}
-
-static void *run_job(void *context)
-{
-    struct job *job = context;
-    job->status = job->gate->run(&job->party, job->x, &job->y);
-    return NULL;
-}
-
-/* The twin is judged wire by wire on equal inputs: each of its wires is compared, then overwritten by the parties'. */
-struct judge {
-    struct job *job;
-    size_t next;
-    double worst;
-};
-
-static void compare(void *context, struct mpc_party *p, const char *label, const struct mpc_wire *wire, double ulp)
-{
-    struct judge *judge = context;
-    const struct mpc_wire *l = &judge->job[MPC_LEFT].record[judge->next].wire, *r = &judge->job[MPC_RIGHT].record[judge->next].wire;
-    judge->next++;
-    (void)p;
-    for (size_t i = 0; i < wire->count; i++) {
-        assert_int_equal(l->m[i], r->m[i]);
-        uint64_t share = l->m[i] - l->l1[i] - r->l2[i];
-        double difference = fabs((double)mpc_signed(share - wire->x[i], l->ring));
-        if (ulp >= 0 && difference > ulp)
-            fail_msg("%s: element %zu is %.1f units off, allowed %.1f", label, i, difference, ulp);
-        judge->worst = difference > judge->worst ? difference : judge->worst;
-        /* A full-ring count is unsigned. */
-        wire->x[i] = wire->bound >= l->ring ? share & mpc_ring_mask(l->ring) : (uint64_t)mpc_signed(share, l->ring);
-    }
-}
-
-static void share_input(struct job *job, const int64_t *x, size_t n)
-{
-    const struct sec_gate *gate = job[0].gate;
-    struct mpc_stream noise;
-    mpc_stream_init(&noise, job[0].party.kern, (const uint8_t *)"input masks 0001");
-    for (int role = MPC_HELPER; role <= MPC_CLEAR; role++)
-        job[role].x = mpc_wire_make(&job[role].party, n, gate->input_ring, gate->input_frac, gate->input_bound);
-    mpc_stream_words(&noise, job[MPC_HELPER].x.l1, n, gate->input_ring);
-    mpc_stream_words(&noise, job[MPC_HELPER].x.l2, n, gate->input_ring);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t l1 = job[0].x.l1[i], l2 = job[0].x.l2[i];
-        job[MPC_LEFT].x.l1[i] = l1;
-        job[MPC_RIGHT].x.l2[i] = l2;
-        job[MPC_LEFT].x.m[i] = job[MPC_RIGHT].x.m[i] = ((uint64_t)x[i] + l1 + l2) & mpc_ring_mask(gate->input_ring);
-        job[MPC_CLEAR].x.x[i] = (uint64_t)x[i];
-    }
-}
-
-static uint64_t sent(struct net_link *link)
-{
-    return net_link_count(link, NET_PHASE_SETUP)->payload_bytes;
+    const struct sec_gate *gate = job->context;
+    struct mpc_wire result = {0};
+    enum base_status status = gate->run(p, trio_input(p, job, 0), &result);
+    if (status == BASE_OK)
+        trio_output(p, result);
+    return status;
 }
 
 static void check_gate(const struct sec_gate *gate, size_t units)
 {
-    struct job job[4];
-    struct net_link *peer[2], *to1[2], *to2[2];
+    size_t count = units * gate->unit;
+    int64_t *x = must_alloc(2 * count, sizeof *x);
+    struct trio trio[2] = {0};
     struct base_error error = {0};
-    struct mpc_source source[3];
-    const struct kern_table *kern = kern_table_select(~0u);
-    size_t n = units * gate->unit, limit = (size_t)1 << 28;
-    memset(job, 0, sizeof job);
-    assert_int_equal(net_memory_pair_create(&peer[0], &peer[1], "P1", "P2", 1, limit, &error), BASE_OK);
-    assert_int_equal(net_memory_pair_create(&to1[0], &to1[1], "P0", "P1", 2, limit, &error), BASE_OK);
-    assert_int_equal(net_memory_pair_create(&to2[0], &to2[1], "P0", "P2", 2, limit, &error), BASE_OK);
-    struct mpc_link_source links[3] = {{{NULL, to1[0], to2[0]}}, {{NULL, to1[1], NULL}}, {{NULL, NULL, to2[1]}}};
-    for (int role = 0; role < 4; role++) {
-        job[role].gate = gate;
-        assert_int_equal(mpc_party_init(&job[role].party, (enum mpc_role)role, kern, (size_t)1 << 32, &error), BASE_OK);
-        if (role < 3) {
-            mpc_source_over_links(&source[role], &links[role]);
-            job[role].party.source = source[role];
+    for (int run = 0; run < 2; run++) {
+        int64_t *in = x + (size_t)run * count;
+        gate->sample(in, count, units + (uint64_t)run * 1000);
+        for (size_t i = 0; run == 1 && i < count / 2; i++) {
+            int64_t swap = in[i];
+            in[i] = in[count - 1 - i];
+            in[count - 1 - i] = swap;
         }
-        if (role == MPC_HELPER || role == MPC_LEFT)
-            mpc_stream_init(&job[role].party.s1, kern, (const uint8_t *)"stream one  0001");
-        if (role == MPC_HELPER || role == MPC_RIGHT)
-            mpc_stream_init(&job[role].party.s2, kern, (const uint8_t *)"stream two  0001");
-        job[role].party.observe = remember;
-        job[role].party.observe_context = &job[role];
+        struct trio_input input = {in, count, gate->input_ring, gate->input_frac, gate->input_bound};
+        struct trio_job job = {.program = program, .context = gate, .inputs = &input, .input_count = 1, .seed = units + (size_t)run};
+        check_ok(trio_run(&job, &trio[run], &error), &error, gate->name);
+        check_ok(trio_check(&trio[run], &error), &error, gate->name);
+        struct mpc_cost cost = gate->cost(count);
+        assert_int_equal(cost.rounds, trio[run].measured[0].rounds);
+        assert_int_equal(cost.online, trio[run].measured[0].online);
+        assert_int_equal(cost.offline, trio[run].measured[0].offline);
+        for (int e = 0; e < MPC_OPENING_COUNT; e++) {
+            uint64_t opened = e == MPC_OPEN_SHUFFLED_BITS && gate->opens != NULL ? gate->opens(count) : 0;
+            assert_int_equal(trio[run].party[TRIO_P1].openings[e], opened);
+        }
     }
-    job[MPC_LEFT].party.peer = peer[0];
-    job[MPC_RIGHT].party.peer = peer[1];
-    int64_t *x = NULL;
-    assert_int_equal(base_alloc(&x, n, sizeof *x, &error), BASE_OK);
-    gate->sample(x, n, 7);
-    share_input(job, x, n);
-
-    /* P0 runs first, to its end: it needs nothing from the others. */
-    run_job(&job[MPC_HELPER]);
-    pthread_t thread[2];
-    for (int i = 0; i < 2; i++)
-        pthread_create(&thread[i], NULL, run_job, &job[MPC_LEFT + i]);
-    for (int i = 0; i < 2; i++)
-        pthread_join(thread[i], NULL);
-    for (int role = 0; role < 3; role++)
-        if (job[role].status != BASE_OK)
-            fail_msg("%s: role %d: %s", gate->name, role, job[role].party.error.text);
-
-    struct judge judge = {.job = job};
-    job[MPC_CLEAR].party.observe = compare;
-    job[MPC_CLEAR].party.observe_context = &judge;
-    run_job(&job[MPC_CLEAR]);
-    assert_int_equal(job[MPC_CLEAR].status, BASE_OK);
-    assert_int_equal(judge.next, job[MPC_LEFT].records);
-    assert_int_equal(job[MPC_CLEAR].party.violations, 0);
-
-    struct mpc_cost cost = gate->cost(n);
-    for (int role = 0; role < 4; role++)
-        assert_memory_equal(&job[role].party.declared, &cost, sizeof cost);
-    assert_int_equal(sent(peer[0]) + sent(peer[1]), cost.online);
-    assert_int_equal(sent(to1[0]) + sent(to2[0]), cost.offline);
-    assert_int_equal(net_link_count(peer[0], NET_PHASE_SETUP)->rounds, cost.rounds);
-
-    base_free(&x);
-    for (int role = 0; role < 4; role++)
-        mpc_party_finish(&job[role].party);
-    for (int i = 0; i < 2; i++) {
-        net_link_destroy(&peer[i]);
-        net_link_destroy(&to1[i]);
-        net_link_destroy(&to2[i]);
-    }
+    check_ok(trio_same_transcript(&trio[0], &trio[1], &error), &error, gate->name);
+    (void)printf("%-14s n %4zu: %3llu rounds, %8.2f online, %9.2f dealt bytes per input; difference %.2f of what is allowed\n", gate->name,
+                 count, (unsigned long long)trio[0].measured[0].rounds, (double)trio[0].measured[0].online / (double)count,
+                 (double)trio[0].measured[0].offline / (double)count, trio[0].worst);
+    for (int run = 0; run < 2; run++)
+        trio_finish(&trio[run]);
+    free(x);
 }
 
-static void test_gates(void **state)
+static void test_conformance(void **state)
 {
+    const struct sec_gate *gate = *state;
+    static const size_t sizes[] = {1, 7, 64, 600};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        check_gate(gate, sizes[i]);
+}
+
+static void test_names_are_unique(void **state)
+{
+    size_t count;
+    const struct sec_gate *const *gates = sec_gates(&count);
     (void)state;
-    const size_t units[] = {2, 7, 40};
-    for (size_t g = 0; g < sizeof gates / sizeof *gates; g++)
-        for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
-            print_message("%s, %zu units\n", gates[g]->name, units[u]);
-            check_gate(gates[g], units[u]);
-        }
+    for (size_t i = 0; i < count; i++)
+        assert_ptr_equal(sec_gate_find(gates[i]->name), gates[i]);
+    assert_null(sec_gate_find("no such gate"));
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gates)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    enum { MAX_TESTS = 64 };
+    size_t count;
+    const struct sec_gate *const *gates = sec_gates(&count);
+    struct CMUnitTest tests[MAX_TESTS] = {cmocka_unit_test(test_names_are_unique)};
+    if (count + 1 > MAX_TESTS)
+        return 1;
+    for (size_t i = 0; i < count; i++)
+        tests[i + 1] = (struct CMUnitTest){gates[i]->name, test_conformance, NULL, NULL, (void *)gates[i]};
+    return _cmocka_run_group_tests("conformance", tests, count + 1, NULL, NULL);
 }

@@ -1,0 +1,53 @@
+/* A kernel table that looks on: it copies every field that a party unpacks from a message, and can prescribe every draw.
+ *
+ * Tests need both to see what a party sees; product code needs no hook for it, as all packing and all pseudorandom words go
+ * through the kernel table. A thread attaches to its party's view before it runs. */
+#ifndef CACHET_TESTS_SUPPORT_TAP_H
+#define CACHET_TESTS_SUPPORT_TAP_H
+
+#include "kernels/kern.h"
+
+#include <stdbool.h>
+
+enum { TAP_STREAMS = 4, TAP_DRAWS = 64 }; /* s1, s2, o1, o2; the first byte of their keys is their number */
+
+struct tap_field {
+    int ring;
+    size_t count;
+    uint64_t *values;
+};
+
+/* What one party received, in order. */
+struct tap_view {
+    struct tap_field *fields;
+    size_t count, capacity;
+};
+
+/* One draw of a stream: `per` words of `ring` bits for every element of the enumeration. */
+struct tap_draw {
+    int ring;
+    size_t per;
+    int first_bit; /* where its bits lie in the number of the element */
+};
+
+enum tap_mode { TAP_REAL, TAP_DRY, TAP_SCRIPT };
+
+/* Enumeration: a dry run with one element learns the draws (all zero); then element i of every draw is read out of the bits
+ * of i, so that a run of 2^bits elements goes through every assignment of the randomness. */
+struct tap {
+    enum tap_mode mode;
+    size_t elements;
+    struct tap_draw draws[TAP_STREAMS][TAP_DRAWS];
+    size_t draw_count[TAP_STREAMS];
+    struct tap_view view[3];
+};
+
+const struct kern_table *tap_table(void);
+/* The calling thread is party 0, 1, 2, or -1 for nobody (draws are still prescribed). NULL detaches. */
+void tap_attach(struct tap *tap, int party);
+void tap_finish(struct tap *tap);
+
+/* Places the draws of a dry run one after the other and turns to script mode; returns the number of bits. */
+int tap_enumerate(struct tap *tap);
+
+#endif
