@@ -1,5 +1,10 @@
 /* One table per level. A family without gain at a level has the function of the level below. */
 #include "kernels/fss/core.h"
+#ifdef KERN_X86
+#include "kernels/avx2/slots.h"
+#endif
+
+#include <stdbool.h>
 
 /* FSS slots: the algorithms of fss/ bound to the AES core of a level. */
 #define FSS_SLOTS(name)                                                                                                \
@@ -62,8 +67,41 @@ static const struct kern_table scalar_table = {
     .grid_dot = kern_scalar_grid_dot,
 };
 
+#ifdef KERN_X86
+FSS_SLOTS(avx2)
+
+static const struct kern_table avx2_table = {
+    .level = KERN_LEVEL_AVX2,
+    .gemm = kern_avx2_gemm,
+    .gemm2 = kern_avx2_gemm2,
+    .dot = kern_avx2_dot,
+    .prg_fill = kern_avx2_prg_fill,
+    .prg_words = kern_avx2_prg_words,
+    FSS_FIELDS(avx2),
+    .pack_bits = kern_scalar_pack_bits,
+    .unpack_bits = kern_avx2_unpack_bits,
+    .unpack_add = kern_avx2_unpack_add,
+    .round_shift = kern_avx2_round_shift,
+    .grid_dot = kern_scalar_grid_dot,
+};
+
+/* These builtins also ask whether the operating system saves the wide registers. */
+static bool cpu_offers(enum kern_level level)
+{
+    __builtin_cpu_init();
+    return level == KERN_LEVEL_AVX2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes");
+}
+
+static const struct kern_table *const wide_tables[] = {&avx2_table};
+#endif
+
 const struct kern_table *kern_table_select(unsigned mask)
 {
+#ifdef KERN_X86
+    for (size_t i = 0; i < sizeof wide_tables / sizeof *wide_tables; i++)
+        if (mask >> wide_tables[i]->level & 1 && cpu_offers(wide_tables[i]->level))
+            return wide_tables[i];
+#endif
     return &scalar_table;
 }
 

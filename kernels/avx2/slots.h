@@ -1,0 +1,23 @@
+/* The slots of the AVX2 and AES-NI level. */
+#ifndef CACHET_KERNELS_AVX2_SLOTS_H
+#define CACHET_KERNELS_AVX2_SLOTS_H
+
+#include "kernels/fss/core.h"
+
+extern const struct kern_fss_core kern_avx2_fss;
+
+void kern_avx2_gemm(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_stride, size_t rows, const uint64_t *w,
+                    size_t w_stride, size_t outs, size_t inner);
+void kern_avx2_gemm2(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
+                     const uint64_t *w, size_t w_stride, size_t outs, size_t inner);
+uint64_t kern_avx2_dot(const uint64_t *a, const uint64_t *b, size_t count);
+
+void kern_avx2_prg_fill(const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out,
+                        size_t bytes);
+void kern_avx2_prg_words(const struct kern_aes_key *key, uint64_t counter, uint64_t *out, size_t count, int ring);
+
+void kern_avx2_unpack_bits(uint64_t *out, const uint8_t *in, size_t count, int ring);
+void kern_avx2_unpack_add(uint64_t *out, const uint8_t *in, size_t count, int ring);
+void kern_avx2_round_shift(uint64_t *z, const uint64_t *x, size_t count, int ring, int f);
+
+#endif
