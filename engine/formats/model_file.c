@@ -1,169 +1,89 @@
 #include "engine/formats/model_file.h"
 
-#include "base/file.h"
 #include "base/memory.h"
-#include "engine/formats/hf_config.h"
-#include "engine/formats/safetensors.h"
+#include "engine/formats/hf_dir.h"
+#include "engine/formats/tensor_table.h"
 
-#include <jansson.h>
+#include <errno.h>
 #include <math.h>
-#include <sodium.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-enum { MAX_SHARDS = 1024, PATH_SIZE = 4096 };
 
 struct eng_model_file {
-    char path[PATH_SIZE];
-    struct eng_model_shape shape;
-    size_t shards;
-    struct base_file *file;
-    struct eng_safetensors *part;
+    struct eng_mapped_model mapped;
 };
 
-static const char *const tensor_names[ENG_TENSORS] = {
-    "model.embed_tokens.weight",
-    "model.layers.%zu.input_layernorm.weight",
-    "model.layers.%zu.self_attn.q_proj.weight",
-    "model.layers.%zu.self_attn.k_proj.weight",
-    "model.layers.%zu.self_attn.v_proj.weight",
-    "model.layers.%zu.self_attn.o_proj.weight",
-    "model.layers.%zu.post_attention_layernorm.weight",
-    "model.layers.%zu.mlp.gate_proj.weight",
-    "model.layers.%zu.mlp.up_proj.weight",
-    "model.layers.%zu.mlp.down_proj.weight",
-    "model.norm.weight",
-    "lm_head.weight",
+/* What a single-file format needs to be recognised and read. */
+struct format {
+    bool (*matches)(struct eng_bytes file);
+    enum base_status (*load)(struct eng_tensor_table *ret, struct eng_bytes file, struct base_error *error);
 };
 
-static enum base_status open_shard(struct eng_model_file *m, const char *name, struct base_error *error)
+static bool is_safetensors(struct eng_bytes file)
 {
-    char path[PATH_SIZE + 300];
-    (void)snprintf(path, sizeof path, "%s/%s", m->path, name);
-    size_t i = m->shards++;
-    enum base_status status = base_file_map(&m->file[i], path, error);
+    return file.size > 9 && file.data[8] == '{' && file.data[7] == 0;
+}
+
+static enum base_status refuse_safetensors(struct eng_tensor_table *ret, struct eng_bytes file,
+                                           struct base_error *error)
+{
+    return base_fail(error, BASE_ERR_ARGUMENT,
+                     "is a bare safetensors file: give the directory that holds it and its config.json");
+}
+
+static enum base_status refuse_unknown(struct eng_tensor_table *ret, struct eng_bytes file, struct base_error *error)
+{
+    return base_fail(error, BASE_ERR_FORMAT,
+                     "is no model file that cachet knows: give a Hugging Face directory, a .gguf file or a llama2.c .bin file");
+}
+
+static bool matches_anything(struct eng_bytes file)
+{
+    return true;
+}
+
+static const struct format *find_format(struct eng_bytes file)
+{
+    static const struct format formats[] = {
+        {is_safetensors, refuse_safetensors},
+        {matches_anything, refuse_unknown},
+    };
+    size_t i = 0;
+    while (!formats[i].matches(file))
+        i++;
+    return &formats[i];
+}
+
+static enum base_status load_single(struct eng_mapped_model *ret, const char *path, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY(base_alloc(&ret->maps, 1, sizeof *ret->maps, error));
+    TRY(base_file_map(&ret->maps[0], path, error));
+    ret->map_count = 1;
+    status = find_format(eng_bytes_of(&ret->maps[0]))->load(&ret->table, eng_bytes_of(&ret->maps[0]), error);
     if (status != BASE_OK)
-        return status;
-    return eng_safetensors_parse(&m->part[i], m->file[i].data, m->file[i].size, path, error);
-}
-
-static bool already_open(const char *const *names, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
-}
-
-/* model.safetensors.index.json: weight_map names the shard of every tensor. */
-static enum base_status open_index(struct eng_model_file *m, const char *path, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    const char *key, *names[MAX_SHARDS];
-    size_t count = 0;
-    json_t *value;
-    json_error_t where;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where), *map = json_object_get(root, "weight_map");
-    TRY_THAT(json_is_object(map), error, BASE_ERR_FORMAT, "%s: line %d: no \"weight_map\" object", path, where.line);
-    json_object_foreach(map, key, value)
-    {
-        const char *name = json_string_value(value);
-        TRY_THAT(name != NULL && strchr(name, '/') == NULL && strlen(name) < 256, error, BASE_ERR_FORMAT,
-                 "%s: \"%.80s\" must name a file in the same directory", path, key);
-        if (already_open(names, count, name))
-            continue;
-        TRY_THAT(count < MAX_SHARDS, error, BASE_ERR_SUPPORT, "%s: more than %d shards", path, MAX_SHARDS);
-        names[count++] = name;
-        TRY(open_shard(m, name, error));
-    }
+        base_error_prefix(error, "%s", path);
 out:
-    json_decref(root);
     return status;
-}
-
-static enum base_status open_directory(struct eng_model_file *m, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    struct base_file config = {0};
-    char path[PATH_SIZE + 64];
-    (void)snprintf(path, sizeof path, "%s/config.json", m->path);
-    TRY(base_file_map(&config, path, error));
-    TRY(eng_hf_config_parse((const char *)config.data, config.size, path, &m->shape, error));
-    TRY(base_alloc(&m->file, MAX_SHARDS, sizeof *m->file, error));
-    TRY(base_alloc(&m->part, MAX_SHARDS, sizeof *m->part, error));
-    (void)snprintf(path, sizeof path, "%s/model.safetensors.index.json", m->path);
-    if (access(path, F_OK) == 0)
-        TRY(open_index(m, path, error));
-    else
-        TRY(open_shard(m, "model.safetensors", error));
-out:
-    base_file_unmap(&config);
-    return status;
-}
-
-static enum base_status find_tensor(struct eng_model_file *m, enum eng_tensor tensor, size_t layer, const struct eng_safetensor **ret,
-                                    struct base_error *error)
-{
-    char name[128];
-    size_t rows, columns;
-    const struct eng_safetensor *found = NULL;
-    if (tensor == ENG_TENSOR_HEAD && m->shape.tied)
-        tensor = ENG_TENSOR_EMBEDDING;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    (void)snprintf(name, sizeof name, tensor_names[tensor], layer);
-#pragma GCC diagnostic pop
-    for (size_t i = 0; i < m->shards; i++) {
-        const struct eng_safetensor *here = eng_safetensors_find(&m->part[i], name);
-        if (here != NULL && found != NULL)
-            return base_fail(error, BASE_ERR_FORMAT, "%s: tensor %s is in two shards", m->path, name);
-        found = here != NULL ? here : found;
-    }
-    eng_tensor_extent(&m->shape, tensor, &rows, &columns);
-    if (found == NULL)
-        return base_fail(error, BASE_ERR_FORMAT, "%s: tensor %s is missing: is the model complete?", m->path, name);
-    if (found->rows != rows || found->columns != columns)
-        return base_fail(error, BASE_ERR_FORMAT, "%s: tensor %s is %zu x %zu, config.json asks for %zu x %zu", m->path, name, found->rows,
-                         found->columns, rows, columns);
-    *ret = found;
-    return BASE_OK;
-}
-
-static bool has_layer(enum eng_tensor tensor)
-{
-    return tensor >= ENG_TENSOR_ATTENTION_NORM && tensor <= ENG_TENSOR_DOWN;
-}
-
-static enum base_status find_all(struct eng_model_file *m, struct base_error *error)
-{
-    const struct eng_safetensor *found;
-    for (int t = 0; t < ENG_TENSORS; t++)
-        for (size_t l = 0; l < (has_layer((enum eng_tensor)t) ? m->shape.layers : 1); l++) {
-            enum base_status status = find_tensor(m, (enum eng_tensor)t, l, &found, error);
-            if (status != BASE_OK)
-                return status;
-        }
-    return BASE_OK;
 }
 
 enum base_status eng_model_file_open(struct eng_model_file **ret, const char *path, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct eng_model_file *m = NULL;
-    struct stat about;
-    TRY_THAT(stat(path, &about) == 0, error, BASE_ERR_IO, "%s: no such model", path);
-    TRY_THAT(S_ISDIR(about.st_mode) && strlen(path) < PATH_SIZE, error, BASE_ERR_SUPPORT,
-             "%s: is not a Hugging Face directory with config.json and safetensors", path);
-    TRY(base_alloc(&m, 1, sizeof *m, error));
-    (void)snprintf(m->path, sizeof m->path, "%s", path);
-    TRY(open_directory(m, error));
-    TRY(find_all(m, error));
-    *ret = m;
-    m = NULL;
+    struct eng_model_file *file = NULL;
+    struct stat info;
+    TRY_THAT(stat(path, &info) == 0, error, BASE_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    TRY(base_alloc(&file, 1, sizeof *file, error));
+    if (S_ISDIR(info.st_mode))
+        TRY(eng_hf_dir_load(&file->mapped, path, error));
+    else
+        TRY(load_single(&file->mapped, path, error));
+    *ret = file;
+    file = NULL;
 out:
-    eng_model_file_close(&m);
+    eng_model_file_close(&file);
     return status;
 }
 
@@ -171,60 +91,123 @@ void eng_model_file_close(struct eng_model_file **file)
 {
     if (*file == NULL)
         return;
-    for (size_t i = 0; (*file)->part != NULL && i < (*file)->shards; i++) {
-        eng_safetensors_finish(&(*file)->part[i]);
-        base_file_unmap(&(*file)->file[i]);
-    }
-    base_free(&(*file)->file);
-    base_free(&(*file)->part);
+    eng_tensor_table_finish(&(*file)->mapped.table);
+    for (size_t i = 0; i < (*file)->mapped.map_count; i++)
+        base_file_unmap(&(*file)->mapped.maps[i]);
+    base_free(&(*file)->mapped.maps);
     base_free(file);
 }
 
 const struct eng_model_shape *eng_model_file_shape(const struct eng_model_file *file)
 {
-    return &file->shape;
+    return &file->mapped.table.shape;
 }
 
-enum base_status eng_model_file_read(struct eng_model_file *file, enum eng_tensor tensor, size_t layer, float *ret,
-                                     struct base_error *error)
+/* Where row `row` of the rotate-half order lies in a file that keeps pairs together: feature i < head_dim / 2 comes
+ * from row 2 i of its head, feature i + head_dim / 2 from row 2 i + 1. */
+static size_t stored_row(size_t row, size_t head_dim)
 {
-    const struct eng_safetensor *found;
-    enum base_status status = find_tensor(file, tensor, layer, &found, error);
-    if (status != BASE_OK)
-        return status;
-    size_t count = found->rows * found->columns;
-    eng_dtype_to_float(found->dtype, found->data, 0, count, ret);
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(ret[i]))
-            return base_fail(error, BASE_ERR_FORMAT, "%s: tensor %s: value %zu is not finite", file->path, found->name, i);
+    size_t head = row / head_dim, feature = row % head_dim, half = head_dim / 2;
+    return head * head_dim + (feature < half ? 2 * feature : 2 * (feature - half) + 1);
+}
+
+static enum base_status read_row(const struct eng_tensor_view *view, size_t row, size_t head_dim, float *ret)
+{
+    size_t source = view->interleaved ? stored_row(row, head_dim) : row;
+    eng_dequant_row(view->dtype, view->bytes + source * view->row_bytes, view->cols, ret);
+    for (size_t c = 0; c < view->cols; c++)
+        if (!isfinite(ret[c]))
+            return BASE_ERR_FORMAT;
     return BASE_OK;
 }
 
-enum base_status eng_model_file_digest(struct eng_model_file *file, uint8_t ret[32], struct base_error *error)
+static enum base_status name_bad_weight(const char *name, const struct eng_tensor_view *view, size_t row,
+                                        const float *values, struct base_error *error)
 {
-    enum base_status status = BASE_OK;
-    crypto_hash_sha256_state state;
-    float *values = NULL;
-    size_t rows, columns, largest = 0;
-    char head[256];
-    const struct eng_model_shape *s = &file->shape;
-    for (int t = 0; t < ENG_TENSORS; t++) {
-        eng_tensor_extent(s, (enum eng_tensor)t, &rows, &columns);
-        largest = rows * columns > largest ? rows * columns : largest;
+    size_t c = 0;
+    while (isfinite(values[c]))
+        c++;
+    return base_fail(error, BASE_ERR_FORMAT,
+                     "%s: weight [%zu][%zu] is not a finite number: the file is damaged or "
+                     "training diverged",
+                     name, view->cols == 1 ? 0 : row, view->cols == 1 ? row : c);
+}
+
+enum base_status eng_model_file_read_rows(const struct eng_model_file *file, enum eng_tensor tensor, size_t layer,
+                                          struct eng_row_range range, float *ret, struct base_error *error)
+{
+    const struct eng_tensor_table *table = &file->mapped.table;
+    size_t rows, cols;
+    if ((unsigned)tensor >= ENG_TENSORS || (eng_tensor_has_layer(tensor) && layer >= table->shape.layers))
+        return base_fail(error, BASE_ERR_ARGUMENT, "tensor %d of layer %zu: the model has %zu layers", (int)tensor,
+                         layer, table->shape.layers);
+    const struct eng_tensor_view *view = eng_tensor_table_at(table, tensor, layer);
+    struct eng_printable name = eng_tensor_table_name(table, tensor, layer);
+    eng_tensor_extent(&table->shape, tensor, &rows, &cols);
+    if (view->bytes == NULL)
+        return base_fail(error, BASE_ERR_ARGUMENT, "%s: this model has no such tensor", name.text);
+    if (range.first_row > rows || range.rows > rows - range.first_row)
+        return base_fail(error, BASE_ERR_ARGUMENT, "%s: has %zu rows; %zu from row %zu were asked for", name.text, rows,
+                         range.rows, range.first_row);
+    size_t stored_rows_per_row = view->rows / rows;
+    size_t first = range.first_row * stored_rows_per_row, count = range.rows * stored_rows_per_row;
+    for (size_t r = 0; r < count; r++) {
+        float *out = ret + r * view->cols;
+        if (read_row(view, first + r, table->shape.head_dim, out) != BASE_OK)
+            return name_bad_weight(name.text, view, first + r, out, error);
     }
-    TRY(base_alloc(&values, largest, sizeof *values, error));
-    (void)snprintf(head, sizeof head, "%zu %zu %zu %zu %zu %zu %zu %a %a", s->layers, s->width, s->heads, s->kv_heads, s->head_dim, s->ffn,
-                   s->vocab, s->rope_theta, s->norm_eps);
-    crypto_hash_sha256_init(&state);
-    crypto_hash_sha256_update(&state, (const unsigned char *)head, strlen(head));
-    for (int t = 0; t < ENG_TENSORS; t++)
-        for (size_t l = 0; l < (has_layer((enum eng_tensor)t) ? s->layers : 1); l++) {
-            TRY(eng_model_file_read(file, (enum eng_tensor)t, l, values, error));
-            eng_tensor_extent(s, (enum eng_tensor)t, &rows, &columns);
-            crypto_hash_sha256_update(&state, (const unsigned char *)values, rows * columns * sizeof *values);
+    return BASE_OK;
+}
+
+enum base_status eng_model_file_read(const struct eng_model_file *file, enum eng_tensor tensor, size_t layer,
+                                     float *ret, struct base_error *error)
+{
+    size_t rows = 0, cols = 0;
+    if ((unsigned)tensor < ENG_TENSORS)
+        eng_tensor_extent(&file->mapped.table.shape, tensor, &rows, &cols);
+    return eng_model_file_read_rows(file, tensor, layer, (struct eng_row_range){0, rows}, ret, error);
+}
+
+static bool hash_shape(EVP_MD_CTX *hash, const struct eng_model_shape *s)
+{
+    char text[1024];
+    int used = snprintf(text, sizeof text,
+                        "cachet model 1\n%s\nlayers %zu width %zu heads %zu kv %zu head %zu ffn %zu vocab %zu context %zu\n"
+                        "rope %.17g %d %.17g %.17g %.17g %.17g\neps %.17g tied %d bias %d activation %d\nbos %d eos",
+                        s->model_type, s->layers, s->width, s->heads, s->kv_heads, s->head_dim, s->ffn, s->vocab,
+                        s->context, s->rope_theta, (int)s->rope_scaling.kind, s->rope_scaling.factor,
+                        s->rope_scaling.low_freq_factor, s->rope_scaling.high_freq_factor,
+                        s->rope_scaling.original_context, s->norm_eps, s->tied, s->qkv_bias,
+                        (int)s->activation, (int)s->bos);
+    for (size_t i = 0; i < s->eos_count; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used, " %d", (int)s->eos[i]);
+    return EVP_DigestUpdate(hash, text, (size_t)used) == 1;
+}
+
+static bool hash_tensor(EVP_MD_CTX *hash, const struct eng_tensor_view *view, enum eng_tensor tensor, size_t layer)
+{
+    char text[128];
+    int used = snprintf(text, sizeof text, "\ntensor %d layer %zu: %s, %zu x %zu, %s\n", (int)tensor, layer,
+                        eng_dtype_name(view->dtype), view->rows, view->cols,
+                        view->interleaved ? "pairs" : "halves");
+    return EVP_DigestUpdate(hash, text, (size_t)used) == 1 &&
+           EVP_DigestUpdate(hash, view->bytes, view->rows * view->row_bytes) == 1;
+}
+
+enum base_status eng_model_file_digest(const struct eng_model_file *file, uint8_t ret[ENG_DIGEST_BYTES],
+                                       struct base_error *error)
+{
+    const struct eng_tensor_table *table = &file->mapped.table;
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    bool sound = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 && hash_shape(hash, &table->shape);
+    for (size_t layer = 0; layer < table->shape.layers; layer++) {
+        for (enum eng_tensor tensor = 0; tensor < ENG_TENSORS; tensor++) {
+            const struct eng_tensor_view *view = eng_tensor_table_at(table, tensor, layer);
+            if (view->bytes != NULL && (layer == 0 || eng_tensor_has_layer(tensor)))
+                sound = sound && hash_tensor(hash, view, tensor, layer);
         }
-    crypto_hash_sha256_final(&state, ret);
-out:
-    base_free(&values);
-    return status;
+    }
+    sound = sound && EVP_DigestFinal_ex(hash, ret, NULL) == 1;
+    EVP_MD_CTX_free(hash);
+    return sound ? BASE_OK : base_fail(error, BASE_ERR_INTERNAL, "OpenSSL cannot compute a SHA-256");
 }

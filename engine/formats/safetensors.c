@@ -1,176 +1,198 @@
 #include "engine/formats/safetensors.h"
 
 #include "base/memory.h"
+#include "engine/formats/limits.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_HEADER = 100 << 20, MAX_TENSORS = 1 << 16, LENGTH_FIELD = 8 };
-
-static const struct {
+struct stored_type {
     const char *name;
+    size_t bytes;
+    bool known; /* cachet computes with it */
     enum eng_dtype dtype;
-    size_t size;
-} dtypes[] = {{"F32", ENG_DTYPE_F32, 4}, {"F16", ENG_DTYPE_F16, 2}, {"BF16", ENG_DTYPE_BF16, 2}};
-
-static float half_to_float(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023, bits;
-    if (exponent == 31) {
-        bits = sign | 0x7f800000 | fraction << 13;
-    } else if (exponent != 0) {
-        bits = sign | (exponent + 112) << 23 | fraction << 13;
-    } else {
-        float value = (float)fraction * 0x1p-24f;
-        memcpy(&bits, &value, sizeof bits);
-        bits |= sign;
-    }
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-void eng_dtype_to_float(enum eng_dtype dtype, const unsigned char *data, size_t first, size_t count, float *ret)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (dtype == ENG_DTYPE_F16) {
-            ret[i] = half_to_float(base_load_u16(data + 2 * (first + i)));
-            continue;
-        }
-        uint32_t bits = dtype == ENG_DTYPE_F32 ? base_load_u32(data + 4 * (first + i))
-                                               : (uint32_t)base_load_u16(data + 2 * (first + i)) << 16;
-        memcpy(&ret[i], &bits, sizeof bits);
-    }
-}
-
-struct parser {
-    const char *path;
-    const unsigned char *body;
-    size_t body_size;
-    struct base_error *error;
 };
 
-static enum base_status parse_size(json_t *value, size_t *ret)
+static const struct stored_type *find_type(const char *name)
 {
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
-        return BASE_ERR_FORMAT;
-    *ret = (size_t)json_integer_value(value);
-    return BASE_OK;
+    static const struct stored_type types[] = {
+        {"F32", 4, true, ENG_DTYPE_F32}, {"F16", 2, true, ENG_DTYPE_F16}, {"BF16", 2, true, ENG_DTYPE_BF16},
+        {"F64", 8, false, 0},            {"I64", 8, false, 0},            {"U64", 8, false, 0},
+        {"I32", 4, false, 0},            {"U32", 4, false, 0},            {"I16", 2, false, 0},
+        {"U16", 2, false, 0},            {"I8", 1, false, 0},             {"U8", 1, false, 0},
+        {"BOOL", 1, false, 0},           {"F8_E4M3", 1, false, 0},        {"F8_E5M2", 1, false, 0},
+    };
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(types[i].name, name) == 0)
+            return &types[i];
+    return NULL;
 }
 
-static enum base_status parse_tensor(const struct parser *p, const char *name, json_t *entry, struct eng_safetensor *ret)
+/* A JSON array of exactly `count` whole numbers >= 0. */
+static bool read_sizes(const json_t *array, size_t count, size_t *ret)
 {
-    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
-    json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
-    size_t begin, end, rows = 1, columns = 1, unit = 0, bytes;
-    for (size_t i = 0; dtype != NULL && i < sizeof dtypes / sizeof *dtypes; i++)
-        if (strcmp(dtypes[i].name, dtype) == 0) {
-            ret->dtype = dtypes[i].dtype;
-            unit = dtypes[i].size;
-        }
-    if (unit == 0)
-        return base_fail(p->error, BASE_ERR_SUPPORT, "%s: tensor %.80s: dtype %.20s: cachet reads F32, F16 and BF16", p->path, name,
-                         dtype == NULL ? "missing" : dtype);
-    size_t rank = json_array_size(shape);
-    if (!json_is_array(shape) || rank < 1 || rank > 2 || parse_size(json_array_get(shape, rank - 1), &columns) != BASE_OK ||
-        (rank == 2 && parse_size(json_array_get(shape, 0), &rows) != BASE_OK))
-        return base_fail(p->error, BASE_ERR_FORMAT, "%s: tensor %.80s: shape must hold one or two sizes", p->path, name);
-    if (json_array_size(offsets) != 2 || parse_size(json_array_get(offsets, 0), &begin) != BASE_OK ||
-        parse_size(json_array_get(offsets, 1), &end) != BASE_OK || begin > end || end > p->body_size)
-        return base_fail(p->error, BASE_ERR_FORMAT, "%s: tensor %.80s: data_offsets leave the file's %zu data bytes", p->path, name, p->body_size);
-    if (!base_size_mul(rows, columns, &bytes) || !base_size_mul(bytes, unit, &bytes) || bytes != end - begin)
-        return base_fail(p->error, BASE_ERR_FORMAT, "%s: tensor %.80s: %zu x %zu %s values need other than its %zu bytes", p->path, name, rows,
-                         columns, dtype, end - begin);
-    ret->rows = rows;
-    ret->columns = columns;
-    ret->data = p->body + begin;
-    ret->size = bytes;
-    ret->name = strdup(name);
-    return ret->name == NULL ? base_fail(p->error, BASE_ERR_MEMORY, "cannot allocate a tensor's name") : BASE_OK;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct eng_safetensor *x = a, *y = b;
-    if (x->data != y->data)
-        return x->data < y->data ? -1 : 1;
-    return x->size < y->size ? -1 : x->size > y->size;
-}
-
-/* Tensors must tile the data: no overlap, no gap, nothing behind. */
-static enum base_status check_tiling(const struct parser *p, struct eng_safetensors *file)
-{
-    const unsigned char *at = p->body;
-    qsort(file->tensor, file->count, sizeof *file->tensor, by_place);
-    for (size_t i = 0; i < file->count; i++) {
-        if (file->tensor[i].data != at)
-            return base_fail(p->error, BASE_ERR_FORMAT, "%s: tensor %.80s at data byte %zu: expected byte %zu (overlap or gap)", p->path,
-                             file->tensor[i].name, (size_t)(file->tensor[i].data - p->body), (size_t)(at - p->body));
-        at += file->tensor[i].size;
+    if (!json_is_array(array) || json_array_size(array) != count)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(array, i);
+        if (!json_is_integer(item) || json_integer_value(item) < 0)
+            return false;
+        ret[i] = (size_t)json_integer_value(item);
     }
-    if (at != p->body + p->body_size)
-        return base_fail(p->error, BASE_ERR_FORMAT, "%s: %zu bytes behind the last tensor: the file is not what its header says", p->path,
-                         (size_t)(p->body + p->body_size - at));
-    return BASE_OK;
+    return true;
 }
 
-static enum base_status parse_entries(const struct parser *p, json_t *root, struct eng_safetensors *file)
+static enum base_status parse_dims(struct eng_named_tensor *tensor, const json_t *entry, const char *name,
+                                   size_t item_bytes, size_t *ret_size, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const char *name;
-    json_t *entry;
-    size_t entries = json_object_size(root);
-    TRY_THAT(json_is_object(root) && entries >= 1 && entries <= MAX_TENSORS, p->error, BASE_ERR_FORMAT,
-             "%s: the header holds %zu entries: must be an object of 1 to %d", p->path, entries, MAX_TENSORS);
-    TRY(base_alloc(&file->tensor, entries, sizeof *file->tensor, p->error));
-    json_object_foreach(root, name, entry)
-    {
-        if (strcmp(name, "__metadata__") == 0)
-            continue;
-        TRY(parse_tensor(p, name, entry, &file->tensor[file->count]));
-        file->count++;
-    }
-    TRY(check_tiling(p, file));
+    const json_t *shape = json_object_get(entry, "shape");
+    size_t size = item_bytes;
+    tensor->rank = json_array_size(shape);
+    TRY_THAT(tensor->rank <= 4, error, BASE_ERR_FORMAT, "tensor %s: shape has %zu dimensions; at most 4 are read", name,
+             tensor->rank);
+    TRY_THAT(read_sizes(shape, tensor->rank, tensor->dims), error, BASE_ERR_FORMAT,
+             "tensor %s: shape is not a list of whole numbers", name);
+    for (size_t i = 0; i < tensor->rank; i++)
+        TRY_THAT(base_size_mul(size, tensor->dims[i], &size), error, BASE_ERR_FORMAT,
+                 "tensor %s: shape overflows the size of memory", name);
+    *ret_size = size;
 out:
     return status;
 }
 
-enum base_status eng_safetensors_parse(struct eng_safetensors *ret, const unsigned char *data, size_t size, const char *path,
-                                       struct base_error *error)
+static enum base_status parse_entry(struct eng_named_tensor *ret, const char *name, const json_t *entry,
+                                    struct eng_bytes data, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct eng_safetensors file = {0};
-    json_t *root = NULL;
-    json_error_t where;
-    TRY_THAT(size >= LENGTH_FIELD, error, BASE_ERR_FORMAT, "%s: %zu bytes are too few for a safetensors file", path, size);
-    uint64_t header = base_load_u64(data);
-    TRY_THAT(header >= 2 && header <= MAX_HEADER && header <= size - LENGTH_FIELD, error, BASE_ERR_FORMAT,
-             "%s: header length %llu: the file has %zu bytes and a header at most %d", path, (unsigned long long)header, size, MAX_HEADER);
-    root = json_loadb((const char *)data + LENGTH_FIELD, (size_t)header, JSON_REJECT_DUPLICATES, &where);
-    TRY_THAT(root != NULL, error, BASE_ERR_FORMAT, "%s: header byte %d: %s", path, where.position, where.text);
-    struct parser p = {path, data + LENGTH_FIELD + header, size - LENGTH_FIELD - (size_t)header, error};
-    TRY(parse_entries(&p, root, &file));
-    *ret = file;
-    file = (struct eng_safetensors){0};
+    struct eng_named_tensor tensor = {.name = {(const uint8_t *)name, strlen(name)}};
+    struct eng_printable shown = eng_printable_string(name);
+    size_t offsets[2] = {0}, size = 0;
+    const char *type_name = json_string_value(json_object_get(entry, "dtype"));
+    TRY_THAT(tensor.name.size > 0 && tensor.name.size <= ENG_LIMIT_NAME_BYTES, error, BASE_ERR_FORMAT,
+             "a tensor name has %zu bytes; 1 to %u are read", tensor.name.size, ENG_LIMIT_NAME_BYTES);
+    TRY_THAT(json_is_object(entry) && json_object_size(entry) == 3, error, BASE_ERR_FORMAT,
+             "tensor %s: its entry must be an object of dtype, shape and data_offsets", shown.text);
+    const struct stored_type *type = type_name == NULL ? NULL : find_type(type_name);
+    TRY_THAT(type != NULL, error, BASE_ERR_FORMAT, "tensor %s: dtype is %s, which safetensors does not define",
+             shown.text, eng_json_show(json_object_get(entry, "dtype")).text);
+    TRY(parse_dims(&tensor, entry, shown.text, type->bytes, &size, error));
+    TRY_THAT(read_sizes(json_object_get(entry, "data_offsets"), 2, offsets), error, BASE_ERR_FORMAT,
+             "tensor %s: data_offsets is not a pair of whole numbers", shown.text);
+    TRY_THAT(offsets[0] <= offsets[1] && offsets[1] <= data.size, error, BASE_ERR_FORMAT,
+             "tensor %s: data_offsets [%zu, %zu] leave the %zu bytes of data: the file is truncated or wrong", shown.text,
+             offsets[0], offsets[1], data.size);
+    TRY_THAT(offsets[1] - offsets[0] == size, error, BASE_ERR_FORMAT,
+             "tensor %s: data_offsets span %zu bytes, but dtype and shape need %zu", shown.text,
+             offsets[1] - offsets[0], size);
+    tensor.dtype_name = type->name;
+    tensor.dtype_known = type->known;
+    tensor.dtype = type->dtype;
+    tensor.bytes = (struct eng_bytes){data.data + offsets[0], size};
+    *ret = tensor;
 out:
-    eng_safetensors_finish(&file);
-    json_decref(root);
+    return status;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct eng_bytes x = ((const struct eng_named_tensor *)a)->bytes;
+    const struct eng_bytes y = ((const struct eng_named_tensor *)b)->bytes;
+    if (x.data != y.data)
+        return x.data < y.data ? -1 : 1;
+    return (x.size > y.size) - (x.size < y.size);
+}
+
+/* In file order the tensors must tile the data exactly. */
+static enum base_status check_tiling(struct eng_named_tensor *tensors, size_t count, struct eng_bytes data,
+                                     struct base_error *error)
+{
+    if (count > 1)
+        qsort(tensors, count, sizeof *tensors, compare_places);
+    size_t expected = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t begin = (size_t)(tensors[i].bytes.data - data.data);
+        if (begin != expected)
+            return base_fail(error, BASE_ERR_FORMAT, "tensor %s: begins at data byte %zu, but the one before ends at %zu (%s)",
+                             eng_printable(tensors[i].name.data, tensors[i].name.size).text, begin, expected,
+                             begin < expected ? "overlap" : "gap");
+        expected = begin + tensors[i].bytes.size;
+    }
+    if (expected != data.size)
+        return base_fail(error, BASE_ERR_FORMAT, "%zu bytes follow the last tensor", data.size - expected);
+    return BASE_OK;
+}
+
+static enum base_status check_metadata(const json_t *metadata, struct base_error *error)
+{
+    const char *key;
+    json_t *value;
+    if (metadata != NULL && !json_is_object(metadata))
+        return base_fail(error, BASE_ERR_FORMAT, "__metadata__ is not an object");
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
+    {
+        if (!json_is_string(value))
+            return base_fail(error, BASE_ERR_FORMAT, "__metadata__.%s is not a string", eng_printable_string(key).text);
+    }
+    return BASE_OK;
+}
+
+static enum base_status parse_header(json_t **ret, struct eng_bytes file, struct eng_bytes *ret_data,
+                                     struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    json_t *header = NULL;
+    TRY_THAT(file.size >= 8, error, BASE_ERR_FORMAT, "has %zu bytes, too few for a safetensors header", file.size);
+    uint64_t size = base_load_u64(file.data);
+    TRY_THAT(size <= ENG_LIMIT_SAFETENSORS_HEADER_BYTES, error, BASE_ERR_FORMAT,
+             "offset 0: the header size is %llu, above the limit of %u: this is no safetensors file",
+             (unsigned long long)size, ENG_LIMIT_SAFETENSORS_HEADER_BYTES);
+    TRY_THAT(size <= file.size - 8, error, BASE_ERR_FORMAT,
+             "offset 0: the header size is %llu, but only %zu bytes follow: the file is truncated",
+             (unsigned long long)size, file.size - 8);
+    struct eng_bytes text = {file.data + 8, (size_t)size};
+    TRY_THAT(size > 0 && text.data[0] == '{', error, BASE_ERR_FORMAT, "offset 8: the header does not begin with {");
+    TRY(eng_json_parse(&header, text, error));
+    TRY_THAT(json_is_object(header), error, BASE_ERR_FORMAT, "offset 8: the header is not an object");
+    *ret_data = (struct eng_bytes){text.data + text.size, file.size - 8 - text.size};
+    *ret = header;
+    header = NULL;
+out:
+    json_decref(header);
+    return status;
+}
+
+enum base_status eng_safetensors_parse(struct eng_safetensors *ret, struct eng_bytes file, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_safetensors parsed = {0};
+    struct eng_bytes data = {0};
+    const char *key;
+    json_t *value;
+    TRY(parse_header(&parsed.header, file, &data, error));
+    TRY(check_metadata(json_object_get(parsed.header, "__metadata__"), error));
+    size_t entries = json_object_size(parsed.header);
+    TRY_THAT(entries <= ENG_LIMIT_TENSORS, error, BASE_ERR_FORMAT, "lists %zu tensors; at most %u are read", entries,
+             ENG_LIMIT_TENSORS);
+    TRY(base_alloc(&parsed.tensors, entries, sizeof *parsed.tensors, error));
+    json_object_foreach(parsed.header, key, value)
+    {
+        if (strcmp(key, "__metadata__") == 0)
+            continue;
+        TRY(parse_entry(&parsed.tensors[parsed.count], key, value, data, error));
+        parsed.count++;
+    }
+    TRY(check_tiling(parsed.tensors, parsed.count, data, error));
+    *ret = parsed;
+    parsed = (struct eng_safetensors){0};
+out:
+    eng_safetensors_finish(&parsed);
     return status;
 }
 
 void eng_safetensors_finish(struct eng_safetensors *file)
 {
-    for (size_t i = 0; file->tensor != NULL && i < file->count; i++)
-        free(file->tensor[i].name);
-    base_free(&file->tensor);
-    file->count = 0;
-}
-
-const struct eng_safetensor *eng_safetensors_find(const struct eng_safetensors *file, const char *name)
-{
-    for (size_t i = 0; i < file->count; i++)
-        if (strcmp(file->tensor[i].name, name) == 0)
-            return &file->tensor[i];
-    return NULL;
+    base_free(&file->tensors);
+    json_decref(file->header);
+    *file = (struct eng_safetensors){0};
 }

@@ -1,43 +1,105 @@
 #include "engine/formats/model_file.h"
 
 #include "base/realmath.h"
+#include "engine/formats/limits.h"
+
+#include <math.h>
+
+static const double TURNS_PER_RADIAN = 0x1.45f306dc9c883p-3;
+
+bool eng_tensor_has_layer(enum eng_tensor tensor)
+{
+    return tensor >= ENG_TENSOR_ATTENTION_NORM && tensor <= ENG_TENSOR_DOWN;
+}
 
 void eng_tensor_extent(const struct eng_model_shape *s, enum eng_tensor tensor, size_t *ret_rows, size_t *ret_columns)
 {
-    size_t wide = s->heads * s->head_dim, narrow = s->kv_heads * s->head_dim;
-    const size_t extent[ENG_TENSORS][2] = {
-        [ENG_TENSOR_EMBEDDING] = {s->vocab, s->width}, [ENG_TENSOR_ATTENTION_NORM] = {1, s->width},
-        [ENG_TENSOR_Q] = {wide, s->width},             [ENG_TENSOR_K] = {narrow, s->width},
-        [ENG_TENSOR_V] = {narrow, s->width},           [ENG_TENSOR_O] = {s->width, wide},
-        [ENG_TENSOR_MLP_NORM] = {1, s->width},         [ENG_TENSOR_GATE] = {s->ffn, s->width},
-        [ENG_TENSOR_UP] = {s->ffn, s->width},          [ENG_TENSOR_DOWN] = {s->width, s->ffn},
-        [ENG_TENSOR_FINAL_NORM] = {1, s->width},       [ENG_TENSOR_HEAD] = {s->vocab, s->width},
+    const size_t d = s->width, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    const size_t bias = s->qkv_bias ? 1 : 0, gate = s->activation == ENG_ACTIVATION_SILU_GATED ? 1 : 0;
+    const size_t extents[ENG_TENSORS][2] = {
+        [ENG_TENSOR_EMBEDDING] = {s->vocab, d},      [ENG_TENSOR_ATTENTION_NORM] = {1, d},
+        [ENG_TENSOR_Q] = {q, d},                     [ENG_TENSOR_K] = {kv, d},
+        [ENG_TENSOR_V] = {kv, d},                    [ENG_TENSOR_O] = {d, q},
+        [ENG_TENSOR_Q_BIAS] = {bias, q * bias},      [ENG_TENSOR_K_BIAS] = {bias, kv * bias},
+        [ENG_TENSOR_V_BIAS] = {bias, kv * bias},     [ENG_TENSOR_MLP_NORM] = {1, d},
+        [ENG_TENSOR_GATE] = {s->ffn * gate, d * gate}, [ENG_TENSOR_UP] = {s->ffn, d},
+        [ENG_TENSOR_DOWN] = {d, s->ffn},             [ENG_TENSOR_FINAL_NORM] = {1, d},
+        [ENG_TENSOR_HEAD] = {s->vocab, d},
     };
-    *ret_rows = extent[tensor][0];
-    *ret_columns = extent[tensor][1];
+    *ret_rows = extents[tensor][0];
+    *ret_columns = extents[tensor][1];
+}
+
+static enum base_status check_rope(const struct eng_model_shape *s, struct base_error *error)
+{
+    const struct eng_rope_scaling *r = &s->rope_scaling;
+    if (!(s->rope_theta >= 1 && s->rope_theta <= ENG_LIMIT_ROPE_THETA))
+        return base_fail(error, BASE_ERR_SUPPORT, "rope_theta is %g: cachet supports 1 to %g", s->rope_theta,
+                         ENG_LIMIT_ROPE_THETA);
+    if (r->kind != ENG_ROPE_PLAIN && !(r->factor >= 1 && r->factor <= ENG_LIMIT_ROPE_FACTOR))
+        return base_fail(error, BASE_ERR_SUPPORT, "the rope scaling factor is %g: cachet supports 1 to %g", r->factor,
+                         ENG_LIMIT_ROPE_FACTOR);
+    if (r->kind == ENG_ROPE_LLAMA3 &&
+        !(r->low_freq_factor > 0 && r->high_freq_factor > r->low_freq_factor && isfinite(r->high_freq_factor) &&
+          r->original_context >= 1 && r->original_context <= ENG_LIMIT_CONTEXT))
+        return base_fail(error, BASE_ERR_SUPPORT,
+                         "llama3 rope scaling has low_freq_factor %g, high_freq_factor %g and original context %g: all "
+                         "must be positive, and low below high",
+                         r->low_freq_factor, r->high_freq_factor, r->original_context);
+    return BASE_OK;
+}
+
+static enum base_status check_ids(const struct eng_model_shape *s, struct base_error *error)
+{
+    if (s->bos < -1 || (s->bos >= 0 && (size_t)s->bos >= s->vocab))
+        return base_fail(error, BASE_ERR_SUPPORT, "the bos token id is %d, outside the vocabulary of %zu", (int)s->bos,
+                         s->vocab);
+    for (size_t i = 0; i < s->eos_count; i++)
+        if (s->eos[i] < 0 || (size_t)s->eos[i] >= s->vocab)
+            return base_fail(error, BASE_ERR_SUPPORT, "an eos token id is %d, outside the vocabulary of %zu",
+                             (int)s->eos[i], s->vocab);
+    return BASE_OK;
 }
 
 enum base_status eng_model_shape_check(const struct eng_model_shape *s, struct base_error *error)
 {
+    enum base_status status = BASE_OK;
     const struct {
         const char *name;
-        size_t value, low, high;
-    } limits[] = {{"layers", s->layers, 1, 512},     {"width", s->width, 8, 65536},      {"heads", s->heads, 1, 1024},
-                  {"kv_heads", s->kv_heads, 1, 1024}, {"head_dim", s->head_dim, 2, 1024}, {"ffn", s->ffn, 8, 262144},
-                  {"vocab", s->vocab, 2, 1 << 20},   {"context", s->context, 1, 1 << 20}};
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        if (limits[i].value < limits[i].low || limits[i].value > limits[i].high)
-            return base_fail(error, BASE_ERR_SUPPORT, "%s is %zu: cachet supports %zu to %zu", limits[i].name, limits[i].value,
-                             limits[i].low, limits[i].high);
-    if (s->heads % s->kv_heads != 0)
-        return base_fail(error, BASE_ERR_SUPPORT, "%zu heads are not a multiple of %zu kv_heads", s->heads, s->kv_heads);
-    if (s->head_dim % 2 != 0)
-        return base_fail(error, BASE_ERR_SUPPORT, "head_dim is %zu: RoPE needs an even number", s->head_dim);
-    if (!(s->norm_eps > 0 && s->norm_eps < 0.1))
-        return base_fail(error, BASE_ERR_SUPPORT, "norm_eps is %g: cachet supports values above 0 and below 0.1", s->norm_eps);
-    if (!(s->rope_theta >= 1 && s->rope_theta <= 1e9))
-        return base_fail(error, BASE_ERR_SUPPORT, "rope_theta is %g: cachet supports 1 to 1e9", s->rope_theta);
-    return BASE_OK;
+        size_t value, limit;
+    } sizes[] = {{"number of layers", s->layers, ENG_LIMIT_LAYERS},  {"width", s->width, ENG_LIMIT_WIDTH},
+                 {"number of heads", s->heads, ENG_LIMIT_HEADS},     {"number of KV heads", s->kv_heads, ENG_LIMIT_HEADS},
+                 {"head size", s->head_dim, ENG_LIMIT_HEAD_DIM},     {"FFN width", s->ffn, ENG_LIMIT_FFN},
+                 {"vocabulary size", s->vocab, ENG_LIMIT_VOCAB},     {"context length", s->context, ENG_LIMIT_CONTEXT}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        TRY_THAT(sizes[i].value >= 1 && sizes[i].value <= sizes[i].limit, error, BASE_ERR_SUPPORT,
+                 "the %s is %zu: cachet supports 1 to %zu", sizes[i].name, sizes[i].value, sizes[i].limit);
+    TRY_THAT(s->heads % s->kv_heads == 0, error, BASE_ERR_SUPPORT, "%zu heads are not a multiple of %zu KV heads",
+             s->heads, s->kv_heads);
+    TRY_THAT(s->head_dim % 2 == 0, error, BASE_ERR_SUPPORT, "the head size is %zu: RoPE needs an even number",
+             s->head_dim);
+    TRY_THAT(s->norm_eps > 0 && s->norm_eps < 0.1, error, BASE_ERR_SUPPORT,
+             "the RMSNorm epsilon is %g: cachet supports values above 0 and below 0.1", s->norm_eps);
+    TRY(check_rope(s, error));
+    TRY(check_ids(s, error));
+out:
+    return status;
+}
+
+static double scale_frequency(const struct eng_rope_scaling *r, double radians)
+{
+    if (r->kind == ENG_ROPE_PLAIN)
+        return radians;
+    if (r->kind == ENG_ROPE_LINEAR)
+        return radians / r->factor;
+    /* Turns within the original context decide: many turns, keep; few, divide; a linear ramp between. */
+    double turns = r->original_context * radians * TURNS_PER_RADIAN;
+    if (turns > r->high_freq_factor)
+        return radians;
+    if (turns < r->low_freq_factor)
+        return radians / r->factor;
+    double keep = (turns - r->low_freq_factor) / (r->high_freq_factor - r->low_freq_factor);
+    return (1 - keep) * radians / r->factor + keep * radians;
 }
 
 void eng_model_rope_turns(const struct eng_model_shape *shape, uint64_t *ret_turns)
@@ -45,6 +107,6 @@ void eng_model_rope_turns(const struct eng_model_shape *shape, uint64_t *ret_tur
     double log_theta = base_log(shape->rope_theta);
     for (size_t i = 0; i < shape->head_dim / 2; i++) {
         double radians = base_exp(-log_theta * (double)(2 * i) / (double)shape->head_dim);
-        ret_turns[i] = (uint64_t)(radians * 0x1.45f306dc9c883p-3 * 0x1p64);
+        ret_turns[i] = (uint64_t)(scale_frequency(&shape->rope_scaling, radians) * TURNS_PER_RADIAN * 0x1p64);
     }
 }
