@@ -44,6 +44,28 @@ enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum
     return p->status;
 }
 
+uint64_t *mpc_open_to_parties(struct mpc_party *p, const uint64_t *share, size_t count, int ring, enum mpc_opening opening,
+                              const char *label)
+{
+    if (mpc_failed(p))
+        return NULL;
+    p->openings[opening] += count;
+    mpc_declare(p, (struct mpc_cost){0, 2 * mpc_bits(count, ring), 0});
+    struct mpc_wire w = {.ring = ring, .bound = ring, .gate_only = true, .count = count};
+    uint64_t *values = p->role == MPC_COUNT ? NULL : mpc_words(p, count);
+    for (size_t i = 0; values != NULL && i < count; i++)
+        values[i] = p->role == MPC_HELPER ? 0 : share[i];
+    /* To observers it is a wire whose whole mask is zero. */
+    if (p->role == MPC_HELPER)
+        w.l1 = values;
+    else if (p->role == MPC_CLEAR)
+        w.x = values;
+    else
+        w.m = values;
+    (void)mpc_queue(p, &(struct mpc_pending){.label = label, .wire = w, .opened = w.m, .count = count, .ring = ring, .ulp = -1});
+    return p->role == MPC_HELPER ? NULL : values;
+}
+
 enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ring, int64_t *ret_values,
                                  struct base_error *error)
 {

@@ -1,4 +1,4 @@
-/* Values that leave the shares. One function per receiver opens them, and each call site names an entry of this registry;
+/* Values that leave the shares. One function per receiver opens them (mpc_open_to_client, mpc_open_to_parties), and each call site names an entry of this registry;
  * parties count what they opened per entry, and the leakage page is printed from the same table. */
 #ifndef CACHET_MPC_OPENING_H
 #define CACHET_MPC_OPENING_H
@@ -28,6 +28,12 @@ const struct mpc_opening_entry *mpc_opening_entry(enum mpc_opening opening);
 /* Opens w to the client only: P1 sends (m, l1), P2 sends (m, l2), packed. Cost: 2 n ring bits from each of P1 and P2 to the
  * client; no round between parties. The masks belong to this wire alone and are never used again. */
 BASE_MUST_USE enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum mpc_opening opening);
+
+/* Queues the opening of additive shares to P1 and P2, never to P0; the twin passes its values. Returns the values, complete after the
+ * round (NULL at P0). Nothing masks them: what is opened must be a function of freshly shuffled data, as its entry says.
+ * Cost: 2 n ring bits online in the next round. */
+uint64_t *mpc_open_to_parties(struct mpc_party *p, const uint64_t *share, size_t count, int ring, enum mpc_opening opening,
+                              const char *label);
 
 /* The client's half: the values, after checking that P1 and P2 sent the same m.
  * Errors: BASE_ERR_PEER when they differ (one of them computed something else). */

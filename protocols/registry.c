@@ -1,9 +1,14 @@
 #include "protocols/registry.h"
 
+#include "protocols/argmax.h"
 #include "protocols/coarse_max.h"
+#include "protocols/compare.h"
 #include "protocols/exp.h"
 #include "protocols/segments.h"
+#include "protocols/shuffle.h"
 #include "protocols/spline.h"
+#include "protocols/table.h"
+#include "protocols/top_k.h"
 
 #include <string.h>
 
@@ -14,6 +19,13 @@ static const struct sec_gate *const gates[] = {
     &sec_gate_reciprocal,
     &sec_gate_inverse_root,
     &sec_gate_coarse_max,
+    &sec_gate_table_dealt,
+    &sec_gate_table_dpf,
+    &sec_gate_compare,
+    &sec_gate_max_step,
+    &sec_gate_argmax,
+    &sec_gate_top_k,
+    &sec_gate_shuffle,
 };
 
 const struct sec_gate *const *sec_gates(size_t *ret_count)

@@ -23,11 +23,6 @@ static void check_gate(const struct sec_gate *gate, size_t units)
     for (int run = 0; run < 2; run++) {
         int64_t *in = x + (size_t)run * count;
         gate->sample(in, count, units + (uint64_t)run * 1000);
-        for (size_t i = 0; run == 1 && i < count / 2; i++) {
-            int64_t swap = in[i];
-            in[i] = in[count - 1 - i];
-            in[count - 1 - i] = swap;
-        }
         struct trio_input input = {in, count, gate->input_ring, gate->input_frac, gate->input_bound};
         struct trio_job job = {.program = program, .context = gate, .inputs = &input, .input_count = 1, .seed = units + (size_t)run};
         check_ok(trio_run(&job, &trio[run], &error), &error, gate->name);
