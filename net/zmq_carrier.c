@@ -98,6 +98,8 @@ static enum base_status carrier_send(void *carrier, const void *header, size_t h
     if (payload_size > 0)
         memcpy((uint8_t *)zmq_msg_data(&message) + header_size, payload, payload_size);
     for (;;) {
+        /* A connecting socket would queue frames for a connection that is gone. */
+        net_zmq_drain(zmq);
         if (zmq->lost) {
             status = fail_lost(error);
             break;
@@ -108,9 +110,6 @@ static enum base_status carrier_send(void *carrier, const void *header, size_t h
             status = base_fail(error, BASE_ERR_INTERNAL, "cannot send: %s", zmq_strerror(zmq_errno()));
             break;
         }
-        net_zmq_drain(zmq);
-        if (zmq->lost)
-            continue;
         status = net_zmq_poll(zmq, ZMQ_POLLOUT, deadline_ms, error);
         if (status != BASE_OK)
             break;

@@ -93,7 +93,7 @@ static enum outcome drive(struct connecting *c, struct net_zmq *zmq, struct base
     int64_t attempt_end_ms = base_deadline_after(ATTEMPT_MS);
     for (;;) {
         net_zmq_drain(zmq);
-        if (zmq->succeeded && !asked)
+        if (zmq->succeeded && !asked) /* never before: what is queued early would go to whoever answers */
             asked = net_zmq_send_control(zmq, NET_FRAME_OPEN, NULL);
         enum outcome outcome = asked ? read_answer(zmq, c->who, error) : zmq->lost ? judge(zmq, c->context) : OUTCOME_NONE;
         if (outcome != OUTCOME_NONE)
@@ -107,8 +107,7 @@ static enum outcome drive(struct connecting *c, struct net_zmq *zmq, struct base
             return zmq->succeeded ? OUTCOME_NOT_TAKEN : zmq->connected_ms != 0 ? OUTCOME_SILENT : OUTCOME_NOBODY;
         if (now >= attempt_end_ms && zmq->connected_ms == 0)
             return OUTCOME_NOBODY;
-        /* A fresh socket is writable only with its connection, so ask for that while we have to write. */
-        int64_t slice = base_deadline_after(zmq->succeeded && !asked ? 1 : NET_SLICE_MS);
+        int64_t slice = base_deadline_after(NET_SLICE_MS);
         enum base_status status =
             net_zmq_poll(zmq, ZMQ_POLLIN, slice < c->deadline_ms ? slice : c->deadline_ms, error);
         if (status != BASE_OK && status != BASE_ERR_TIMEOUT)

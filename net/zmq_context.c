@@ -24,6 +24,7 @@ enum {
     HEARTBEATS_MISSED = 5,
     CONNECT_TIMEOUT_MS = 3000, /* of one attempt; the caller's deadline spans many */
     BACKLOG = 128,
+    NEVER_MS = 1000000000, /* libzmq adds up to as much again, and has 31 bits */
     CURVE_OVERHEAD = 33, /* of a CURVE message: command name 8, nonce 8, flags 1, authenticator 16 */
     KEEPALIVE_IDLE_S = 15,
     KEEPALIVE_INTERVAL_S = 5,
@@ -112,17 +113,21 @@ static enum base_status set_bytes(void *socket, int option, const char *name, co
 static enum base_status set_common(void *socket, const struct net_context *context, enum net_peer_class peers, bool ipv6,
                                    struct base_error *error)
 {
-    /* Half of the limit waits here and half at the peer: the high-water marks of both ends add up. */
+    /* Half of the limit waits here and half at the peer: the high-water marks of both ends add up. With a mark of one,
+     * libzmq 4.3 never delivers a first frame: its own note of the user id fills the queue. */
     size_t frames = context->config.limit_bytes / 2 / (NET_FRAME_PAYLOAD + NET_FRAME_HEADER);
-    int mark = frames < 1 ? 1 : frames > INT32_MAX ? INT32_MAX : (int)frames;
+    int mark = frames < 2 ? 2 : frames > INT32_MAX ? INT32_MAX : (int)frames;
     int heartbeat = peers == NET_PEER_CLIENT ? context->config.heartbeat_ms : 0;
     const struct option options[] = {
         {ZMQ_MAXMSGSIZE, 0, "MAXMSGSIZE"}, /* 64 bits wide: set below */
         {ZMQ_SNDHWM, mark, "SNDHWM"},
         {ZMQ_RCVHWM, mark, "RCVHWM"},
         {ZMQ_LINGER, context->config.linger_ms, "LINGER"},
-        {ZMQ_IMMEDIATE, 1, "IMMEDIATE"},
-        {ZMQ_RECONNECT_IVL, -1, "RECONNECT_IVL"}, /* never: a lost connection must not go unnoticed */
+        /* With IMMEDIATE, and with RECONNECT_IVL -1, a connecting socket throws away what it has received but not yet
+         * delivered when the peer hangs up: its last frames and its reason. So neither, and an interval of days: no
+         * link lives to see a reconnection. */
+        {ZMQ_IMMEDIATE, 0, "IMMEDIATE"},
+        {ZMQ_RECONNECT_IVL, NEVER_MS, "RECONNECT_IVL"},
         {ZMQ_RECONNECT_IVL_MAX, 0, "RECONNECT_IVL_MAX"},
         {ZMQ_CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS, "CONNECT_TIMEOUT"},
         {ZMQ_HANDSHAKE_IVL, context->config.handshake_ms, "HANDSHAKE_IVL"},
@@ -218,6 +223,10 @@ void net_zmq_destroy(struct net_zmq **zmq)
     if (z->domain[0] != '\0')
         net_auth_close(z->context->auth, z->domain);
     if (z->socket != NULL) {
+        /* What was queued for a connection that is gone, or never stood, goes nowhere. */
+        int none = 0;
+        if (z->lost || !z->succeeded)
+            (void)zmq_setsockopt(z->socket, ZMQ_LINGER, &none, sizeof none);
         /* In this order: an event sent to a monitor that nobody reads would stop the IO thread. */
         (void)zmq_socket_monitor(z->socket, NULL, 0);
         (void)zmq_close(z->socket);

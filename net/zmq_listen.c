@@ -240,8 +240,10 @@ enum base_status net_accept(struct net_listener *listener, const struct net_wait
     enum base_status status = wait_open(listener, wait, &who, name, sizeof name, &cause);
     if (status != BASE_OK) {
         /* A peer that we do not understand may understand why, and its successor finds a fresh socket. */
-        if (status == BASE_ERR_PEER || status == BASE_ERR_MISMATCH)
+        if (status == BASE_ERR_PEER || status == BASE_ERR_MISMATCH) {
+            net_zmq_drain(listener->waiting);
             (void)net_zmq_send_control(listener->waiting, NET_FRAME_ABORT, &cause);
+        }
         if (status != BASE_ERR_TIMEOUT && status != BASE_ERR_CLOSED)
             drop_waiting(listener);
         return base_fail(error, status, "%s", cause.text);

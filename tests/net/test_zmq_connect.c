@@ -6,6 +6,8 @@
 
 #include "tests/net/zmq_support.h"
 
+#include "net/frame.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -288,6 +290,50 @@ static void test_enforced_domain_fails_closed(void **state)
     (void)zmq_ctx_term(context);
 }
 
+/* A peer of the right key that speaks another version of the frame layout: both ends name both versions. */
+static void test_other_frame_version(void **state)
+{
+    struct side p0, p2;
+    struct accepting a;
+    uint8_t bytes[NET_FRAME_HEADER + NET_ABORT_PAYLOAD];
+    char address[64];
+    int zero = 0, timeout = 5000;
+    side_open(&p0, NULL);
+    side_open(&p2, NULL);
+    struct net_peer_key allowed = side_peer(&p0, "P0");
+    struct net_listener *listener = listen_for(&p2, 0, NET_PEER_PARTY, &allowed, 1);
+    void *context = zmq_ctx_new(), *other = zmq_socket(context, ZMQ_DEALER);
+    assert_int_equal(zmq_setsockopt(other, ZMQ_CURVE_SERVERKEY, p2.key, 32), 0);
+    assert_int_equal(zmq_setsockopt(other, ZMQ_CURVE_PUBLICKEY, p0.key, 32), 0);
+    assert_int_equal(zmq_setsockopt(other, ZMQ_CURVE_SECRETKEY, p0.secret, 32), 0);
+    assert_int_equal(zmq_setsockopt(other, ZMQ_LINGER, &zero, sizeof zero), 0);
+    assert_int_equal(zmq_setsockopt(other, ZMQ_RCVTIMEO, &timeout, sizeof timeout), 0);
+    (void)snprintf(address, sizeof address, "tcp://127.0.0.1:%u", net_listener_port(listener));
+    assert_int_equal(zmq_connect(other, address), 0);
+    struct net_frame frame = {.kind = NET_FRAME_OPEN};
+    net_frame_encode(&frame, bytes);
+    bytes[4] = 9;
+    assert_int_equal(zmq_send(other, bytes, NET_FRAME_HEADER, 0), NET_FRAME_HEADER);
+    accept_start(&a, listener, 10000);
+    accept_finish(&a);
+    check_fails(a.status, BASE_ERR_MISMATCH, &a.error, "P0 from 127.0.0.1: frame field version is 9, expected 1");
+    int size = zmq_recv(other, bytes, sizeof bytes, 0);
+    assert_true(size > NET_FRAME_HEADER + 4);
+    assert_int_equal(bytes[4], NET_FRAME_VERSION);
+    assert_int_equal(bytes[5], NET_FRAME_ABORT);
+    /* The listener lives on. */
+    (void)zmq_close(other);
+    (void)zmq_ctx_term(context);
+    struct net_link *near, *far;
+    struct net_endpoint_config endpoint = endpoint_of(&p2, net_listener_port(listener), NET_PEER_PARTY);
+    join(listener, &p0, &endpoint, &near, &far);
+    net_link_destroy(&near);
+    net_link_destroy(&far);
+    net_listener_destroy(&listener);
+    net_context_destroy(&p0.context);
+    net_context_destroy(&p2.context);
+}
+
 static void test_listen_errors(void **state)
 {
     struct side p2;
@@ -319,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_second_client_is_told_busy),
         cmocka_unit_test(test_half_open_connections),
         cmocka_unit_test(test_enforced_domain_fails_closed),
+        cmocka_unit_test(test_other_frame_version),
         cmocka_unit_test(test_listen_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
