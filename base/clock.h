@@ -10,7 +10,8 @@ int64_t base_clock_ms(void);
 /* Seconds since an arbitrary start, for measuring durations. */
 double base_clock_seconds(void);
 
-/* The moment `timeout_ms` from now (a negative timeout counts as none left), capped so that it cannot overflow. */
+/* The moment `timeout_ms` from now (a negative timeout counts as none left), capped so that it cannot
+ * overflow. */
 int64_t base_deadline_after(int64_t timeout_ms);
 
 /* Milliseconds until `deadline_ms`: 0 when it has passed, at most `most`. Fits what poll functions take. */

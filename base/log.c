@@ -19,7 +19,8 @@ enum base_status base_log_level_parse(const char *text, enum base_log_level *ret
         }
     char shown[32];
     base_text_clean(shown, sizeof shown, text, strlen(text));
-    return base_fail(error, BASE_ERR_ARGUMENT, "log level is \"%s\", expected error, warning, info or debug", shown);
+    return base_fail(error, BASE_ERR_ARGUMENT, "log level is \"%s\", expected error, warning, info or debug",
+                     shown);
 }
 
 static void write_time(char ret_text[32])
@@ -44,9 +45,11 @@ static void quote(char *ret_text, size_t size, const char *text)
     ret_text[used] = '\0';
 }
 
-void base_log_write(const struct base_log *log, enum base_log_level level, const char *request, const char *format, ...)
+void base_log_write(const struct base_log *log, enum base_log_level level, const char *request,
+                    const char *format, ...)
 {
-    char raw[MESSAGE_SIZE], message[MESSAGE_SIZE], id[64] = "", who[sizeof log->who], time_text[32], line[LINE_SIZE];
+    char raw[MESSAGE_SIZE], message[MESSAGE_SIZE], id[64] = "", who[sizeof log->who], time_text[32],
+                                                   line[LINE_SIZE];
     if (log == NULL || log->stream == NULL || level > log->level)
         return;
     va_list arguments;
@@ -63,8 +66,10 @@ void base_log_write(const struct base_log *log, enum base_log_level level, const
         quote(quoted_message, sizeof quoted_message, message);
         quote(quoted_who, sizeof quoted_who, who);
         quote(quoted_id, sizeof quoted_id, id);
-        (void)snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"who\":\"%s\",\"request\":\"%s\",\"message\":\"%s\"}\n",
-                       time_text, level_names[level], quoted_who, quoted_id, quoted_message);
+        (void)snprintf(
+            line, sizeof line,
+            "{\"time\":\"%s\",\"level\":\"%s\",\"who\":\"%s\",\"request\":\"%s\",\"message\":\"%s\"}\n",
+            time_text, level_names[level], quoted_who, quoted_id, quoted_message);
     } else {
         (void)snprintf(line, sizeof line, "%s %s %s%s%s%s %s\n", time_text, level_names[level], who,
                        id[0] == '\0' ? "" : " [", id, id[0] == '\0' ? "" : "]", message);

@@ -1,6 +1,6 @@
-/* Log lines for operators: text or JSON, one line per event, with the request they belong to. Never secrets: no prompt,
- * token, share, key or seed is ever an argument. Control characters and broken UTF-8 become '?', so that no peer's
- * text can forge a line. */
+/* Log lines for operators: text or JSON, one line per event, with the request they belong to. Never secrets:
+ * no prompt, token, share, key or seed is ever an argument. Control characters and broken UTF-8 become '?',
+ * so that no peer's text can forge a line. */
 #ifndef CACHET_BASE_LOG_H
 #define CACHET_BASE_LOG_H
 
@@ -25,12 +25,14 @@ struct base_log {
 };
 
 /* Parses "error", "warning", "info" or "debug". Errors: BASE_ERR_ARGUMENT. */
-BASE_MUST_USE enum base_status base_log_level_parse(const char *text, enum base_log_level *ret, struct base_error *error);
+BASE_MUST_USE enum base_status base_log_level_parse(const char *text, enum base_log_level *ret,
+                                                    struct base_error *error);
 
-/* Writes one line. `request` is the id that all parties share for a request, or NULL. `log` may be NULL. Text:
- *     2026-01-31T12:00:00.123Z info P1 [request] message
- * JSON: {"time":..,"level":..,"who":..,"request":..,"message":..} */
-__attribute__((format(printf, 4, 5))) void base_log_write(const struct base_log *log, enum base_log_level level,
-                                                          const char *request, const char *format, ...);
+/* Writes one line. `request` is the id that all parties share for a request, or NULL. `log` may be NULL.
+ * Text: 2026-01-31T12:00:00.123Z info P1 [request] message JSON:
+ * {"time":..,"level":..,"who":..,"request":..,"message":..} */
+__attribute__((format(printf, 4, 5))) void base_log_write(const struct base_log *log,
+                                                          enum base_log_level level, const char *request,
+                                                          const char *format, ...);
 
 #endif

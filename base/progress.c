@@ -38,7 +38,8 @@ void base_progress_update(struct base_progress *progress, uint64_t done, uint64_
 {
     char bar[BAR_WIDTH + 1], amount[32] = "", left[48] = "";
     double now = base_clock_seconds();
-    if (progress->stream == NULL || (progress->visible && now - progress->shown < draw_interval && done < progress->total))
+    if (progress->stream == NULL ||
+        (progress->visible && now - progress->shown < draw_interval && done < progress->total))
         return;
     double part = progress->total == 0 ? 1 : (double)done / (double)progress->total;
     part = part > 1 ? 1 : part;

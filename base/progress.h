@@ -1,4 +1,5 @@
-/* A progress bar on stderr for long work: done of total, bytes, seconds left. Silent unless stderr is a terminal. */
+/* A progress bar on stderr for long work: done of total, bytes, seconds left. Silent unless stderr is a
+ * terminal. */
 #ifndef CACHET_BASE_PROGRESS_H
 #define CACHET_BASE_PROGRESS_H
 

@@ -9,7 +9,8 @@ static bool is_printable(uint32_t code)
     if (code < 0x20 || (code >= 0x7f && code < 0xa0))
         return false;
     /* Line separators and direction overrides can make one log line look like another. */
-    if (code == 0x2028 || code == 0x2029 || (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069))
+    if (code == 0x2028 || code == 0x2029 || (code >= 0x202a && code <= 0x202e) ||
+        (code >= 0x2066 && code <= 0x2069))
         return false;
     return !(code >= 0xd800 && code <= 0xdfff) && code <= 0x10ffff;
 }
@@ -20,7 +21,11 @@ size_t base_text_printable(const void *bytes, size_t size)
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     if (size == 0)
         return 0;
-    size_t length = b[0] < 0x80 ? 1 : b[0] >= 0xf0 && b[0] < 0xf8 ? 4 : b[0] >= 0xe0 ? 3 : b[0] >= 0xc0 ? 2 : 0;
+    size_t length = b[0] < 0x80                   ? 1
+                    : b[0] >= 0xf0 && b[0] < 0xf8 ? 4
+                    : b[0] >= 0xe0                ? 3
+                    : b[0] >= 0xc0                ? 2
+                                                  : 0;
     if (length == 0 || length > size || b[0] >= 0xf8)
         return 0;
     uint32_t code = length == 1 ? b[0] : b[0] & (0x7fu >> length);

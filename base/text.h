@@ -4,8 +4,9 @@
 
 #include <stddef.h>
 
-/* Length in bytes (1 to 4) of the well-formed UTF-8 character that starts at `bytes`, or 0 when there is none within
- * `size` bytes or it is not printable (control characters, direction overrides, surrogates, overlong forms). */
+/* Length in bytes (1 to 4) of the well-formed UTF-8 character that starts at `bytes`, or 0 when there is none
+ * within `size` bytes or it is not printable (control characters, direction overrides, surrogates, overlong
+ * forms). */
 size_t base_text_printable(const void *bytes, size_t size);
 
 /* Copies printable UTF-8 into ret_text (always terminated when ret_size > 0); every other byte becomes '?'.

@@ -25,27 +25,29 @@ void net_frame_encode(const struct net_frame *frame, uint8_t ret_header[NET_FRAM
 static enum base_status fail_field(const char *peer, const char *field, uint64_t got, uint64_t want,
                                    struct base_error *error)
 {
-    return base_fail(error, BASE_ERR_PEER, "%s: frame field %s is %" PRIu64 ", expected %" PRIu64, peer, field, got,
-                     want);
+    return base_fail(error, BASE_ERR_PEER, "%s: frame field %s is %" PRIu64 ", expected %" PRIu64, peer,
+                     field, got, want);
 }
 
-enum base_status net_frame_decode(const void *header, size_t header_size, size_t payload_size, const char *peer,
-                                  struct net_frame *ret, struct base_error *error)
+enum base_status net_frame_decode(const void *header, size_t header_size, size_t payload_size,
+                                  const char *peer, struct net_frame *ret, struct base_error *error)
 {
     const uint8_t *bytes = header;
     if (header_size != NET_FRAME_HEADER)
         return fail_field(peer, "header size", header_size, NET_FRAME_HEADER, error);
     uint32_t magic = base_load_u32(bytes);
     if (magic != NET_FRAME_MAGIC)
-        return base_fail(error, BASE_ERR_PEER, "%s: frame field magic is 0x%08" PRIx32 ", expected 0x%08" PRIx32
-                         ": the other end does not speak cachet", peer, magic, (uint32_t)NET_FRAME_MAGIC);
+        return base_fail(error, BASE_ERR_PEER,
+                         "%s: frame field magic is 0x%08" PRIx32 ", expected 0x%08" PRIx32
+                         ": the other end does not speak cachet",
+                         peer, magic, (uint32_t)NET_FRAME_MAGIC);
     if (bytes[4] != NET_FRAME_VERSION)
         return base_fail(error, BASE_ERR_MISMATCH,
-                         "%s: frame field version is %u, expected %u: run the same build on all parties", peer, bytes[4],
-                         (unsigned)NET_FRAME_VERSION);
+                         "%s: frame field version is %u, expected %u: run the same build on all parties",
+                         peer, bytes[4], (unsigned)NET_FRAME_VERSION);
     if (bytes[5] < NET_FRAME_DATA || bytes[5] > NET_FRAME_ACCEPT)
-        return base_fail(error, BASE_ERR_PEER, "%s: frame field kind is %u, expected %d to %d", peer, bytes[5],
-                         NET_FRAME_DATA, NET_FRAME_ACCEPT);
+        return base_fail(error, BASE_ERR_PEER, "%s: frame field kind is %u, expected %d to %d", peer,
+                         bytes[5], NET_FRAME_DATA, NET_FRAME_ACCEPT);
     struct net_frame frame = {
         .kind = (enum net_frame_kind)bytes[5],
         .stream = base_load_u16(bytes + 6),
@@ -56,17 +58,21 @@ enum base_status net_frame_decode(const void *header, size_t header_size, size_t
     };
     memcpy(frame.session, bytes + 8, NET_FRAME_SESSION);
     if (frame.payload != payload_size)
-        return base_fail(error, BASE_ERR_PEER, "%s: frame field payload is %" PRIu32 ", but %zu bytes came with it", peer,
+        return base_fail(error, BASE_ERR_PEER,
+                         "%s: frame field payload is %" PRIu32 ", but %zu bytes came with it", peer,
                          frame.payload, payload_size);
     uint32_t most = frame.kind == NET_FRAME_DATA ? NET_FRAME_PAYLOAD : NET_ABORT_PAYLOAD;
     if (frame.payload > most)
-        return base_fail(error, BASE_ERR_PEER, "%s: frame field payload is %" PRIu32 ", expected at most %" PRIu32, peer,
+        return base_fail(error, BASE_ERR_PEER,
+                         "%s: frame field payload is %" PRIu32 ", expected at most %" PRIu32, peer,
                          frame.payload, most);
     if (frame.payload > frame.total)
-        return base_fail(error, BASE_ERR_PEER, "%s: frame field payload is %" PRIu32 ", more than its message's %" PRIu64,
-                         peer, frame.payload, frame.total);
+        return base_fail(error, BASE_ERR_PEER,
+                         "%s: frame field payload is %" PRIu32 ", more than its message's %" PRIu64, peer,
+                         frame.payload, frame.total);
     if (frame.kind == NET_FRAME_DATA && frame.payload == 0)
-        return base_fail(error, BASE_ERR_PEER, "%s: frame field payload is 0 in a data frame, expected at least 1", peer);
+        return base_fail(error, BASE_ERR_PEER,
+                         "%s: frame field payload is 0 in a data frame, expected at least 1", peer);
     *ret = frame;
     return BASE_OK;
 }
@@ -77,14 +83,15 @@ static void write_hex(const uint8_t *bytes, size_t size, char *ret_text)
         (void)snprintf(ret_text + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static enum base_status fail_session(const struct net_frame *got, const struct net_frame *want, const char *peer,
-                                     struct base_error *error)
+static enum base_status fail_session(const struct net_frame *got, const struct net_frame *want,
+                                     const char *peer, struct base_error *error)
 {
     char got_text[2 * NET_FRAME_SESSION + 1], want_text[2 * NET_FRAME_SESSION + 1];
     write_hex(got->session, NET_FRAME_SESSION, got_text);
     write_hex(want->session, NET_FRAME_SESSION, want_text);
-    return base_fail(error, BASE_ERR_PEER, "%s: frame field session is %s, expected %s: a frame of another session", peer,
-                     got_text, want_text);
+    return base_fail(error, BASE_ERR_PEER,
+                     "%s: frame field session is %s, expected %s: a frame of another session", peer, got_text,
+                     want_text);
 }
 
 enum base_status net_frame_expect(const struct net_frame *got, const struct net_frame *want, const char *peer,
@@ -97,7 +104,8 @@ enum base_status net_frame_expect(const struct net_frame *got, const struct net_
     if (got->stream != want->stream)
         return fail_field(peer, "stream", got->stream, want->stream, error);
     if (got->sequence != want->sequence)
-        return base_fail(error, BASE_ERR_PEER, "%s: frame field sequence is %" PRIu64 ", expected %" PRIu64 ": %s", peer,
+        return base_fail(error, BASE_ERR_PEER,
+                         "%s: frame field sequence is %" PRIu64 ", expected %" PRIu64 ": %s", peer,
                          got->sequence, want->sequence,
                          got->sequence > want->sequence ? "frames were lost" : "a frame came again");
     if (got->step != want->step)
@@ -119,11 +127,13 @@ size_t net_abort_encode(const struct base_error *cause, uint8_t ret_payload[NET_
     return 4 + length;
 }
 
-enum base_status net_abort_decode(const void *payload, size_t size, const char *peer, struct base_error *error)
+enum base_status net_abort_decode(const void *payload, size_t size, const char *peer,
+                                  struct base_error *error)
 {
     const uint8_t *bytes = payload;
     char text[NET_ABORT_TEXT + 1] = "";
     if (size > 4)
         base_text_clean(text, sizeof text, bytes + 4, size - 4);
-    return base_fail(error, BASE_ERR_CLOSED, "%s stopped: %s", peer, text[0] == '\0' ? "it gave no reason" : text);
+    return base_fail(error, BASE_ERR_CLOSED, "%s stopped: %s", peer,
+                     text[0] == '\0' ? "it gave no reason" : text);
 }

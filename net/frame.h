@@ -21,7 +21,7 @@ enum {
     NET_FRAME_VERSION = 1, /* of this layout and of the rules of net/link.h; any change of either raises it */
     NET_FRAME_HEADER = 48,
     NET_FRAME_SESSION = 16,
-    NET_ABORT_TEXT = 600,               /* bytes of text in an abort frame, at most */
+    NET_ABORT_TEXT = 600,                   /* bytes of text in an abort frame, at most */
     NET_ABORT_PAYLOAD = 4 + NET_ABORT_TEXT, /* a status code, then the text */
 };
 
@@ -44,14 +44,16 @@ struct net_frame {
 
 void net_frame_encode(const struct net_frame *frame, uint8_t ret_header[NET_FRAME_HEADER]);
 
-/* Reads a header and checks what holds for every frame: size, magic, version, kind, payload as long as it says and
- * within its message and NET_FRAME_PAYLOAD. `payload_size` is what the carrier delivered after the header; `peer`
- * names the sender. Errors: BASE_ERR_MISMATCH (version), BASE_ERR_PEER (the rest), naming peer, field and both values. */
+/* Reads a header and checks what holds for every frame: size, magic, version, kind, payload as long as it
+ * says and within its message and NET_FRAME_PAYLOAD. `payload_size` is what the carrier delivered after the
+ * header; `peer` names the sender. Errors: BASE_ERR_MISMATCH (version), BASE_ERR_PEER (the rest), naming
+ * peer, field and both values. */
 BASE_MUST_USE enum base_status net_frame_decode(const void *header, size_t header_size, size_t payload_size,
-                                                const char *peer, struct net_frame *ret, struct base_error *error);
+                                                const char *peer, struct net_frame *ret,
+                                                struct base_error *error);
 
-/* Compares a decoded data frame with the one that must come next: session, stream, sequence, step, total, payload.
- * Errors: BASE_ERR_PEER, naming peer, field and both values. */
+/* Compares a decoded data frame with the one that must come next: session, stream, sequence, step, total,
+ * payload. Errors: BASE_ERR_PEER, naming peer, field and both values. */
 BASE_MUST_USE enum base_status net_frame_expect(const struct net_frame *got, const struct net_frame *want,
                                                 const char *peer, struct base_error *error);
 
@@ -60,6 +62,7 @@ size_t net_abort_encode(const struct base_error *cause, uint8_t ret_payload[NET_
 
 /* What a peer's abort frame says, cut to length and made printable, as the failure "PEER stopped: text"
  * (BASE_ERR_CLOSED). Accepts any bytes. */
-enum base_status net_abort_decode(const void *payload, size_t size, const char *peer, struct base_error *error);
+enum base_status net_abort_decode(const void *payload, size_t size, const char *peer,
+                                  struct base_error *error);
 
 #endif

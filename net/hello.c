@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The message: version 1, own id 1, expected id 1, nonce 32, config digest 32, field count 1, then per field: kind 1
- * (text or bytes), name length 1, name, value length 2, value. */
+/* The message: version 1, own id 1, expected id 1, nonce 32, config digest 32, field count 1, then per field:
+ * kind 1 (text or bytes), name length 1, name, value length 2, value. */
 enum {
     HELLO_VERSION = 1,
     HEAD_SIZE = 4 + NET_HELLO_NONCE + NET_HELLO_DIGEST,
@@ -33,13 +33,13 @@ struct parsed {
     struct view fields[NET_HELLO_FIELDS];
 };
 
-static enum base_status write_message(const struct net_hello_config *config, const uint8_t *nonce, uint8_t *ret_bytes,
-                                      size_t *ret_size, struct base_error *error)
+static enum base_status write_message(const struct net_hello_config *config, const uint8_t *nonce,
+                                      uint8_t *ret_bytes, size_t *ret_size, struct base_error *error)
 {
     uint8_t *at = ret_bytes + HEAD_SIZE;
     if (config->field_count > NET_HELLO_FIELDS)
-        return base_fail(error, BASE_ERR_ARGUMENT, "HELLO has %zu fields, at most %d fit", config->field_count,
-                         NET_HELLO_FIELDS);
+        return base_fail(error, BASE_ERR_ARGUMENT, "HELLO has %zu fields, at most %d fit",
+                         config->field_count, NET_HELLO_FIELDS);
     ret_bytes[0] = HELLO_VERSION;
     ret_bytes[1] = config->own_id;
     ret_bytes[2] = config->peer_id;
@@ -48,10 +48,11 @@ static enum base_status write_message(const struct net_hello_config *config, con
     ret_bytes[HEAD_SIZE - 1] = (uint8_t)config->field_count;
     for (size_t i = 0; i < config->field_count; i++) {
         const struct net_hello_field *field = &config->fields[i];
-        size_t name_size = strlen(field->name), size = field->text != NULL ? strlen(field->text) : field->size;
+        size_t name_size = strlen(field->name),
+               size = field->text != NULL ? strlen(field->text) : field->size;
         if (name_size > NET_HELLO_NAME || size > NET_HELLO_VALUE)
-            return base_fail(error, BASE_ERR_ARGUMENT, "HELLO field %.64s has %zu bytes, at most %d fit", field->name, size,
-                             NET_HELLO_VALUE);
+            return base_fail(error, BASE_ERR_ARGUMENT, "HELLO field %.64s has %zu bytes, at most %d fit",
+                             field->name, size, NET_HELLO_VALUE);
         at[0] = field->text != NULL;
         at[1] = (uint8_t)name_size;
         memcpy(at + 2, field->name, name_size);
@@ -79,14 +80,17 @@ static bool parse_field(const uint8_t **at, const uint8_t *end, struct view *ret
     return true;
 }
 
-static enum base_status parse_message(const uint8_t *bytes, size_t size, struct parsed *ret, struct base_error *error)
+static enum base_status parse_message(const uint8_t *bytes, size_t size, struct parsed *ret,
+                                      struct base_error *error)
 {
     const uint8_t *at = bytes + HEAD_SIZE, *end = bytes + size;
     if (size < HEAD_SIZE)
-        return base_fail(error, BASE_ERR_PEER, "its HELLO has %zu bytes, expected at least %d", size, HEAD_SIZE);
+        return base_fail(error, BASE_ERR_PEER, "its HELLO has %zu bytes, expected at least %d", size,
+                         HEAD_SIZE);
     if (bytes[0] != HELLO_VERSION)
-        return base_fail(error, BASE_ERR_MISMATCH, "HELLO version differs: %d here, %u there: run the same build",
-                         HELLO_VERSION, bytes[0]);
+        return base_fail(error, BASE_ERR_MISMATCH,
+                         "HELLO version differs: %d here, %u there: run the same build", HELLO_VERSION,
+                         bytes[0]);
     ret->own_id = bytes[1];
     ret->peer_id = bytes[2];
     ret->nonce = bytes + 3;
@@ -120,33 +124,41 @@ static bool same_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t
     return a_size == b_size && (a_size == 0 || memcmp(a, b, a_size) == 0);
 }
 
-static enum base_status compare_view(const struct view *ours, const struct view *theirs, struct base_error *error)
+static enum base_status compare_view(const struct view *ours, const struct view *theirs,
+                                     struct base_error *error)
 {
     char name[NET_HELLO_NAME + 1], our_text[SHOWN_SIZE], their_text[SHOWN_SIZE];
-    if (ours->is_text == theirs->is_text && same_bytes(ours->value, ours->value_size, theirs->value, theirs->value_size))
+    if (ours->is_text == theirs->is_text &&
+        same_bytes(ours->value, ours->value_size, theirs->value, theirs->value_size))
         return BASE_OK;
     base_text_clean(name, sizeof name, ours->name, ours->name_size);
     show_value(ours, our_text);
     show_value(theirs, their_text);
-    return base_fail(error, BASE_ERR_MISMATCH, "%s differs: \"%s\" here, \"%s\" there: make both the same and start again",
-                     name, our_text, their_text);
+    return base_fail(error, BASE_ERR_MISMATCH,
+                     "%s differs: \"%s\" here, \"%s\" there: make both the same and start again", name,
+                     our_text, their_text);
 }
 
-static enum base_status compare_ids(const struct parsed *ours, const struct parsed *theirs, struct base_error *error)
+static enum base_status compare_ids(const struct parsed *ours, const struct parsed *theirs,
+                                    struct base_error *error)
 {
     if (theirs->own_id != ours->peer_id)
-        return base_fail(error, BASE_ERR_MISMATCH, "party id differs: %u is expected at the other end, it says it is %u",
-                         ours->peer_id, theirs->own_id);
+        return base_fail(error, BASE_ERR_MISMATCH,
+                         "party id differs: %u is expected at the other end, it says it is %u", ours->peer_id,
+                         theirs->own_id);
     if (theirs->peer_id != ours->own_id)
-        return base_fail(error, BASE_ERR_MISMATCH, "party id differs: this end is %u, the other end expects %u", ours->own_id,
+        return base_fail(error, BASE_ERR_MISMATCH,
+                         "party id differs: this end is %u, the other end expects %u", ours->own_id,
                          theirs->peer_id);
     if (ours->own_id == theirs->own_id)
         return base_fail(error, BASE_ERR_MISMATCH, "party id is %u at both ends", ours->own_id);
     return BASE_OK;
 }
 
-/* Fields come in the same order from the same build; another order, a missing or a further one is another build. */
-static enum base_status compare(const struct parsed *ours, const struct parsed *theirs, struct base_error *error)
+/* Fields come in the same order from the same build; another order, a missing or a further one is another
+ * build. */
+static enum base_status compare(const struct parsed *ours, const struct parsed *theirs,
+                                struct base_error *error)
 {
     static const char digest_name[] = "config digest";
     char here[NET_HELLO_NAME + 1] = "nothing", there[NET_HELLO_NAME + 1] = "nothing";
@@ -155,30 +167,35 @@ static enum base_status compare(const struct parsed *ours, const struct parsed *
         if (!same_bytes(a->name, a->name_size, b->name, b->name_size)) {
             base_text_clean(here, sizeof here, a->name, a->name_size);
             base_text_clean(there, sizeof there, b->name, b->name_size);
-            return base_fail(error, BASE_ERR_MISMATCH, "HELLO field %zu is \"%s\" here, \"%s\" there: run the same build", i,
-                             here, there);
+            return base_fail(error, BASE_ERR_MISMATCH,
+                             "HELLO field %zu is \"%s\" here, \"%s\" there: run the same build", i, here,
+                             there);
         }
         enum base_status status = compare_view(a, b, error);
         if (status != BASE_OK)
             return status;
     }
     if (ours->count != theirs->count)
-        return base_fail(error, BASE_ERR_MISMATCH, "HELLO has %zu fields here, %zu there: run the same build", ours->count,
-                         theirs->count);
+        return base_fail(error, BASE_ERR_MISMATCH, "HELLO has %zu fields here, %zu there: run the same build",
+                         ours->count, theirs->count);
     enum base_status status = compare_ids(ours, theirs, error);
     if (status != BASE_OK)
         return status;
-    struct view our_digest = {.name = (const uint8_t *)digest_name, .name_size = sizeof digest_name - 1,
-                              .value = ours->config_digest, .value_size = NET_HELLO_DIGEST};
+    struct view our_digest = {.name = (const uint8_t *)digest_name,
+                              .name_size = sizeof digest_name - 1,
+                              .value = ours->config_digest,
+                              .value_size = NET_HELLO_DIGEST};
     struct view their_digest = our_digest;
     their_digest.value = theirs->config_digest;
     return compare_view(&our_digest, &their_digest, error);
 }
 
-static void derive_session(const struct parsed *ours, const struct parsed *theirs, uint8_t ret_session[NET_FRAME_SESSION])
+static void derive_session(const struct parsed *ours, const struct parsed *theirs,
+                           uint8_t ret_session[NET_FRAME_SESSION])
 {
     static const char label[] = "cachet session 1";
-    const struct parsed *low = ours->own_id < theirs->own_id ? ours : theirs, *high = low == ours ? theirs : ours;
+    const struct parsed *low = ours->own_id < theirs->own_id ? ours : theirs,
+                        *high = low == ours ? theirs : ours;
     crypto_generichash_state state;
     uint8_t hash[32];
     (void)crypto_generichash_init(&state, NULL, 0, sizeof hash);
@@ -190,8 +207,8 @@ static void derive_session(const struct parsed *ours, const struct parsed *their
     memcpy(ret_session, hash, NET_FRAME_SESSION);
 }
 
-enum base_status net_hello(struct net_link *link, const struct net_hello_config *config, uint8_t ret_session[16],
-                           struct base_error *error)
+enum base_status net_hello(struct net_link *link, const struct net_hello_config *config,
+                           uint8_t ret_session[16], struct base_error *error)
 {
     enum base_status status;
     struct base_error cause = {0};

@@ -46,20 +46,22 @@ void net_key_write_text(const uint8_t public_key[NET_KEY_BYTES], char ret_text[N
 /* libzmq's decoder trusts its input more than a key file deserves, so every character is looked at first. */
 static int decode(const char *text, uint8_t ret_key[NET_KEY_BYTES])
 {
-    static const char alphabet[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+    static const char alphabet[] =
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
     if (strlen(text) != NET_KEY_TEXT - 1 || strspn(text, alphabet) != NET_KEY_TEXT - 1)
         return 0;
     return zmq_z85_decode(ret_key, text) != NULL;
 }
 
-enum base_status net_key_parse_text(const char *text, uint8_t ret_public_key[NET_KEY_BYTES], struct base_error *error)
+enum base_status net_key_parse_text(const char *text, uint8_t ret_public_key[NET_KEY_BYTES],
+                                    struct base_error *error)
 {
     uint8_t key[NET_KEY_BYTES];
     char shown[64];
     if (!decode(text, key)) {
         base_text_clean(shown, sizeof shown, text, strlen(text));
-        return base_fail(error, BASE_ERR_FORMAT, "\"%s\" is not a public key: expected the 40 characters that keygen prints",
-                         shown);
+        return base_fail(error, BASE_ERR_FORMAT,
+                         "\"%s\" is not a public key: expected the 40 characters that keygen prints", shown);
     }
     memcpy(ret_public_key, key, sizeof key);
     return BASE_OK;
@@ -84,8 +86,8 @@ static void sync_folder(const char *path)
     }
 }
 
-/* Puts the finished file in place unless there is one. Not every file system can do that in one step; there a file that
- * appears in the same instant would be lost. */
+/* Puts the finished file in place unless there is one. Not every file system can do that in one step; there a
+ * file that appears in the same instant would be lost. */
 static int rename_new(const char *from, const char *to)
 {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
@@ -122,7 +124,8 @@ enum base_status net_key_save(const struct net_key *key, const char *path, struc
     char temporary[4096], public_text[NET_KEY_TEXT], secret_text[NET_KEY_TEXT], text[FILE_SIZE + 1];
     enum base_status status;
     int fd = -1;
-    TRY_THAT((size_t)snprintf(temporary, sizeof temporary, "%s.%08x.tmp", path, randombytes_random()) < sizeof temporary,
+    TRY_THAT((size_t)snprintf(temporary, sizeof temporary, "%s.%08x.tmp", path, randombytes_random()) <
+                 sizeof temporary,
              error, BASE_ERR_ARGUMENT, "the path of the key file is too long");
     (void)zmq_z85_encode(public_text, key->public_key, NET_KEY_BYTES);
     (void)zmq_z85_encode(secret_text, key->secret, NET_KEY_BYTES);
@@ -136,8 +139,10 @@ enum base_status net_key_save(const struct net_key *key, const char *path, struc
     if (close(fd) != 0 && status == BASE_OK)
         status = fail_io(path, "cannot write", error);
     if (status == BASE_OK && rename_new(temporary, path) != 0)
-        status = errno == EEXIST ? base_fail(error, BASE_ERR_IO, "key file %s exists: a key is never overwritten; move it away "
-                                             "or choose another name", path)
+        status = errno == EEXIST ? base_fail(error, BASE_ERR_IO,
+                                             "key file %s exists: a key is never overwritten; move it away "
+                                             "or choose another name",
+                                             path)
                                  : fail_io(path, "cannot put in place", error);
     if (status != BASE_OK)
         (void)unlink(temporary);
@@ -163,11 +168,13 @@ static enum base_status open_checked(const char *path, int *ret_fd, struct base_
         goto out;
     }
     TRY_THAT(S_ISREG(info.st_mode), error, BASE_ERR_IO, "key file %s is not a regular file", path);
-    TRY_THAT(info.st_uid == geteuid(), error, BASE_ERR_IO, "key file %s belongs to user %u, expected %u: chown it", path,
-             (unsigned)info.st_uid, (unsigned)geteuid());
+    TRY_THAT(info.st_uid == geteuid(), error, BASE_ERR_IO,
+             "key file %s belongs to user %u, expected %u: chown it", path, (unsigned)info.st_uid,
+             (unsigned)geteuid());
     TRY_THAT((info.st_mode & 077) == 0, error, BASE_ERR_IO,
-             "key file %s has mode %04o, expected 0600: others may read it; chmod it, and make a new key if they did", path,
-             (unsigned)info.st_mode & 07777);
+             "key file %s has mode %04o, expected 0600: others may read it; chmod it, and make a new key if "
+             "they did",
+             path, (unsigned)info.st_mode & 07777);
     *ret_fd = fd;
     return BASE_OK;
 out:
@@ -183,16 +190,19 @@ static enum base_status parse_file(const char *text, size_t size, const char *pa
     char public_text[NET_KEY_TEXT] = "", secret_text[NET_KEY_TEXT] = "", again[FILE_SIZE + 1] = "";
     uint8_t derived[NET_KEY_BYTES];
     enum base_status status = BASE_OK;
-    TRY_THAT(size == FILE_SIZE, error, BASE_ERR_FORMAT, "key file %s has %zu bytes%s, expected %d", path, size,
-             size > FILE_SIZE ? " or more" : "", FILE_SIZE);
+    TRY_THAT(size == FILE_SIZE, error, BASE_ERR_FORMAT, "key file %s has %zu bytes%s, expected %d", path,
+             size, size > FILE_SIZE ? " or more" : "", FILE_SIZE);
     memcpy(public_text, text + PUBLIC_AT, NET_KEY_TEXT - 1);
     memcpy(secret_text, text + SECRET_AT, NET_KEY_TEXT - 1);
     (void)snprintf(again, sizeof again, FILE_FORMAT, public_text, secret_text);
     TRY_THAT(memcmp(text, again, FILE_SIZE) == 0, error, BASE_ERR_FORMAT,
              "key file %s is not a cachet key file, or was edited", path);
-    TRY_THAT(decode(public_text, key->public_key), error, BASE_ERR_FORMAT, "key file %s: the public key is malformed", path);
-    TRY_THAT(decode(secret_text, key->secret), error, BASE_ERR_FORMAT, "key file %s: the secret key is malformed", path);
-    TRY_THAT(crypto_scalarmult_base(derived, key->secret) == 0 && memcmp(derived, key->public_key, sizeof derived) == 0,
+    TRY_THAT(decode(public_text, key->public_key), error, BASE_ERR_FORMAT,
+             "key file %s: the public key is malformed", path);
+    TRY_THAT(decode(secret_text, key->secret), error, BASE_ERR_FORMAT,
+             "key file %s: the secret key is malformed", path);
+    TRY_THAT(crypto_scalarmult_base(derived, key->secret) == 0 &&
+                 memcmp(derived, key->public_key, sizeof derived) == 0,
              error, BASE_ERR_FORMAT, "key file %s: its two keys do not belong together", path);
 out:
     base_wipe(secret_text, sizeof secret_text);

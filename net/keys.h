@@ -1,6 +1,8 @@
-/* Long-term keys of parties and clients: CURVE key pairs, their text form (Z85, 40 characters) and their file.
+/* Long-term keys of parties and clients: CURVE key pairs, their text form (Z85, 40 characters) and their
+ * file.
  *
- * The file is three lines, "cachet key 1", "public KEY", "secret KEY"; mode 0600, owned by whoever runs the program. */
+ * The file is three lines, "cachet key 1", "public KEY", "secret KEY"; mode 0600, owned by whoever runs the
+ * program. */
 #ifndef CACHET_NET_KEYS_H
 #define CACHET_NET_KEYS_H
 
@@ -18,15 +20,18 @@ struct net_key {
     uint8_t public_key[NET_KEY_BYTES];
 };
 
-/* A fresh pair from the operating system's randomness. Free with net_key_finish, which accepts a zeroed key. */
+/* A fresh pair from the operating system's randomness. Free with net_key_finish, which accepts a zeroed key.
+ */
 BASE_MUST_USE enum base_status net_key_generate(struct net_key *ret, struct base_error *error);
 void net_key_finish(struct net_key *key);
 
 /* Writes a new file, whole or not at all, with mode 0600. Errors: BASE_ERR_IO; also when the file exists. */
-BASE_MUST_USE enum base_status net_key_save(const struct net_key *key, const char *path, struct base_error *error);
+BASE_MUST_USE enum base_status net_key_save(const struct net_key *key, const char *path,
+                                            struct base_error *error);
 
-/* Reads a file. Refuses links, other file types, other owners, and any right of group or others (BASE_ERR_IO); malformed
- * content and halves that do not belong together (BASE_ERR_FORMAT). No error shows any of the content. */
+/* Reads a file. Refuses links, other file types, other owners, and any right of group or others
+ * (BASE_ERR_IO); malformed content and halves that do not belong together (BASE_ERR_FORMAT). No error shows
+ * any of the content. */
 BASE_MUST_USE enum base_status net_key_load(struct net_key *ret, const char *path, struct base_error *error);
 
 /* Text forms of a public key. Errors of parse: BASE_ERR_FORMAT. */

@@ -11,8 +11,8 @@
 
 enum {
     DEFAULT_TIMEOUT_MS = 30000,
-    SLICE_MS = 100,         /* a wait looks at its cancel function at least this often */
-    ABORT_WAIT_MS = 100,    /* what a party that stops may spend on saying so */
+    SLICE_MS = 100,          /* a wait looks at its cancel function at least this often */
+    ABORT_WAIT_MS = 100,     /* what a party that stops may spend on saying so */
     ABORT_SEARCH_MAX = 1024, /* frames looked through for the reason of a peer that is gone */
 };
 
@@ -30,9 +30,10 @@ struct net_link {
     void *trace_context;
     enum net_phase phase;
     struct net_count counts[NET_PHASE_COUNT];
-    struct base_error failure;         /* code != BASE_OK: the link is dead */
-    bool peer_stopped;                 /* it said so or is gone: nobody listens any more */
-    uint8_t scratch[NET_ABORT_PAYLOAD]; /* where short payloads land, as an abort frame may come in their place */
+    struct base_error failure; /* code != BASE_OK: the link is dead */
+    bool peer_stopped;         /* it said so or is gone: nobody listens any more */
+    uint8_t
+        scratch[NET_ABORT_PAYLOAD]; /* where short payloads land, as an abort frame may come in their place */
 };
 
 /* What one wait is about, for deadlines and for the text of its failure. */
@@ -117,8 +118,8 @@ enum base_status net_link_fail(struct net_link *link, uint32_t step, const struc
 {
     bool named = strncmp(cause->text, link->peer, strlen(link->peer)) == 0;
     link->failure.code = BASE_OK;
-    (void)base_fail(&link->failure, cause->code, "%s%s%.620s (step %u)", named ? "" : link->peer, named ? "" : ": ",
-                    cause->text, (unsigned)step);
+    (void)base_fail(&link->failure, cause->code, "%s%s%.620s (step %u)", named ? "" : link->peer,
+                    named ? "" : ": ", cause->text, (unsigned)step);
     return base_fail(error, link->failure.code, "%s", link->failure.text);
 }
 
@@ -129,8 +130,8 @@ static enum base_status dead(const struct net_link *link, struct base_error *err
 }
 
 /* True while a wait may go on after `status`; else *cause says why it ends. */
-static bool may_go_on(struct net_link *link, const struct wait *wait, const char *verb, struct base_error *cause,
-                      enum base_status *status)
+static bool may_go_on(struct net_link *link, const struct wait *wait, const char *verb,
+                      struct base_error *cause, enum base_status *status)
 {
     if (*status == BASE_ERR_CLOSED)
         link->peer_stopped = true;
@@ -141,8 +142,8 @@ static bool may_go_on(struct net_link *link, const struct wait *wait, const char
         *status = base_fail(cause, BASE_ERR_CLOSED, "the wait was cancelled here");
     else if (base_clock_ms() >= wait->deadline_ms)
         *status = base_fail(cause, BASE_ERR_TIMEOUT,
-                            "%s within %lld ms: check that it runs and that the network lets it through", verb,
-                            (long long)link->timeout_ms);
+                            "%s within %lld ms: check that it runs and that the network lets it through",
+                            verb, (long long)link->timeout_ms);
     else
         return true;
     return false;
@@ -152,11 +153,6 @@ static int64_t slice_end(const struct wait *wait)
 {
     int64_t end = base_deadline_after(SLICE_MS);
     return end < wait->deadline_ms ? end : wait->deadline_ms;
-}
-
-static void fresh_deadline(const struct net_link *link, struct wait *wait)
-{
-    wait->deadline_ms = base_deadline_after(link->timeout_ms);
 }
 
 /* Asks at every frame, so that a party that never has to wait can be stopped, too. */
@@ -174,8 +170,8 @@ static void find_abort(struct net_link *link, struct base_error *cause)
     for (int i = 0; i < ABORT_SEARCH_MAX; i++) {
         struct net_frame frame;
         size_t size = 0;
-        if (link->functions.receive(link->carrier, header, sizeof header, link->scratch, sizeof link->scratch, &size,
-                                    base_clock_ms(), NULL) != BASE_OK ||
+        if (link->functions.receive(link->carrier, header, sizeof header, link->scratch, sizeof link->scratch,
+                                    &size, base_clock_ms(), NULL) != BASE_OK ||
             net_frame_decode(header, sizeof header, size, link->peer, &frame, NULL) != BASE_OK)
             return;
         if (frame.kind == NET_FRAME_ABORT) {
@@ -194,11 +190,11 @@ static enum base_status send_frame(struct net_link *link, const struct net_frame
     enum base_status status = check_cancel(link, cause);
     if (status != BASE_OK)
         return status;
-    fresh_deadline(link, wait);
+    wait->deadline_ms = base_deadline_after(link->timeout_ms);
     do {
         cause->code = BASE_OK;
-        status = link->functions.send(link->carrier, header, sizeof header, payload, frame->payload, slice_end(wait),
-                                      cause);
+        status = link->functions.send(link->carrier, header, sizeof header, payload, frame->payload,
+                                      slice_end(wait), cause);
     } while (may_go_on(link, wait, "it took no frame", cause, &status));
     if (link->peer_stopped)
         find_abort(link, cause);
@@ -214,8 +210,10 @@ static enum base_status send_frame(struct net_link *link, const struct net_frame
     return BASE_OK;
 }
 
-/* An abort frame is taken at any step and also before both ends have set the session, but only in its turn. */
-static enum base_status take_abort(struct net_link *link, const struct net_frame *frame, struct base_error *cause)
+/* An abort frame is taken at any step and also before both ends have set the session, but only in its turn.
+ */
+static enum base_status take_abort(struct net_link *link, const struct net_frame *frame,
+                                   struct base_error *cause)
 {
     static const uint8_t none[NET_FRAME_SESSION];
     struct net_frame want = *frame;
@@ -237,11 +235,11 @@ static enum base_status receive_frame(struct net_link *link, const struct net_fr
     enum base_status status = check_cancel(link, cause);
     if (status != BASE_OK)
         return status;
-    fresh_deadline(link, wait);
+    wait->deadline_ms = base_deadline_after(link->timeout_ms);
     do {
         cause->code = BASE_OK;
-        status = link->functions.receive(link->carrier, header, sizeof header, target, capacity, &size, slice_end(wait),
-                                         cause);
+        status = link->functions.receive(link->carrier, header, sizeof header, target, capacity, &size,
+                                         slice_end(wait), cause);
     } while (may_go_on(link, wait, "nothing came", cause, &status));
     if (status != BASE_OK)
         goto out;
@@ -265,7 +263,8 @@ out:
 }
 
 /* The frame that carries bytes [at, ...) of a message of `total` bytes. */
-static struct net_frame frame_at(const struct net_link *link, uint32_t step, size_t at, size_t total, uint64_t sequence)
+static struct net_frame frame_at(const struct net_link *link, uint32_t step, size_t at, size_t total,
+                                 uint64_t sequence)
 {
     size_t left = total - at;
     struct net_frame frame = {
@@ -328,20 +327,22 @@ enum base_status net_link_receive(struct net_link *link, uint32_t step, void *re
 }
 
 /* Waits until a frame can go either way. */
-static enum base_status wait_either(struct net_link *link, struct wait *wait, int *ret_can_receive, int *ret_can_send,
-                                    struct base_error *cause)
+static enum base_status wait_either(struct net_link *link, struct wait *wait, int *ret_can_receive,
+                                    int *ret_can_send, struct base_error *cause)
 {
     enum base_status status;
-    fresh_deadline(link, wait);
+    wait->deadline_ms = base_deadline_after(link->timeout_ms);
     do {
         cause->code = BASE_OK;
-        status = link->functions.wait(link->carrier, 1, ret_can_receive, ret_can_send, slice_end(wait), cause);
+        status =
+            link->functions.wait(link->carrier, 1, ret_can_receive, ret_can_send, slice_end(wait), cause);
     } while (may_go_on(link, wait, "no frame moved", cause, &status));
     return status;
 }
 
-enum base_status net_link_exchange(struct net_link *link, uint32_t step, const void *send_data, size_t send_size,
-                                   void *ret_data, size_t receive_size, struct base_error *error)
+enum base_status net_link_exchange(struct net_link *link, uint32_t step, const void *send_data,
+                                   size_t send_size, void *ret_data, size_t receive_size,
+                                   struct base_error *error)
 {
     struct base_error cause = {0};
     struct wait wait = {.step = step};
@@ -387,8 +388,8 @@ void net_link_abort(struct net_link *link, const struct base_error *cause)
     struct net_frame frame = frame_at(link, 0, 0, size, link->send_sequence++);
     frame.kind = NET_FRAME_ABORT;
     net_frame_encode(&frame, header);
-    (void)link->functions.send(link->carrier, header, sizeof header, payload, size, base_deadline_after(ABORT_WAIT_MS),
-                               NULL);
+    (void)link->functions.send(link->carrier, header, sizeof header, payload, size,
+                               base_deadline_after(ABORT_WAIT_MS), NULL);
     struct base_error local = {.code = BASE_ERR_CLOSED, .text = "this end has stopped"};
     if (link->failure.code == BASE_OK)
         (void)net_link_fail(link, 0, &local, NULL);

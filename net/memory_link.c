@@ -114,8 +114,9 @@ static void give_node(const struct pair *pair, struct direction *direction, stru
     *spare = node;
 }
 
-static enum base_status memory_send(void *carrier, const void *header, size_t header_size, const void *payload,
-                                    size_t payload_size, int64_t deadline_ms, struct base_error *error)
+static enum base_status memory_send(void *carrier, const void *header, size_t header_size,
+                                    const void *payload, size_t payload_size, int64_t deadline_ms,
+                                    struct base_error *error)
 {
     struct end *end = carrier;
     struct pair *pair = end->pair;
@@ -123,7 +124,8 @@ static enum base_status memory_send(void *carrier, const void *header, size_t he
     struct node *node;
     enum base_status status;
     if (header_size != NET_FRAME_HEADER || payload_size > LARGE_NODE)
-        return base_fail(error, BASE_ERR_INTERNAL, "a frame of %zu + %zu bytes does not fit", header_size, payload_size);
+        return base_fail(error, BASE_ERR_INTERNAL, "a frame of %zu + %zu bytes does not fit", header_size,
+                         payload_size);
     (void)pthread_mutex_lock(&pair->mutex);
     while (!pair->closed[1 - end->index] && !has_room(pair, out, node_capacity(payload_size)))
         if (!wait_change(pair, deadline_ms)) {
@@ -147,8 +149,9 @@ out:
     return status;
 }
 
-static enum base_status memory_receive(void *carrier, void *header, size_t header_size, void *payload, size_t capacity,
-                                       size_t *ret_payload_size, int64_t deadline_ms, struct base_error *error)
+static enum base_status memory_receive(void *carrier, void *header, size_t header_size, void *payload,
+                                       size_t capacity, size_t *ret_payload_size, int64_t deadline_ms,
+                                       struct base_error *error)
 {
     struct end *end = carrier;
     struct pair *pair = end->pair;
@@ -196,7 +199,8 @@ static enum base_status memory_wait(void *carrier, int want_send, int *ret_can_r
     for (;;) {
         int can_receive = in->head != NULL;
         int can_send = want_send && has_room(pair, out, LARGE_NODE);
-        TRY_THAT(can_receive || !pair->closed[1 - end->index], error, BASE_ERR_CLOSED, "it has closed the link");
+        TRY_THAT(can_receive || !pair->closed[1 - end->index], error, BASE_ERR_CLOSED,
+                 "it has closed the link");
         if (can_receive || can_send) {
             *ret_can_receive = can_receive;
             *ret_can_send = can_send;

@@ -41,7 +41,16 @@ struct message {
 };
 
 /* The indices of a ZAP request's parts and of its reply's. */
-enum { ZAP_VERSION, ZAP_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_KEY, ZAP_REQUEST_PARTS };
+enum {
+    ZAP_VERSION,
+    ZAP_ID,
+    ZAP_DOMAIN,
+    ZAP_ADDRESS,
+    ZAP_IDENTITY,
+    ZAP_MECHANISM,
+    ZAP_KEY,
+    ZAP_REQUEST_PARTS
+};
 enum { REPLY_VERSION, REPLY_ID, REPLY_CODE, REPLY_TEXT, REPLY_USER, REPLY_METADATA, REPLY_PARTS };
 
 /* Reads one message whole; parts beyond the limits are counted, not kept. -1 when there is none. */
@@ -67,7 +76,8 @@ static int read_message(void *socket, struct message *ret)
 
 static bool part_is(const struct message *message, int index, const char *text)
 {
-    return message->parts[index].size == strlen(text) && memcmp(message->parts[index].bytes, text, strlen(text)) == 0;
+    return message->parts[index].size == strlen(text) &&
+           memcmp(message->parts[index].bytes, text, strlen(text)) == 0;
 }
 
 static struct domain *find_domain(struct domain *domains, const uint8_t *name, size_t size)
@@ -117,7 +127,8 @@ static void answer(struct net_auth *auth, const struct message *request)
     const char *text = code[0] == '2' ? "admitted" : code[0] == '5' ? "busy" : "unknown key";
     bool has_id = request->count > ZAP_ID;
     (void)zmq_send(auth->handler, "1.0", 3, ZMQ_SNDMORE);
-    (void)zmq_send(auth->handler, request->parts[ZAP_ID].bytes, has_id ? request->parts[ZAP_ID].size : 0, ZMQ_SNDMORE);
+    (void)zmq_send(auth->handler, request->parts[ZAP_ID].bytes, has_id ? request->parts[ZAP_ID].size : 0,
+                   ZMQ_SNDMORE);
     (void)zmq_send(auth->handler, code, 3, ZMQ_SNDMORE);
     (void)zmq_send(auth->handler, text, strlen(text), ZMQ_SNDMORE);
     (void)zmq_send(auth->handler, who, strlen(who), ZMQ_SNDMORE);
@@ -143,8 +154,8 @@ static void *handler_thread(void *context)
 }
 
 /* Sends one request as libzmq does and compares the status code of the reply. */
-static enum base_status ask(void *socket, const char *domain, const char *mechanism, const uint8_t *key, const char *want,
-                            struct base_error *error)
+static enum base_status ask(void *socket, const char *domain, const char *mechanism, const uint8_t *key,
+                            const char *want, struct base_error *error)
 {
     struct message reply;
     (void)zmq_send(socket, "1.0", 3, ZMQ_SNDMORE);
@@ -154,10 +165,12 @@ static enum base_status ask(void *socket, const char *domain, const char *mechan
     (void)zmq_send(socket, "", 0, ZMQ_SNDMORE);
     (void)zmq_send(socket, mechanism, strlen(mechanism), ZMQ_SNDMORE);
     if (zmq_send(socket, key, NET_KEY_SIZE, 0) < 0 || read_message(socket, &reply) != 0)
-        return base_fail(error, BASE_ERR_INTERNAL, "the handler that admits keys does not answer: %s", zmq_strerror(zmq_errno()));
-    if (reply.count != REPLY_PARTS || !part_is(&reply, REPLY_VERSION, "1.0") || !part_is(&reply, REPLY_ID, "7") ||
-        !part_is(&reply, REPLY_CODE, want))
-        return base_fail(error, BASE_ERR_INTERNAL, "the handler that admits keys answers wrongly, expected status %s", want);
+        return base_fail(error, BASE_ERR_INTERNAL, "the handler that admits keys does not answer: %s",
+                         zmq_strerror(zmq_errno()));
+    if (reply.count != REPLY_PARTS || !part_is(&reply, REPLY_VERSION, "1.0") ||
+        !part_is(&reply, REPLY_ID, "7") || !part_is(&reply, REPLY_CODE, want))
+        return base_fail(error, BASE_ERR_INTERNAL,
+                         "the handler that admits keys answers wrongly, expected status %s", want);
     return BASE_OK;
 }
 
@@ -173,8 +186,10 @@ static enum base_status self_test(struct net_auth *auth, struct base_error *erro
     randombytes_buf(unknown, NET_KEY_SIZE);
     TRY_THAT(socket != NULL && zmq_setsockopt(socket, ZMQ_RCVTIMEO, &timeout, sizeof timeout) == 0 &&
                  zmq_setsockopt(socket, ZMQ_SNDTIMEO, &timeout, sizeof timeout) == 0 &&
-                 zmq_setsockopt(socket, ZMQ_LINGER, &zero, sizeof zero) == 0 && zmq_connect(socket, ZAP_ENDPOINT) == 0,
-             error, BASE_ERR_INTERNAL, "cannot ask the handler that admits keys: %s", zmq_strerror(zmq_errno()));
+                 zmq_setsockopt(socket, ZMQ_LINGER, &zero, sizeof zero) == 0 &&
+                 zmq_connect(socket, ZAP_ENDPOINT) == 0,
+             error, BASE_ERR_INTERNAL, "cannot ask the handler that admits keys: %s",
+             zmq_strerror(zmq_errno()));
     TRY(net_auth_open(auth, domain, &known, 1, error));
     TRY(ask(socket, domain, "CURVE", unknown, "400", error));
     TRY(ask(socket, domain, "NULL", known.public_key, "400", error));
@@ -213,8 +228,8 @@ enum base_status net_auth_create(struct net_auth **ret, void *zmq_context, struc
     auth->stop_receiver = open_socket(zmq_context, ZMQ_PAIR, STOP_ENDPOINT, true);
     auth->stop_sender = open_socket(zmq_context, ZMQ_PAIR, STOP_ENDPOINT, false);
     auth->handler = open_socket(zmq_context, ZMQ_REP, ZAP_ENDPOINT, true);
-    TRY_THAT(auth->stop_receiver != NULL && auth->stop_sender != NULL && auth->handler != NULL, error, BASE_ERR_INTERNAL,
-             "cannot set up the handler that admits keys: %s", zmq_strerror(zmq_errno()));
+    TRY_THAT(auth->stop_receiver != NULL && auth->stop_sender != NULL && auth->handler != NULL, error,
+             BASE_ERR_INTERNAL, "cannot set up the handler that admits keys: %s", zmq_strerror(zmq_errno()));
     TRY_THAT(pthread_create(&auth->thread, NULL, handler_thread, auth) == 0, error, BASE_ERR_MEMORY,
              "cannot start a thread: raise the limit of processes");
     auth->running = true;
@@ -254,8 +269,9 @@ enum base_status net_auth_open(struct net_auth *auth, const char *domain, const 
     struct domain *entry = NULL;
     size_t size;
     enum base_status status;
-    TRY_THAT(base_size_mul(allowed_count, sizeof *allowed, &size) && base_size_add(size, sizeof *entry, &size), error,
-             BASE_ERR_MEMORY, "a list of %zu keys is larger than memory", allowed_count);
+    TRY_THAT(base_size_mul(allowed_count, sizeof *allowed, &size) &&
+                 base_size_add(size, sizeof *entry, &size),
+             error, BASE_ERR_MEMORY, "a list of %zu keys is larger than memory", allowed_count);
     TRY(base_alloc(&entry, 1, size, error));
     (void)snprintf(entry->name, sizeof entry->name, "%s", domain);
     entry->count = allowed_count;

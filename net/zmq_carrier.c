@@ -1,5 +1,6 @@
-/* The carrier functions over one DEALER socket: a frame is one ZeroMQ message, header and payload together, so that it
- * costs one CURVE box. The monitor's events end the link; frames that arrived before are still delivered. */
+/* The carrier functions over one DEALER socket: a frame is one ZeroMQ message, header and payload together,
+ * so that it costs one CURVE box. The monitor's events end the link; frames that arrived before are still
+ * delivered. */
 #include "net/zmq_internal.h"
 
 #include "base/clock.h"
@@ -16,7 +17,8 @@ static bool next_event(struct net_zmq *zmq, struct net_zmq_event *ret)
     int size = zmq_recv(zmq->monitor, number, sizeof number, ZMQ_DONTWAIT);
     if (size < 0)
         return false;
-    (void)zmq_recv(zmq->monitor, address, sizeof address, ZMQ_DONTWAIT); /* the second part; its text is not used */
+    (void)zmq_recv(zmq->monitor, address, sizeof address,
+                   ZMQ_DONTWAIT); /* the second part; its text is not used */
     uint16_t event = 0;
     int32_t value = 0;
     if (size == sizeof number) {
@@ -28,9 +30,9 @@ static bool next_event(struct net_zmq *zmq, struct net_zmq_event *ret)
     return true;
 }
 
-/* On the listening side other connections come and go (and are refused); ours is known by its file number, which is
- * not in use by another since the handshake. Until our peer's first frame has told the number, what happened after
- * the handshake must stay in the monitor's queue. */
+/* On the listening side other connections come and go (and are refused); ours is known by its file number,
+ * which is not in use by another since the handshake. Until our peer's first frame has told the number, what
+ * happened after the handshake must stay in the monitor's queue. */
 static void drain_listening(struct net_zmq *zmq)
 {
     struct net_zmq_event event;
@@ -69,7 +71,8 @@ void net_zmq_drain(struct net_zmq *zmq)
         drain_connecting(zmq);
 }
 
-enum base_status net_zmq_poll(struct net_zmq *zmq, short events, int64_t deadline_ms, struct base_error *error)
+enum base_status net_zmq_poll(struct net_zmq *zmq, short events, int64_t deadline_ms,
+                              struct base_error *error)
 {
     /* While the listening side may not drain its monitor, polling it would spin. */
     bool watch = zmq->domain[0] == '\0' || !(zmq->succeeded && zmq->peer_fd < 0);
@@ -86,14 +89,16 @@ static enum base_status fail_lost(struct base_error *error)
                      "the connection was lost: it ended, crashed or was cut off; look at its log");
 }
 
-static enum base_status carrier_send(void *carrier, const void *header, size_t header_size, const void *payload,
-                                     size_t payload_size, int64_t deadline_ms, struct base_error *error)
+static enum base_status carrier_send(void *carrier, const void *header, size_t header_size,
+                                     const void *payload, size_t payload_size, int64_t deadline_ms,
+                                     struct base_error *error)
 {
     struct net_zmq *zmq = carrier;
     zmq_msg_t message;
     enum base_status status = BASE_OK;
     if (zmq_msg_init_size(&message, header_size + payload_size) != 0)
-        return base_fail(error, BASE_ERR_MEMORY, "no memory for a frame of %zu bytes", header_size + payload_size);
+        return base_fail(error, BASE_ERR_MEMORY, "no memory for a frame of %zu bytes",
+                         header_size + payload_size);
     memcpy(zmq_msg_data(&message), header, header_size);
     if (payload_size > 0)
         memcpy((uint8_t *)zmq_msg_data(&message) + header_size, payload, payload_size);
@@ -137,7 +142,8 @@ static enum base_status take_message(zmq_msg_t *message, void *header, size_t he
     const uint8_t *bytes = zmq_msg_data(message);
     size_t size = zmq_msg_size(message);
     if (size < header_size || zmq_msg_more(message))
-        return base_fail(error, BASE_ERR_PEER, "a message of %zu bytes%s came, expected one part of at least %zu", size,
+        return base_fail(error, BASE_ERR_PEER,
+                         "a message of %zu bytes%s came, expected one part of at least %zu", size,
                          zmq_msg_more(message) ? " and more parts" : "", header_size);
     size -= header_size;
     memcpy(header, bytes, header_size);
@@ -146,8 +152,9 @@ static enum base_status take_message(zmq_msg_t *message, void *header, size_t he
     return BASE_OK;
 }
 
-static enum base_status carrier_receive(void *carrier, void *header, size_t header_size, void *payload, size_t capacity,
-                                        size_t *ret_payload_size, int64_t deadline_ms, struct base_error *error)
+static enum base_status carrier_receive(void *carrier, void *header, size_t header_size, void *payload,
+                                        size_t capacity, size_t *ret_payload_size, int64_t deadline_ms,
+                                        struct base_error *error)
 {
     struct net_zmq *zmq = carrier;
     zmq_msg_t message;
@@ -163,7 +170,8 @@ static enum base_status carrier_receive(void *carrier, void *header, size_t head
             status = base_fail(error, BASE_ERR_INTERNAL, "cannot receive: %s", zmq_strerror(zmq_errno()));
             break;
         }
-        /* Frames that came before the loss are visible at the latest now, so only a second look may give up. */
+        /* Frames that came before the loss are visible at the latest now, so only a second look may give up.
+         */
         if (lost_before) {
             status = fail_lost(error);
             break;

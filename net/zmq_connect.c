@@ -1,5 +1,5 @@
-/* The connecting side: one fresh socket per attempt, until the peer has taken the link; and from the events of its
- * monitor the reason why not. */
+/* The connecting side: one fresh socket per attempt, until the peer has taken the link; and from the events
+ * of its monitor the reason why not. */
 #include "net/zmq_internal.h"
 
 #include "base/clock.h"
@@ -9,10 +9,11 @@
 #include <zmq.h>
 
 enum {
-    RETRY_MS = 50,        /* between attempts, growing */
+    RETRY_MS = 50, /* between attempts, growing */
     RETRY_MOST_MS = 500,
-    HANDSHAKES_BROKEN_MAX = 3, /* a peer that dies in a handshake looks like one with another key, but not thrice */
-    ATTEMPT_MS = 4000,         /* until TCP stands; libzmq's own limit of an attempt is shorter */
+    HANDSHAKES_BROKEN_MAX =
+        3,             /* a peer that dies in a handshake looks like one with another key, but not thrice */
+    ATTEMPT_MS = 4000, /* until TCP stands; libzmq's own limit of an attempt is shorter */
 };
 
 /* How an attempt ended. */
@@ -22,7 +23,8 @@ enum outcome {
     OUTCOME_UNRESOLVED, /* the host name has no address */
     OUTCOME_NOBODY,     /* TCP refused or unanswered */
     OUTCOME_SILENT,     /* TCP stands, the handshake does not move */
-    OUTCOME_BROKEN,     /* the peer ended the handshake without a word: so it does when it cannot read our greeting */
+    OUTCOME_BROKEN,     /* the peer ended the handshake without a word: so it does when it cannot read our
+                           greeting */
     OUTCOME_REFUSED,    /* our key is not on its list */
     OUTCOME_BUSY,       /* our key is, but another link is there */
     OUTCOME_LOST,       /* connected and admitted, then lost */
@@ -57,7 +59,8 @@ static enum outcome judge(const struct net_zmq *zmq, const struct net_context *c
     if (zmq->connected_ms == 0)
         return OUTCOME_NOBODY;
     /* libzmq reports its own handshake timer and a hang-up by the peer alike; the time tells them apart. */
-    return base_clock_ms() - zmq->connected_ms >= context->config.handshake_ms * 9 / 10 ? OUTCOME_SILENT : OUTCOME_BROKEN;
+    return base_clock_ms() - zmq->connected_ms >= context->config.handshake_ms * 9 / 10 ? OUTCOME_SILENT
+                                                                                        : OUTCOME_BROKEN;
 }
 
 /* Looks at one frame from the listening side: the acceptance, or why not. */
@@ -66,8 +69,8 @@ static enum outcome read_answer(struct net_zmq *zmq, const char *who, struct bas
     uint8_t header[NET_FRAME_HEADER], payload[NET_ABORT_PAYLOAD];
     struct net_frame frame;
     size_t size = 0;
-    enum base_status status = net_zmq_carrier.receive(zmq, header, sizeof header, payload, sizeof payload, &size,
-                                                      base_clock_ms(), error);
+    enum base_status status = net_zmq_carrier.receive(zmq, header, sizeof header, payload, sizeof payload,
+                                                      &size, base_clock_ms(), error);
     if (status == BASE_ERR_TIMEOUT)
         return OUTCOME_NONE;
     if (status == BASE_ERR_CLOSED) {
@@ -95,7 +98,9 @@ static enum outcome drive(struct connecting *c, struct net_zmq *zmq, struct base
         net_zmq_drain(zmq);
         if (zmq->succeeded && !asked) /* never before: what is queued early would go to whoever answers */
             asked = net_zmq_send_control(zmq, NET_FRAME_OPEN, NULL);
-        enum outcome outcome = asked ? read_answer(zmq, c->who, error) : zmq->lost ? judge(zmq, c->context) : OUTCOME_NONE;
+        enum outcome outcome = asked       ? read_answer(zmq, c->who, error)
+                               : zmq->lost ? judge(zmq, c->context)
+                                           : OUTCOME_NONE;
         if (outcome != OUTCOME_NONE)
             return outcome;
         if (is_cancelled(c->wait)) {
@@ -104,7 +109,9 @@ static enum outcome drive(struct connecting *c, struct net_zmq *zmq, struct base
         }
         int64_t now = base_clock_ms();
         if (now >= c->deadline_ms)
-            return zmq->succeeded ? OUTCOME_NOT_TAKEN : zmq->connected_ms != 0 ? OUTCOME_SILENT : OUTCOME_NOBODY;
+            return zmq->succeeded           ? OUTCOME_NOT_TAKEN
+                   : zmq->connected_ms != 0 ? OUTCOME_SILENT
+                                            : OUTCOME_NOBODY;
         if (now >= attempt_end_ms && zmq->connected_ms == 0)
             return OUTCOME_NOBODY;
         int64_t slice = base_deadline_after(NET_SLICE_MS);
@@ -123,12 +130,14 @@ static enum outcome attempt(struct connecting *c, struct net_link **ret, struct 
     bool ipv6;
     enum outcome outcome = OUTCOME_FAILED;
     c->resolve_error.code = BASE_OK;
-    if (net_resolve(endpoint->host, endpoint->port, c->attempts++, numeric, &ipv6, &c->resolve_error) != BASE_OK)
+    if (net_resolve(endpoint->host, endpoint->port, c->attempts++, numeric, &ipv6, &c->resolve_error) !=
+        BASE_OK)
         return OUTCOME_UNRESOLVED;
     if (net_zmq_create(&zmq, c->context, endpoint->as, endpoint->public_key, NULL, ipv6, error) != BASE_OK)
         return OUTCOME_FAILED;
     if (zmq_connect(zmq->socket, numeric) != 0)
-        (void)base_fail(error, BASE_ERR_ARGUMENT, "%s: cannot connect: %s", c->who, zmq_strerror(zmq_errno()));
+        (void)base_fail(error, BASE_ERR_ARGUMENT, "%s: cannot connect: %s", c->who,
+                        zmq_strerror(zmq_errno()));
     else
         outcome = drive(c, zmq, error);
     if (outcome == OUTCOME_LINK) {
@@ -140,7 +149,8 @@ static enum outcome attempt(struct connecting *c, struct net_link **ret, struct 
     return outcome;
 }
 
-static enum base_status fail_outcome(const struct connecting *c, enum outcome outcome, struct base_error *error)
+static enum base_status fail_outcome(const struct connecting *c, enum outcome outcome,
+                                     struct base_error *error)
 {
     char key[41];
     long long waited = (long long)c->wait->timeout_ms;
@@ -148,28 +158,34 @@ static enum base_status fail_outcome(const struct connecting *c, enum outcome ou
     case OUTCOME_UNRESOLVED:
         return base_fail(error, BASE_ERR_TIMEOUT, "%s: %s", c->who, c->resolve_error.text);
     case OUTCOME_SILENT:
-        return base_fail(error, BASE_ERR_TIMEOUT,
-                         "%s takes connections but does not answer them: it hangs, is stopped, or is another program",
-                         c->who);
+        return base_fail(
+            error, BASE_ERR_TIMEOUT,
+            "%s takes connections but does not answer them: it hangs, is stopped, or is another program",
+            c->who);
     case OUTCOME_BROKEN:
         (void)zmq_z85_encode(key, c->endpoint->public_key, NET_KEY_SIZE);
-        return base_fail(error, BASE_ERR_MISMATCH,
-                         "%s ends the handshake: it does not run with the key configured for it (%s), or another program "
-                         "listens there", c->who, key);
+        return base_fail(
+            error, BASE_ERR_MISMATCH,
+            "%s ends the handshake: it does not run with the key configured for it (%s), or another program "
+            "listens there",
+            c->who, key);
     case OUTCOME_REFUSED:
         (void)zmq_z85_encode(key, c->context->public_key, NET_KEY_SIZE);
-        return base_fail(error, BASE_ERR_MISMATCH, "%s refused our key %s: it is not in the config that it runs with", c->who,
-                         key);
+        return base_fail(error, BASE_ERR_MISMATCH,
+                         "%s refused our key %s: it is not in the config that it runs with", c->who, key);
     case OUTCOME_BUSY:
         return base_fail(error, c->endpoint->as == NET_PEER_CLIENT ? BASE_ERR_CLOSED : BASE_ERR_TIMEOUT,
                          "%s is busy with another session: try again when that has ended", c->who);
     case OUTCOME_LOST:
     case OUTCOME_NOT_TAKEN:
-        return base_fail(error, BASE_ERR_TIMEOUT, "%s is there but did not take the link within %lld ms: it still starts, or "
-                         "has stopped; look at its log", c->who, waited);
+        return base_fail(error, BASE_ERR_TIMEOUT,
+                         "%s is there but did not take the link within %lld ms: it still starts, or "
+                         "has stopped; look at its log",
+                         c->who, waited);
     default:
         return base_fail(error, BASE_ERR_TIMEOUT,
-                         "nobody answers at %s within %lld ms: start it, or check host, port and firewall", c->who, waited);
+                         "nobody answers at %s within %lld ms: start it, or check host, port and firewall",
+                         c->who, waited);
     }
 }
 

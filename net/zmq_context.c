@@ -25,7 +25,7 @@ enum {
     CONNECT_TIMEOUT_MS = 3000, /* of one attempt; the caller's deadline spans many */
     BACKLOG = 128,
     NEVER_MS = 1000000000, /* libzmq adds up to as much again, and has 31 bits */
-    CURVE_OVERHEAD = 33, /* of a CURVE message: command name 8, nonce 8, flags 1, authenticator 16 */
+    CURVE_OVERHEAD = 33,   /* of a CURVE message: command name 8, nonce 8, flags 1, authenticator 16 */
     KEEPALIVE_IDLE_S = 15,
     KEEPALIVE_INTERVAL_S = 5,
     KEEPALIVE_COUNT = 4,
@@ -52,14 +52,16 @@ enum base_status net_context_create(struct net_context **ret, const struct net_c
     context->config.busy_ms = or_default(config->busy_ms, DEFAULT_BUSY_MS);
     if (config->limit_bytes == 0)
         context->config.limit_bytes = DEFAULT_LIMIT_BYTES;
-    TRY_THAT(zmq_has("curve"), error, BASE_ERR_INTERNAL, "libzmq was built without CURVE: install a build that has it");
+    TRY_THAT(zmq_has("curve"), error, BASE_ERR_INTERNAL,
+             "libzmq was built without CURVE: install a build that has it");
     TRY(base_alloc_locked(&context->secret_key, NET_KEY_SIZE, error));
     memcpy(context->secret_key, config->secret_key, NET_KEY_SIZE);
     TRY_THAT(crypto_scalarmult_base(context->public_key, context->secret_key) == 0, error, BASE_ERR_ARGUMENT,
              "the secret key is not a CURVE key");
     context->zmq = zmq_ctx_new();
-    TRY_THAT(context->zmq != NULL && zmq_ctx_set(context->zmq, ZMQ_IO_THREADS, context->config.io_threads) == 0, error,
-             BASE_ERR_MEMORY, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
+    TRY_THAT(context->zmq != NULL &&
+                 zmq_ctx_set(context->zmq, ZMQ_IO_THREADS, context->config.io_threads) == 0,
+             error, BASE_ERR_MEMORY, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
     TRY(net_auth_create(&context->auth, context->zmq, error));
     *ret = context;
     return BASE_OK;
@@ -92,7 +94,8 @@ struct option {
     const char *name;
 };
 
-static enum base_status set_options(void *socket, const struct option *options, size_t count, struct base_error *error)
+static enum base_status set_options(void *socket, const struct option *options, size_t count,
+                                    struct base_error *error)
 {
     for (size_t i = 0; i < count; i++)
         if (zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof options[i].value) != 0)
@@ -105,16 +108,17 @@ static enum base_status set_bytes(void *socket, int option, const char *name, co
                                   struct base_error *error)
 {
     if (zmq_setsockopt(socket, option, value, size) != 0)
-        return base_fail(error, BASE_ERR_INTERNAL, "libzmq refuses option %s: %s", name, zmq_strerror(zmq_errno()));
+        return base_fail(error, BASE_ERR_INTERNAL, "libzmq refuses option %s: %s", name,
+                         zmq_strerror(zmq_errno()));
     return BASE_OK;
 }
 
 /* Nothing is left to libzmq's defaults: they wait for ever, queue without bound or speak up too late. */
-static enum base_status set_common(void *socket, const struct net_context *context, enum net_peer_class peers, bool ipv6,
-                                   struct base_error *error)
+static enum base_status set_common(void *socket, const struct net_context *context, enum net_peer_class peers,
+                                   bool ipv6, struct base_error *error)
 {
-    /* Half of the limit waits here and half at the peer: the high-water marks of both ends add up. With a mark of one,
-     * libzmq 4.3 never delivers a first frame: its own note of the user id fills the queue. */
+    /* Half of the limit waits here and half at the peer: the high-water marks of both ends add up. With a
+     * mark of one, libzmq 4.3 never delivers a first frame: its own note of the user id fills the queue. */
     size_t frames = context->config.limit_bytes / 2 / (NET_FRAME_PAYLOAD + NET_FRAME_HEADER);
     int mark = frames < 2 ? 2 : frames > INT32_MAX ? INT32_MAX : (int)frames;
     int heartbeat = peers == NET_PEER_CLIENT ? context->config.heartbeat_ms : 0;
@@ -123,9 +127,9 @@ static enum base_status set_common(void *socket, const struct net_context *conte
         {ZMQ_SNDHWM, mark, "SNDHWM"},
         {ZMQ_RCVHWM, mark, "RCVHWM"},
         {ZMQ_LINGER, context->config.linger_ms, "LINGER"},
-        /* With IMMEDIATE, and with RECONNECT_IVL -1, a connecting socket throws away what it has received but not yet
-         * delivered when the peer hangs up: its last frames and its reason. So neither, and an interval of days: no
-         * link lives to see a reconnection. */
+        /* With IMMEDIATE, and with RECONNECT_IVL -1, a connecting socket throws away what it has received but
+         * not yet delivered when the peer hangs up: its last frames and its reason. So neither, and an
+         * interval of days: no link lives to see a reconnection. */
         {ZMQ_IMMEDIATE, 0, "IMMEDIATE"},
         {ZMQ_RECONNECT_IVL, NEVER_MS, "RECONNECT_IVL"},
         {ZMQ_RECONNECT_IVL_MAX, 0, "RECONNECT_IVL_MAX"},
@@ -145,8 +149,10 @@ static enum base_status set_common(void *socket, const struct net_context *conte
         {ZMQ_TCP_MAXRT, 0, "TCP_MAXRT"}, /* it would count a paused reader as a dead one */
     };
     int64_t largest = NET_FRAME_HEADER + NET_FRAME_PAYLOAD + CURVE_OVERHEAD;
-    enum base_status status = set_bytes(socket, ZMQ_MAXMSGSIZE, "MAXMSGSIZE", &largest, sizeof largest, error);
-    return status == BASE_OK ? set_options(socket, options + 1, sizeof options / sizeof options[0] - 1, error) : status;
+    enum base_status status =
+        set_bytes(socket, ZMQ_MAXMSGSIZE, "MAXMSGSIZE", &largest, sizeof largest, error);
+    return status == BASE_OK ? set_options(socket, options + 1, sizeof options / sizeof options[0] - 1, error)
+                             : status;
 }
 
 static enum base_status set_curve(struct net_zmq *zmq, const uint8_t *server_key, const char *domain,
@@ -161,15 +167,17 @@ static enum base_status set_curve(struct net_zmq *zmq, const uint8_t *server_key
         TRY(set_bytes(zmq->socket, ZMQ_ZAP_DOMAIN, "ZAP_DOMAIN", domain, strlen(domain), error));
     } else {
         TRY(set_bytes(zmq->socket, ZMQ_CURVE_SERVERKEY, "CURVE_SERVERKEY", server_key, NET_KEY_SIZE, error));
-        TRY(set_bytes(zmq->socket, ZMQ_CURVE_PUBLICKEY, "CURVE_PUBLICKEY", context->public_key, NET_KEY_SIZE, error));
+        TRY(set_bytes(zmq->socket, ZMQ_CURVE_PUBLICKEY, "CURVE_PUBLICKEY", context->public_key, NET_KEY_SIZE,
+                      error));
     }
-    TRY(set_bytes(zmq->socket, ZMQ_CURVE_SECRETKEY, "CURVE_SECRETKEY", context->secret_key, NET_KEY_SIZE, error));
+    TRY(set_bytes(zmq->socket, ZMQ_CURVE_SECRETKEY, "CURVE_SECRETKEY", context->secret_key, NET_KEY_SIZE,
+                  error));
 out:
     return status;
 }
 
-/* The monitor's queue has no mark: at one, the IO thread would stop inside its own event (libzmq issue 3575) and with it
- * every link of the context. Only events that change a link's fate are asked for. */
+/* The monitor's queue has no mark: at one, the IO thread would stop inside its own event (libzmq issue 3575)
+ * and with it every link of the context. Only events that change a link's fate are asked for. */
 static enum base_status open_monitor(struct net_zmq *zmq, bool listening, struct base_error *error)
 {
     char endpoint[64];
@@ -185,14 +193,15 @@ static enum base_status open_monitor(struct net_zmq *zmq, bool listening, struct
     if (zmq->monitor == NULL)
         return base_fail(error, BASE_ERR_MEMORY, "cannot open a socket: %s", zmq_strerror(zmq_errno()));
     enum base_status status = set_options(zmq->monitor, options, 2, error);
-    if (status == BASE_OK && (zmq_socket_monitor(zmq->socket, endpoint, events) != 0 ||
-                              zmq_connect(zmq->monitor, endpoint) != 0))
+    if (status == BASE_OK &&
+        (zmq_socket_monitor(zmq->socket, endpoint, events) != 0 || zmq_connect(zmq->monitor, endpoint) != 0))
         status = base_fail(error, BASE_ERR_INTERNAL, "cannot watch a socket: %s", zmq_strerror(zmq_errno()));
     return status;
 }
 
 enum base_status net_zmq_create(struct net_zmq **ret, struct net_context *context, enum net_peer_class peers,
-                                const uint8_t *server_key, const char *domain, bool ipv6, struct base_error *error)
+                                const uint8_t *server_key, const char *domain, bool ipv6,
+                                struct base_error *error)
 {
     struct net_zmq *zmq;
     enum base_status status = base_alloc(&zmq, 1, sizeof *zmq, error);
@@ -201,8 +210,8 @@ enum base_status net_zmq_create(struct net_zmq **ret, struct net_context *contex
     zmq->context = context;
     zmq->peer_fd = -1;
     zmq->socket = zmq_socket(context->zmq, ZMQ_DEALER);
-    TRY_THAT(zmq->socket != NULL, error, BASE_ERR_MEMORY, "cannot open a socket: %s (raise the limit of open files)",
-             zmq_strerror(zmq_errno()));
+    TRY_THAT(zmq->socket != NULL, error, BASE_ERR_MEMORY,
+             "cannot open a socket: %s (raise the limit of open files)", zmq_strerror(zmq_errno()));
     TRY(set_common(zmq->socket, context, peers, ipv6, error));
     TRY(set_curve(zmq, server_key, domain, error));
     TRY(open_monitor(zmq, server_key == NULL, error));
@@ -239,12 +248,13 @@ void net_zmq_destroy(struct net_zmq **zmq)
 void net_address_write(char ret_text[NET_ADDRESS_SIZE], const char *host, uint16_t port)
 {
     bool bare_v6 = strchr(host, ':') != NULL && host[0] != '[';
-    (void)snprintf(ret_text, NET_ADDRESS_SIZE, "tcp://%s%.256s%s:%u", bare_v6 ? "[" : "", host, bare_v6 ? "]" : "", port);
+    (void)snprintf(ret_text, NET_ADDRESS_SIZE, "tcp://%s%.256s%s:%u", bare_v6 ? "[" : "", host,
+                   bare_v6 ? "]" : "", port);
 }
 
 /* The name service may wait for seconds, so it is asked in the caller's thread, never in libzmq's. */
-enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt, char ret_endpoint[NET_ADDRESS_SIZE],
-                             bool *ret_ipv6, struct base_error *error)
+enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt,
+                             char ret_endpoint[NET_ADDRESS_SIZE], bool *ret_ipv6, struct base_error *error)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
     char numeric[64];
@@ -252,7 +262,8 @@ enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt, 
         host = "0.0.0.0";
     int code = getaddrinfo(host, NULL, &hints, &list);
     if (code != 0)
-        return base_fail(error, BASE_ERR_IO, "host name \"%.200s\" does not resolve: %s", host, gai_strerror(code));
+        return base_fail(error, BASE_ERR_IO, "host name \"%.200s\" does not resolve: %s", host,
+                         gai_strerror(code));
     unsigned count = 0;
     for (const struct addrinfo *item = list; item != NULL; item = item->ai_next)
         count++;
@@ -263,7 +274,8 @@ enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt, 
     code = getnameinfo(chosen->ai_addr, chosen->ai_addrlen, numeric, sizeof numeric, NULL, 0, NI_NUMERICHOST);
     freeaddrinfo(list);
     if (code != 0)
-        return base_fail(error, BASE_ERR_IO, "host name \"%.200s\" has no address: %s", host, gai_strerror(code));
+        return base_fail(error, BASE_ERR_IO, "host name \"%.200s\" has no address: %s", host,
+                         gai_strerror(code));
     net_address_write(ret_endpoint, numeric, port);
     return BASE_OK;
 }

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 enum {
-    NET_SLICE_MS = 100,   /* waits look at their cancel function at least this often */
+    NET_SLICE_MS = 100,     /* waits look at their cancel function at least this often */
     NET_ADDRESS_SIZE = 288, /* "tcp://host:port" */
 };
 
@@ -42,19 +42,22 @@ struct net_zmq_event {
     int value;
 };
 
-/* Makes a DEALER socket with every option set, for a peer class, and its monitor. `server_key` is the peer's key on the
- * connecting side and NULL on the listening side, which then needs `domain`, open in the context's net_auth. */
+/* Makes a DEALER socket with every option set, for a peer class, and its monitor. `server_key` is the peer's
+ * key on the connecting side and NULL on the listening side, which then needs `domain`, open in the context's
+ * net_auth. */
 BASE_MUST_USE enum base_status net_zmq_create(struct net_zmq **ret, struct net_context *context,
-                                              enum net_peer_class peers, const uint8_t *server_key, const char *domain,
-                                              bool ipv6, struct base_error *error);
+                                              enum net_peer_class peers, const uint8_t *server_key,
+                                              const char *domain, bool ipv6, struct base_error *error);
 /* Closes the socket, its monitor and its domain. */
 void net_zmq_destroy(struct net_zmq **zmq);
 
 /* Reads what the monitor has seen (no waiting) and updates succeeded, lost and failure_*. */
 void net_zmq_drain(struct net_zmq *zmq);
 
-/* Waits for `events` (ZMQ_POLLIN, ZMQ_POLLOUT) or the monitor, until the deadline. BASE_ERR_TIMEOUT when nothing came. */
-enum base_status net_zmq_poll(struct net_zmq *zmq, short events, int64_t deadline_ms, struct base_error *error);
+/* Waits for `events` (ZMQ_POLLIN, ZMQ_POLLOUT) or the monitor, until the deadline. BASE_ERR_TIMEOUT when
+ * nothing came. */
+enum base_status net_zmq_poll(struct net_zmq *zmq, short events, int64_t deadline_ms,
+                              struct base_error *error);
 
 /* Sends a frame without payload but a failure's text (OPEN, ACCEPT, ABORT); false when it cannot go now. */
 bool net_zmq_send_control(struct net_zmq *zmq, enum net_frame_kind kind, const struct base_error *cause);
@@ -62,10 +65,11 @@ bool net_zmq_send_control(struct net_zmq *zmq, enum net_frame_kind kind, const s
 /* The functions of net/link.h over a struct net_zmq. */
 extern const struct net_carrier net_zmq_carrier;
 
-/* Resolves host and port to the numeric endpoint number `attempt` (it takes turns when there are several), for bind or
- * connect. Errors: BASE_ERR_IO naming host and reason. */
+/* Resolves host and port to the numeric endpoint number `attempt` (it takes turns when there are several),
+ * for bind or connect. Errors: BASE_ERR_IO naming host and reason. */
 BASE_MUST_USE enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt,
-                                           char ret_endpoint[NET_ADDRESS_SIZE], bool *ret_ipv6, struct base_error *error);
+                                           char ret_endpoint[NET_ADDRESS_SIZE], bool *ret_ipv6,
+                                           struct base_error *error);
 
 /* "tcp://host:port", for people. */
 void net_address_write(char ret_text[NET_ADDRESS_SIZE], const char *host, uint16_t port);

@@ -1,11 +1,12 @@
 /* Links over TCP: ZeroMQ sockets with CURVE between fixed keys.
  *
- * A link is exactly one authenticated TCP connection. libzmq loses frames silently when it reconnects, so nothing here
- * ever reconnects under a living link: a lost connection ends the link, and a new link starts a new session. A
- * listening socket admits one connection in its life and answers "busy" to others; every net_accept after a link has
- * ended binds a fresh one. Who the peer is follows from its key alone.
+ * A link is exactly one authenticated TCP connection. libzmq loses frames silently when it reconnects, so
+ * nothing here ever reconnects under a living link: a lost connection ends the link, and a new link starts a
+ * new session. A listening socket admits one connection in its life and answers "busy" to others; every
+ * net_accept after a link has ended binds a fresh one. Who the peer is follows from its key alone.
  *
- * Ports of a party: base + NET_PORT_CLIENTS, + NET_PORT_FROM_P0, + NET_PORT_FROM_P1 (net/README.md has the picture). */
+ * Ports of a party: base + NET_PORT_CLIENTS, + NET_PORT_FROM_P0, + NET_PORT_FROM_P1 (net/README.md has the
+ * picture). */
 #ifndef CACHET_NET_ZMQ_LINK_H
 #define CACHET_NET_ZMQ_LINK_H
 
@@ -18,9 +19,9 @@ enum {
     NET_PORT_FROM_P1 = 2,
 };
 
-/* Whom a link joins: two parties, or a client and a party. Client links carry heartbeats. Party links do not, as libzmq
- * ends a link whose reader pauses for longer than the heartbeat, and a dealer that waits at its byte limit is meant to;
- * there TCP keep-alive finds dead hosts, and every wait has its deadline. */
+/* Whom a link joins: two parties, or a client and a party. Client links carry heartbeats. Party links do not,
+ * as libzmq ends a link whose reader pauses for longer than the heartbeat, and a dealer that waits at its
+ * byte limit is meant to; there TCP keep-alive finds dead hosts, and every wait has its deadline. */
 enum net_peer_class {
     NET_PEER_PARTY,
     NET_PEER_CLIENT,
@@ -64,10 +65,13 @@ struct net_endpoint_config {
 };
 
 /* Starts the IO threads and the handler that admits keys, and tests the handler before anything can be bound.
- * Errors: BASE_ERR_MEMORY, BASE_ERR_INTERNAL (libzmq without CURVE; a handler that does not answer as it must). */
-BASE_MUST_USE enum base_status net_context_create(struct net_context **ret, const struct net_context_config *config,
+ * Errors: BASE_ERR_MEMORY, BASE_ERR_INTERNAL (libzmq without CURVE; a handler that does not answer as it
+ * must). */
+BASE_MUST_USE enum base_status net_context_create(struct net_context **ret,
+                                                  const struct net_context_config *config,
                                                   struct base_error *error);
-/* All links and listeners of the context must be destroyed before. Waits at most linger_ms for last frames. */
+/* All links and listeners of the context must be destroyed before. Waits at most linger_ms for last frames.
+ */
 void net_context_destroy(struct net_context **context);
 const uint8_t *net_context_public_key(const struct net_context *context);
 
@@ -81,17 +85,20 @@ uint16_t net_listener_port(const struct net_listener *listener);
 uint64_t net_listener_refused(const struct net_listener *listener);
 uint64_t net_listener_busy(const struct net_listener *listener);
 
-/* Takes the next link; its peer is named by the key ("P0 from 10.0.0.1"). *ret_who, if not NULL, becomes the index in
- * `allowed`. The link of the previous net_accept must be destroyed before. A peer that fails after its handshake costs
- * one call, not the listener. Errors: BASE_ERR_TIMEOUT, BASE_ERR_CLOSED (cancelled), BASE_ERR_MISMATCH (frame version),
- * BASE_ERR_IO. */
+/* Takes the next link; its peer is named by the key ("P0 from 10.0.0.1"). *ret_who, if not NULL, becomes the
+ * index in `allowed`. The link of the previous net_accept must be destroyed before. A peer that fails after
+ * its handshake costs one call, not the listener. Errors: BASE_ERR_TIMEOUT, BASE_ERR_CLOSED (cancelled),
+ * BASE_ERR_MISMATCH (frame version), BASE_ERR_IO. */
 BASE_MUST_USE enum base_status net_accept(struct net_listener *listener, const struct net_wait *wait,
                                           struct net_link **ret, size_t *ret_who, struct base_error *error);
 
 /* Connects, and tries again until the peer has taken the link: peers may start in any order.
- * Errors: BASE_ERR_TIMEOUT (nobody there, no answer, link not taken), BASE_ERR_MISMATCH (our key refused; their key is
- * not the configured one; frame version), BASE_ERR_CLOSED (cancelled; for a client: busy). All name peer and address. */
-BASE_MUST_USE enum base_status net_connect(struct net_context *context, const struct net_endpoint_config *endpoint,
-                                           const struct net_wait *wait, struct net_link **ret, struct base_error *error);
+ * Errors: BASE_ERR_TIMEOUT (nobody there, no answer, link not taken), BASE_ERR_MISMATCH (our key refused;
+ * their key is not the configured one; frame version), BASE_ERR_CLOSED (cancelled; for a client: busy). All
+ * name peer and address. */
+BASE_MUST_USE enum base_status net_connect(struct net_context *context,
+                                           const struct net_endpoint_config *endpoint,
+                                           const struct net_wait *wait, struct net_link **ret,
+                                           struct base_error *error);
 
 #endif

@@ -50,8 +50,8 @@ static void learn_port(struct net_listener *listener, void *socket)
         listener->port = (uint16_t)strtoul(colon + 1, NULL, 10);
 }
 
-/* Binds a fresh socket. Its domain is new, too, so that a connection that the old socket still takes while it is being
- * closed cannot use up the new one's admission. */
+/* Binds a fresh socket. Its domain is new, too, so that a connection that the old socket still takes while it
+ * is being closed cannot use up the new one's admission. */
 static enum base_status open_waiting(struct net_listener *listener, struct base_error *error)
 {
     struct net_context *context = listener->context;
@@ -70,9 +70,10 @@ static enum base_status open_waiting(struct net_listener *listener, struct base_
         goto out;
     }
     if (zmq_bind(zmq->socket, endpoint) != 0) {
-        status = base_fail(error, BASE_ERR_IO, "%s: cannot listen at %s: %s%s", listener->name, address,
-                           zmq_strerror(zmq_errno()),
-                           zmq_errno() == EADDRNOTAVAIL ? " (the host must be an address of this machine, or *)" : "");
+        status = base_fail(
+            error, BASE_ERR_IO, "%s: cannot listen at %s: %s%s", listener->name, address,
+            zmq_strerror(zmq_errno()),
+            zmq_errno() == EADDRNOTAVAIL ? " (the host must be an address of this machine, or *)" : "");
         goto out;
     }
     if (listener->port == 0)
@@ -91,16 +92,16 @@ enum base_status net_listen(struct net_context *context, const struct net_listen
 {
     enum base_status status;
     struct net_listener *listener = NULL;
-    TRY_THAT(config->allowed_count > 0, error, BASE_ERR_ARGUMENT, "%s: no key may connect: add one to the config",
-             config->name);
+    TRY_THAT(config->allowed_count > 0, error, BASE_ERR_ARGUMENT,
+             "%s: no key may connect: add one to the config", config->name);
     TRY(base_alloc(&listener, 1, sizeof *listener, error));
     listener->context = context;
     listener->port = config->port;
     listener->peers = config->peers;
     listener->allowed_count = config->allowed_count;
     (void)snprintf(listener->name, sizeof listener->name, "%s", config->name);
-    TRY_THAT(strlen(config->host) < sizeof listener->host, error, BASE_ERR_ARGUMENT, "%s: the host name is too long",
-             config->name);
+    TRY_THAT(strlen(config->host) < sizeof listener->host, error, BASE_ERR_ARGUMENT,
+             "%s: the host name is too long", config->name);
     (void)snprintf(listener->host, sizeof listener->host, "%s", config->host);
     TRY(base_alloc(&listener->allowed, config->allowed_count, sizeof *listener->allowed, error));
     memcpy(listener->allowed, config->allowed, config->allowed_count * sizeof *listener->allowed);
@@ -140,10 +141,10 @@ uint64_t net_listener_busy(const struct net_listener *listener)
     return busy;
 }
 
-/* Reads the first frame of an admitted connection: BASE_OK when it asks for a link, BASE_ERR_TIMEOUT when there is none
- * yet. Writes the peer's name and address as libzmq knows them from the handshake. */
-static enum base_status read_open(struct net_listener *listener, size_t *ret_who, char *ret_name, size_t name_size,
-                                  struct base_error *error)
+/* Reads the first frame of an admitted connection: BASE_OK when it asks for a link, BASE_ERR_TIMEOUT when
+ * there is none yet. Writes the peer's name and address as libzmq knows them from the handshake. */
+static enum base_status read_open(struct net_listener *listener, size_t *ret_who, char *ret_name,
+                                  size_t name_size, struct base_error *error)
 {
     struct net_zmq *zmq = listener->waiting;
     struct net_auth_state state;
@@ -158,21 +159,26 @@ static enum base_status read_open(struct net_listener *listener, size_t *ret_who
     zmq->peer_fd = zmq_msg_get(&message, ZMQ_SRCFD);
     const char *user = zmq_msg_gets(&message, "User-Id"), *from = zmq_msg_gets(&message, "Peer-Address");
     net_auth_read(listener->context->auth, zmq->domain, &state);
-    TRY_THAT(state.taken && user != NULL && strcmp(user, listener->allowed[state.who].name) == 0 && zmq->peer_fd >= 0,
+    TRY_THAT(state.taken && user != NULL && strcmp(user, listener->allowed[state.who].name) == 0 &&
+                 zmq->peer_fd >= 0,
              error, BASE_ERR_INTERNAL, "%s: a connection came past the check of its key", listener->name);
     (void)snprintf(ret_name, name_size, "%s from %s", user, from == NULL ? "an unknown address" : from);
-    TRY(net_frame_decode(zmq_msg_data(&message), zmq_msg_size(&message) < NET_FRAME_HEADER ? zmq_msg_size(&message) : NET_FRAME_HEADER,
-                         zmq_msg_size(&message) < NET_FRAME_HEADER ? 0 : zmq_msg_size(&message) - NET_FRAME_HEADER,
-                         ret_name, &frame, error));
-    TRY_THAT(frame.kind == NET_FRAME_OPEN, error, BASE_ERR_PEER, "%s: frame field kind is %d, expected %d: no link is open yet",
-             ret_name, frame.kind, NET_FRAME_OPEN);
+    TRY(net_frame_decode(
+        zmq_msg_data(&message),
+        zmq_msg_size(&message) < NET_FRAME_HEADER ? zmq_msg_size(&message) : NET_FRAME_HEADER,
+        zmq_msg_size(&message) < NET_FRAME_HEADER ? 0 : zmq_msg_size(&message) - NET_FRAME_HEADER, ret_name,
+        &frame, error));
+    TRY_THAT(frame.kind == NET_FRAME_OPEN, error, BASE_ERR_PEER,
+             "%s: frame field kind is %d, expected %d: no link is open yet", ret_name, frame.kind,
+             NET_FRAME_OPEN);
     *ret_who = state.who;
 out:
     (void)zmq_msg_close(&message);
     return status;
 }
 
-/* True when a connection was admitted long ago and has said nothing: it died in between, and the socket with it. */
+/* True when a connection was admitted long ago and has said nothing: it died in between, and the socket with
+ * it. */
 static bool is_stale(const struct net_listener *listener)
 {
     struct net_auth_state state;
@@ -180,15 +186,16 @@ static bool is_stale(const struct net_listener *listener)
     return state.taken && base_clock_ms() - state.taken_ms > listener->context->config.handshake_ms;
 }
 
-static enum base_status check_wait(const struct net_listener *listener, const struct net_wait *wait, int64_t deadline_ms,
-                                   struct base_error *error)
+static enum base_status check_wait(const struct net_listener *listener, const struct net_wait *wait,
+                                   int64_t deadline_ms, struct base_error *error)
 {
     if (wait->cancelled != NULL && wait->cancelled(wait->context) != 0)
         return base_fail(error, BASE_ERR_CLOSED, "%s: the wait was cancelled here", listener->name);
     if (base_clock_ms() >= deadline_ms)
-        return base_fail(error, BASE_ERR_TIMEOUT, "%s: nobody connected to port %u within %lld ms: start the peer, or check "
-                         "its key, its config and the firewall", listener->name, listener->port,
-                         (long long)wait->timeout_ms);
+        return base_fail(error, BASE_ERR_TIMEOUT,
+                         "%s: nobody connected to port %u within %lld ms: start the peer, or check "
+                         "its key, its config and the firewall",
+                         listener->name, listener->port, (long long)wait->timeout_ms);
     return BASE_OK;
 }
 
@@ -219,7 +226,8 @@ static enum base_status wait_open(struct net_listener *listener, const struct ne
                 drop_waiting(listener);
             } else {
                 int64_t slice = base_deadline_after(NET_SLICE_MS);
-                status = net_zmq_poll(listener->waiting, ZMQ_POLLIN, slice < deadline_ms ? slice : deadline_ms, error);
+                status = net_zmq_poll(listener->waiting, ZMQ_POLLIN,
+                                      slice < deadline_ms ? slice : deadline_ms, error);
                 if (status != BASE_OK && status != BASE_ERR_TIMEOUT)
                     return status;
             }

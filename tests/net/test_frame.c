@@ -12,7 +12,11 @@
 
 static struct net_frame example(void)
 {
-    struct net_frame frame = {.kind = NET_FRAME_DATA, .stream = 3, .sequence = 1ull << 40, .total = 700000, .step = 77,
+    struct net_frame frame = {.kind = NET_FRAME_DATA,
+                              .stream = 3,
+                              .sequence = 1ull << 40,
+                              .total = 700000,
+                              .step = 77,
                               .payload = 1000};
     for (int i = 0; i < NET_FRAME_SESSION; i++)
         frame.session[i] = (uint8_t)(i + 1);
@@ -45,7 +49,8 @@ static void test_decode_refuses(void **state)
         {5, 2, 1000, BASE_ERR_PEER, "P2: frame field payload is 1000, expected at most 604"},
         {4, 1, 999, BASE_ERR_PEER, "P2: frame field payload is 1000, but 999 bytes came with it"},
         {4, 1, 1001, BASE_ERR_PEER, "P2: frame field payload is 1000, but 1001 bytes came with it"},
-        {46, 16, 1000 + (16 << 16), BASE_ERR_PEER, "P2: frame field payload is 1049576, expected at most 262144"},
+        {46, 16, 1000 + (16 << 16), BASE_ERR_PEER,
+         "P2: frame field payload is 1049576, expected at most 262144"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct net_frame frame = example(), back;
@@ -112,8 +117,10 @@ static void test_abort_text_is_cleaned(void **state)
     memcpy(cause.text, "a\nb\x1b[2Jc\xc3\xa9\xff", 11);
     size_t size = net_abort_encode(&cause, payload);
     assert_int_equal(size, NET_ABORT_PAYLOAD);
-    check_fails(net_abort_decode(payload, size, "P2", &error), BASE_ERR_CLOSED, &error, "P2 stopped: a?b?[2Jc\xc3\xa9?");
-    check_fails(net_abort_decode(payload, 2, "P2", &none), BASE_ERR_CLOSED, &none, "P2 stopped: it gave no reason");
+    check_fails(net_abort_decode(payload, size, "P2", &error), BASE_ERR_CLOSED, &error,
+                "P2 stopped: a?b?[2Jc\xc3\xa9?");
+    check_fails(net_abort_decode(payload, 2, "P2", &none), BASE_ERR_CLOSED, &none,
+                "P2 stopped: it gave no reason");
 }
 
 static void test_text_clean(void **state)
@@ -121,11 +128,11 @@ static void test_text_clean(void **state)
     static const struct {
         const char *in, *out;
     } cases[] = {
-        {"plain", "plain"},         {"\t\r\n", "???"},
-        {"\x7f\xc2\x85", "???"},    {"\xc0\xaf", "??"},           /* overlong */
-        {"\xed\xa0\x80", "???"},    {"\xf4\x90\x80\x80", "????"}, /* surrogate; beyond Unicode */
-        {"\xe2\x80\xae", "???"},    {"\xe2\x82\xac", "\xe2\x82\xac"},
-        {"\xe2\x82", "??"},         {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
+        {"plain", "plain"},      {"\t\r\n", "???"},
+        {"\x7f\xc2\x85", "???"}, {"\xc0\xaf", "??"},           /* overlong */
+        {"\xed\xa0\x80", "???"}, {"\xf4\x90\x80\x80", "????"}, /* surrogate; beyond Unicode */
+        {"\xe2\x80\xae", "???"}, {"\xe2\x82\xac", "\xe2\x82\xac"},
+        {"\xe2\x82", "??"},      {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
     };
     char text[16];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -139,9 +146,12 @@ static void test_text_clean(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_decode_refuses),
-        cmocka_unit_test(test_decode_lengths), cmocka_unit_test(test_expect_names_the_field),
-        cmocka_unit_test(test_abort_text_is_cleaned), cmocka_unit_test(test_text_clean),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_decode_refuses),
+        cmocka_unit_test(test_decode_lengths),
+        cmocka_unit_test(test_expect_names_the_field),
+        cmocka_unit_test(test_abort_text_is_cleaned),
+        cmocka_unit_test(test_text_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* HELLO over a memory pair: agreement, every kind of difference named on both sides, and malformed messages. */
+/* HELLO over a memory pair: agreement, every kind of difference named on both sides, and malformed messages.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,7 +90,8 @@ static void test_agreement(void **state)
     /* A frame of the other meeting is refused. */
     net_link_set_session(a.link, c.session);
     check_ok(net_link_send(a.link, 2, "no", 2, &error), &error);
-    check_fails(net_link_receive(b.link, 2, data, 2, &error), BASE_ERR_PEER, &error, "a frame of another session");
+    check_fails(net_link_receive(b.link, 2, data, 2, &error), BASE_ERR_PEER, &error,
+                "a frame of another session");
     part(&a, &b);
     part(&c, &d);
 }
@@ -108,9 +110,13 @@ static void test_each_field_is_named_on_both_sides(void **state)
         else
             b.fields[i].bytes = other_digest;
         meet(&a, &b);
-        (void)snprintf(here, sizeof here, "P2: %s differs: \"%s\" here, \"%s", name, old_text != NULL ? old_text : "30313233343536373839616263646566"
-                       "30313233343536373839616263646566", old_text != NULL ? "other" : "58313233");
-        (void)snprintf(there, sizeof there, "P1: %s differs: \"%s", name, old_text != NULL ? "other\" here, \"" : "58313233");
+        (void)snprintf(here, sizeof here, "P2: %s differs: \"%s\" here, \"%s", name,
+                       old_text != NULL ? old_text
+                                        : "30313233343536373839616263646566"
+                                          "30313233343536373839616263646566",
+                       old_text != NULL ? "other" : "58313233");
+        (void)snprintf(there, sizeof there, "P1: %s differs: \"%s", name,
+                       old_text != NULL ? "other\" here, \"" : "58313233");
         check_fails(a.status, BASE_ERR_MISMATCH, &a.error, here);
         check_fails(b.status, BASE_ERR_MISMATCH, &b.error, there);
         assert_non_null(net_link_failure(a.link));

@@ -61,7 +61,8 @@ static void test_round_trip(void **state)
     net_key_write_text(back.public_key, text);
     check_ok(net_key_parse_text(text, key, &error), &error);
     assert_memory_equal(key, back.public_key, NET_KEY_BYTES);
-    check_fails(net_key_save(&back, place.path, &exists), BASE_ERR_IO, &exists, "exists: a key is never overwritten");
+    check_fails(net_key_save(&back, place.path, &exists), BASE_ERR_IO, &exists,
+                "exists: a key is never overwritten");
     net_key_finish(&back);
     place_clear(&place);
 }
@@ -145,7 +146,8 @@ static void test_content(void **state)
 static void test_text(void **state)
 {
     static const char *const bad[] = {"", "short", "0123456789012345678901234567890123456789x",
-                                      "01234567890123456789012345678901234567 9", "#####################################\x1b[2J"};
+                                      "01234567890123456789012345678901234567 9",
+                                      "#####################################\x1b[2J"};
     uint8_t key[NET_KEY_BYTES];
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct base_error error = {0};

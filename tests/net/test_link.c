@@ -1,4 +1,5 @@
-/* Links over a carrier that delivers frames of the test's making: every way a frame can be wrong, and what follows. */
+/* Links over a carrier that delivers frames of the test's making: every way a frame can be wrong, and what
+ * follows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,8 +25,9 @@ struct script {
     uint8_t last_payload[2048];
 };
 
-static enum base_status script_send(void *carrier, const void *header, size_t header_size, const void *payload,
-                                    size_t payload_size, int64_t deadline_ms, struct base_error *error)
+static enum base_status script_send(void *carrier, const void *header, size_t header_size,
+                                    const void *payload, size_t payload_size, int64_t deadline_ms,
+                                    struct base_error *error)
 {
     struct script *script = carrier;
     if (script->closed)
@@ -41,8 +43,9 @@ static int script_can_send(void *carrier)
     return 1;
 }
 
-static enum base_status script_receive(void *carrier, void *header, size_t header_size, void *payload, size_t capacity,
-                                       size_t *ret_payload_size, int64_t deadline_ms, struct base_error *error)
+static enum base_status script_receive(void *carrier, void *header, size_t header_size, void *payload,
+                                       size_t capacity, size_t *ret_payload_size, int64_t deadline_ms,
+                                       struct base_error *error)
 {
     struct script *script = carrier;
     if (script->next == script->count) {
@@ -51,7 +54,8 @@ static enum base_status script_receive(void *carrier, void *header, size_t heade
     }
     int i = script->next++;
     memcpy(header, script->frames[i].header, NET_FRAME_HEADER);
-    memcpy(payload, script->frames[i].payload, script->frames[i].size < capacity ? script->frames[i].size : capacity);
+    memcpy(payload, script->frames[i].payload,
+           script->frames[i].size < capacity ? script->frames[i].size : capacity);
     *ret_payload_size = script->frames[i].size;
     return BASE_OK;
 }
@@ -84,7 +88,11 @@ static struct net_link *script_link(struct script *script)
 
 static struct net_frame data_frame(uint64_t sequence, uint32_t step, size_t total, size_t payload)
 {
-    struct net_frame frame = {.kind = NET_FRAME_DATA, .stream = 1, .sequence = sequence, .total = total, .step = step,
+    struct net_frame frame = {.kind = NET_FRAME_DATA,
+                              .stream = 1,
+                              .sequence = sequence,
+                              .total = total,
+                              .step = step,
                               .payload = (uint32_t)payload};
     memcpy(frame.session, "0123456789abcdef", NET_FRAME_SESSION);
     return frame;
@@ -218,7 +226,8 @@ static void test_cancel(void **state)
     int64_t start = base_clock_ms();
     net_link_set_timeout(link, 60000);
     net_link_set_cancel(link, always, &asked);
-    check_fails(net_link_receive(link, 5, data, 4, &error), BASE_ERR_CLOSED, &error, "P2: the wait was cancelled here");
+    check_fails(net_link_receive(link, 5, data, 4, &error), BASE_ERR_CLOSED, &error,
+                "P2: the wait was cancelled here");
     assert_in_range(base_clock_ms() - start, 0, 2000);
     /* The peer lives, so it is told. */
     net_link_abort(link, &cause);
@@ -239,7 +248,8 @@ static void test_abort_comes_in_place_of_data(void **state)
     frame.kind = NET_FRAME_ABORT;
     memset(frame.session, 0, sizeof frame.session);
     push(&script, &frame, (const char *)payload, size);
-    check_fails(net_link_receive(link, 5, data, 4, &error), BASE_ERR_CLOSED, &error, "P2 stopped: no memory?left (step 5)");
+    check_fails(net_link_receive(link, 5, data, 4, &error), BASE_ERR_CLOSED, &error,
+                "P2 stopped: no memory?left (step 5)");
     net_link_abort(link, &cause);
     assert_int_equal(script.sent, 0); /* nobody listens */
     net_link_destroy(&link);

@@ -32,8 +32,8 @@ static void fill(unsigned char *bytes, size_t size, unsigned seed)
 static void *exchange_thread(void *context)
 {
     struct other *other = context;
-    other->status = net_link_exchange(other->link, 4, other->out, other->send_size, other->in, other->receive_size,
-                                      &other->error);
+    other->status = net_link_exchange(other->link, 4, other->out, other->send_size, other->in,
+                                      other->receive_size, &other->error);
     return NULL;
 }
 
@@ -162,7 +162,8 @@ static void test_full_queue_times_out(void **state)
     static unsigned char big[2 * NET_FRAME_PAYLOAD];
     make_pair(&a, &b, 1);
     net_link_set_timeout(a, 120);
-    check_fails(net_link_send(a, 1, big, sizeof big, &error), BASE_ERR_TIMEOUT, &error, "P2: it took no frame within 120 ms");
+    check_fails(net_link_send(a, 1, big, sizeof big, &error), BASE_ERR_TIMEOUT, &error,
+                "P2: it took no frame within 120 ms");
     net_link_destroy(&a);
     net_link_destroy(&b);
 }
@@ -177,7 +178,8 @@ static void test_close_after_what_was_sent(void **state)
     net_link_destroy(&a);
     check_ok(net_link_receive(b, 1, data, 4, &error), &error);
     assert_int_equal(net_link_pending(b), 1); /* a receive would fail at once */
-    check_fails(net_link_receive(b, 2, data, 4, &error), BASE_ERR_CLOSED, &error, "P1: it has closed the link (step 2)");
+    check_fails(net_link_receive(b, 2, data, 4, &error), BASE_ERR_CLOSED, &error,
+                "P1: it has closed the link (step 2)");
     net_link_destroy(&b);
 }
 

@@ -54,8 +54,9 @@ static void test_json_log(void **state)
     capture(&out);
     struct base_log log = {.stream = out.stream, .level = BASE_LOG_DEBUG, .json = true, .who = "P\"0"};
     base_log_write(&log, BASE_LOG_WARNING, "id", "say \"x\\y\"\n\xc3\xa9");
-    assert_non_null(strstr(out.text, "\"level\":\"warning\",\"who\":\"P\\\"0\",\"request\":\"id\",\"message\":"
-                                     "\"say \\\"x\\\\y\\\"?\xc3\xa9\"}\n"));
+    assert_non_null(strstr(out.text,
+                           "\"level\":\"warning\",\"who\":\"P\\\"0\",\"request\":\"id\",\"message\":"
+                           "\"say \\\"x\\\\y\\\"?\xc3\xa9\"}\n"));
     /* A long message is cut, never the line's end. */
     char big[5000];
     memset(big, '"', sizeof big);
@@ -73,7 +74,8 @@ static void test_levels(void **state)
     struct base_error error = {0};
     check_ok(base_log_level_parse("debug", &level, &error), &error);
     assert_int_equal(level, BASE_LOG_DEBUG);
-    check_fails(base_log_level_parse("loud", &level, &error), BASE_ERR_ARGUMENT, &error, "log level is \"loud\"");
+    check_fails(base_log_level_parse("loud", &level, &error), BASE_ERR_ARGUMENT, &error,
+                "log level is \"loud\"");
 }
 
 static void test_progress(void **state)
@@ -115,7 +117,7 @@ static void test_deadlines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text_log), cmocka_unit_test(test_json_log), cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_text_log), cmocka_unit_test(test_json_log),  cmocka_unit_test(test_levels),
         cmocka_unit_test(test_progress), cmocka_unit_test(test_deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,13 +6,10 @@
 
 #include "tests/net/zmq_support.h"
 
-#include "net/frame.h"
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <zmq.h>
 #include <errno.h>
 
 static const struct net_context_config quick = {.linger_ms = 300, .handshake_ms = 600, .busy_ms = 300};
@@ -162,7 +159,8 @@ static void test_late_peer(void **state)
     /* Bound and admitting, but nobody takes the link. */
     check_fails(net_connect(p0.context, &endpoint, &wait, &near, &error), BASE_ERR_TIMEOUT, &error,
                 "is there but did not take the link within 200 ms");
-    /* Whoever connects now waits until the late one accepts; the connection given up before is passed over. */
+    /* Whoever connects now waits until the late one accepts; the connection given up before is passed over.
+     */
     struct accepting a = {.listener = listener, .wait = {.timeout_ms = 10000}};
     assert_int_equal(pthread_create(&a.thread, NULL, late_thread, &a), 0);
     wait.timeout_ms = 10000;
@@ -225,7 +223,8 @@ static void test_half_open_connections(void **state)
     side_open(&p2, &quick);
     struct net_peer_key allowed = side_peer(&p0, "P0");
     struct net_listener *listener = listen_for(&p2, 0, NET_PEER_PARTY, &allowed, 1);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                                   .sin_port = htons(net_listener_port(listener))};
     for (int i = 0; i < FLOOD; i++) {
         fd = sockets[i] = socket(AF_INET, SOCK_STREAM, 0);
@@ -258,82 +257,6 @@ static void test_half_open_connections(void **state)
     net_context_destroy(&p2.context);
 }
 
-/* What the domain option is for: without a handler, a socket that has it set admits nobody. */
-static void test_enforced_domain_fails_closed(void **state)
-{
-    uint8_t server_secret[32], server_key[32], secret[32], key[32];
-    char endpoint[64];
-    size_t size = sizeof endpoint;
-    int one = 1, zero = 0, timeout = 500;
-    void *context = zmq_ctx_new(), *server = zmq_socket(context, ZMQ_DEALER), *client = zmq_socket(context, ZMQ_DEALER);
-    randombytes_buf(server_secret, 32);
-    randombytes_buf(secret, 32);
-    (void)crypto_scalarmult_base(server_key, server_secret);
-    (void)crypto_scalarmult_base(key, secret);
-    assert_int_equal(zmq_setsockopt(server, 93, &one, sizeof one), 0);
-    assert_int_equal(zmq_setsockopt(server, ZMQ_ZAP_DOMAIN, "x", 1), 0);
-    assert_int_equal(zmq_setsockopt(server, ZMQ_CURVE_SERVER, &one, sizeof one), 0);
-    assert_int_equal(zmq_setsockopt(server, ZMQ_CURVE_SECRETKEY, server_secret, 32), 0);
-    assert_int_equal(zmq_setsockopt(server, ZMQ_RCVTIMEO, &timeout, sizeof timeout), 0);
-    assert_int_equal(zmq_setsockopt(server, ZMQ_LINGER, &zero, sizeof zero), 0);
-    assert_int_equal(zmq_setsockopt(client, ZMQ_CURVE_SERVERKEY, server_key, 32), 0);
-    assert_int_equal(zmq_setsockopt(client, ZMQ_CURVE_PUBLICKEY, key, 32), 0);
-    assert_int_equal(zmq_setsockopt(client, ZMQ_CURVE_SECRETKEY, secret, 32), 0);
-    assert_int_equal(zmq_setsockopt(client, ZMQ_LINGER, &zero, sizeof zero), 0);
-    assert_int_equal(zmq_bind(server, "tcp://127.0.0.1:*"), 0);
-    assert_int_equal(zmq_getsockopt(server, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
-    assert_int_equal(zmq_connect(client, endpoint), 0);
-    assert_int_equal(zmq_send(client, "hello", 5, 0), 5);
-    assert_int_equal(zmq_recv(server, endpoint, sizeof endpoint, 0), -1);
-    (void)zmq_close(client);
-    (void)zmq_close(server);
-    (void)zmq_ctx_term(context);
-}
-
-/* A peer of the right key that speaks another version of the frame layout: both ends name both versions. */
-static void test_other_frame_version(void **state)
-{
-    struct side p0, p2;
-    struct accepting a;
-    uint8_t bytes[NET_FRAME_HEADER + NET_ABORT_PAYLOAD];
-    char address[64];
-    int zero = 0, timeout = 5000;
-    side_open(&p0, NULL);
-    side_open(&p2, NULL);
-    struct net_peer_key allowed = side_peer(&p0, "P0");
-    struct net_listener *listener = listen_for(&p2, 0, NET_PEER_PARTY, &allowed, 1);
-    void *context = zmq_ctx_new(), *other = zmq_socket(context, ZMQ_DEALER);
-    assert_int_equal(zmq_setsockopt(other, ZMQ_CURVE_SERVERKEY, p2.key, 32), 0);
-    assert_int_equal(zmq_setsockopt(other, ZMQ_CURVE_PUBLICKEY, p0.key, 32), 0);
-    assert_int_equal(zmq_setsockopt(other, ZMQ_CURVE_SECRETKEY, p0.secret, 32), 0);
-    assert_int_equal(zmq_setsockopt(other, ZMQ_LINGER, &zero, sizeof zero), 0);
-    assert_int_equal(zmq_setsockopt(other, ZMQ_RCVTIMEO, &timeout, sizeof timeout), 0);
-    (void)snprintf(address, sizeof address, "tcp://127.0.0.1:%u", net_listener_port(listener));
-    assert_int_equal(zmq_connect(other, address), 0);
-    struct net_frame frame = {.kind = NET_FRAME_OPEN};
-    net_frame_encode(&frame, bytes);
-    bytes[4] = 9;
-    assert_int_equal(zmq_send(other, bytes, NET_FRAME_HEADER, 0), NET_FRAME_HEADER);
-    accept_start(&a, listener, 10000);
-    accept_finish(&a);
-    check_fails(a.status, BASE_ERR_MISMATCH, &a.error, "P0 from 127.0.0.1: frame field version is 9, expected 1");
-    int size = zmq_recv(other, bytes, sizeof bytes, 0);
-    assert_true(size > NET_FRAME_HEADER + 4);
-    assert_int_equal(bytes[4], NET_FRAME_VERSION);
-    assert_int_equal(bytes[5], NET_FRAME_ABORT);
-    /* The listener lives on. */
-    (void)zmq_close(other);
-    (void)zmq_ctx_term(context);
-    struct net_link *near, *far;
-    struct net_endpoint_config endpoint = endpoint_of(&p2, net_listener_port(listener), NET_PEER_PARTY);
-    join(listener, &p0, &endpoint, &near, &far);
-    net_link_destroy(&near);
-    net_link_destroy(&far);
-    net_listener_destroy(&listener);
-    net_context_destroy(&p0.context);
-    net_context_destroy(&p2.context);
-}
-
 static void test_listen_errors(void **state)
 {
     struct side p2;
@@ -342,14 +265,19 @@ static void test_listen_errors(void **state)
     side_open(&p2, NULL);
     struct net_peer_key allowed = side_peer(&p2, "P0");
     listener = listen_for(&p2, 0, NET_PEER_PARTY, &allowed, 1);
-    struct net_listen_config config = {.name = "P2 for P0", .host = "127.0.0.1", .port = net_listener_port(listener),
-                                       .allowed = &allowed, .allowed_count = 1};
-    check_fails(net_listen(p2.context, &config, &second, &in_use), BASE_ERR_IO, &in_use, "Address already in use");
+    struct net_listen_config config = {.name = "P2 for P0",
+                                       .host = "127.0.0.1",
+                                       .port = net_listener_port(listener),
+                                       .allowed = &allowed,
+                                       .allowed_count = 1};
+    check_fails(net_listen(p2.context, &config, &second, &in_use), BASE_ERR_IO, &in_use,
+                "Address already in use");
     config.host = "192.0.2.1";
     check_fails(net_listen(p2.context, &config, &second, &not_ours), BASE_ERR_IO, &not_ours,
                 "must be an address of this machine");
     config.allowed_count = 0;
-    check_fails(net_listen(p2.context, &config, &second, &nobody), BASE_ERR_ARGUMENT, &nobody, "no key may connect");
+    check_fails(net_listen(p2.context, &config, &second, &nobody), BASE_ERR_ARGUMENT, &nobody,
+                "no key may connect");
     net_listener_destroy(&listener);
     net_context_destroy(&p2.context);
 }
@@ -364,8 +292,6 @@ int main(void)
         cmocka_unit_test(test_late_peer),
         cmocka_unit_test(test_second_client_is_told_busy),
         cmocka_unit_test(test_half_open_connections),
-        cmocka_unit_test(test_enforced_domain_fails_closed),
-        cmocka_unit_test(test_other_frame_version),
         cmocka_unit_test(test_listen_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

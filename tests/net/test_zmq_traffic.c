@@ -16,29 +16,36 @@
 
 enum { BIG = 24 << 20 };
 
-/* A second process that listens with a given key, takes one link from P0, answers one message and then sits still. */
+/* A second process that listens with a given key, takes one link from P0, answers one message and then sits
+ * still. */
 struct child {
     pid_t pid;
     uint16_t port;
 };
 
-static void child_run(const uint8_t *secret, const struct net_peer_key *allowed, uint16_t port, enum net_peer_class peers,
-                      int report)
+static void child_run(const uint8_t *secret, const struct net_peer_key *allowed, uint16_t port,
+                      enum net_peer_class peers, int report)
 {
     struct net_context_config config = {.secret_key = secret, .heartbeat_ms = 100};
-    struct net_listen_config listening = {.name = "P2 for P0", .host = "127.0.0.1", .port = port, .peers = peers,
-                                          .allowed = allowed, .allowed_count = 1};
+    struct net_listen_config listening = {.name = "P2 for P0",
+                                          .host = "127.0.0.1",
+                                          .port = port,
+                                          .peers = peers,
+                                          .allowed = allowed,
+                                          .allowed_count = 1};
     struct net_wait wait = {.timeout_ms = 20000};
     struct net_context *context = NULL;
     struct net_listener *listener = NULL;
     struct net_link *link = NULL;
     char data[4];
-    if (net_context_create(&context, &config, NULL) != BASE_OK || net_listen(context, &listening, &listener, NULL) != BASE_OK)
+    if (net_context_create(&context, &config, NULL) != BASE_OK ||
+        net_listen(context, &listening, &listener, NULL) != BASE_OK)
         _exit(1);
     port = net_listener_port(listener);
     if (write(report, &port, sizeof port) != sizeof port)
         _exit(1);
-    if (net_accept(listener, &wait, &link, NULL, NULL) != BASE_OK || net_link_receive(link, 1, data, 4, NULL) != BASE_OK ||
+    if (net_accept(listener, &wait, &link, NULL, NULL) != BASE_OK ||
+        net_link_receive(link, 1, data, 4, NULL) != BASE_OK ||
         net_link_send(link, 2, data, 4, NULL) != BASE_OK)
         _exit(1);
     for (;;)
@@ -46,8 +53,8 @@ static void child_run(const uint8_t *secret, const struct net_peer_key *allowed,
 }
 
 /* Before any context of this process exists, as threads do not survive a fork. */
-static void child_start(struct child *child, const uint8_t *secret, const struct net_peer_key *allowed, uint16_t port,
-                        enum net_peer_class peers)
+static void child_start(struct child *child, const uint8_t *secret, const struct net_peer_key *allowed,
+                        uint16_t port, enum net_peer_class peers)
 {
     int report[2];
     assert_int_equal(pipe(report), 0);
@@ -109,7 +116,8 @@ static void test_killed_and_restarted_peer(void **state)
     child_end(&first);
     child_start(&second, secret2, &allowed, first.port, NET_PEER_PARTY);
     int64_t start = base_clock_ms();
-    check_fails(net_link_receive(link, 99, data, 4, &lost), BASE_ERR_CLOSED, &lost, "the connection was lost");
+    check_fails(net_link_receive(link, 99, data, 4, &lost), BASE_ERR_CLOSED, &lost,
+                "the connection was lost");
     check_says(&lost, "P2 at tcp://127.0.0.1:");
     assert_in_range(base_clock_ms() - start, 0, 3000);
     assert_int_equal(net_link_send(link, 100, "x", 1, NULL), BASE_ERR_CLOSED);
@@ -278,7 +286,8 @@ static void test_reader_that_never_reads(void **state)
 static void test_abort_and_orderly_end(void **state)
 {
     struct rig rig;
-    struct base_error error = {0}, cause = {.code = BASE_ERR_MEMORY, .text = "too little memory for this context"};
+    struct base_error error = {0},
+                      cause = {.code = BASE_ERR_MEMORY, .text = "too little memory for this context"};
     char data[4];
     rig_open(&rig, NULL, NET_PEER_PARTY);
     check_ok(net_link_send(rig.far, 1, "last", 4, &error), &error);
@@ -308,7 +317,8 @@ static void test_many_sessions_on_one_port(void **state)
     struct base_error error = {0};
     char data[4];
     rig_open(&rig, NULL, NET_PEER_CLIENT);
-    struct net_endpoint_config endpoint = endpoint_of(&rig.p2, net_listener_port(rig.listener), NET_PEER_CLIENT);
+    struct net_endpoint_config endpoint =
+        endpoint_of(&rig.p2, net_listener_port(rig.listener), NET_PEER_CLIENT);
     for (uint32_t i = 0; i < 20; i++) {
         net_link_destroy(&rig.near);
         net_link_destroy(&rig.far);

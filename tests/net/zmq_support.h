@@ -1,4 +1,5 @@
-/* Two contexts with fresh keys, a listener, and a thread that accepts: what every test over real sockets needs. */
+/* Two contexts with fresh keys, a listener, and a thread that accepts: what every test over real sockets
+ * needs. */
 #ifndef CACHET_TESTS_NET_ZMQ_SUPPORT_H
 #define CACHET_TESTS_NET_ZMQ_SUPPORT_H
 
@@ -35,15 +36,20 @@ static inline struct net_peer_key side_peer(const struct side *side, const char 
 static inline struct net_listener *listen_for(struct side *side, uint16_t port, enum net_peer_class peers,
                                               const struct net_peer_key *allowed, size_t count)
 {
-    struct net_listen_config config = {.name = "P2 for P0", .host = "127.0.0.1", .port = port, .peers = peers,
-                                       .allowed = allowed, .allowed_count = count};
+    struct net_listen_config config = {.name = "P2 for P0",
+                                       .host = "127.0.0.1",
+                                       .port = port,
+                                       .peers = peers,
+                                       .allowed = allowed,
+                                       .allowed_count = count};
     struct net_listener *listener = NULL;
     struct base_error error = {0};
     check_ok(net_listen(side->context, &config, &listener, &error), &error);
     return listener;
 }
 
-static inline struct net_endpoint_config endpoint_of(const struct side *side, uint16_t port, enum net_peer_class as)
+static inline struct net_endpoint_config endpoint_of(const struct side *side, uint16_t port,
+                                                     enum net_peer_class as)
 {
     struct net_endpoint_config endpoint = {.name = "P2", .host = "127.0.0.1", .port = port, .as = as};
     memcpy(endpoint.public_key, side->key, NET_KEY_SIZE);
@@ -80,8 +86,9 @@ static inline void accept_finish(struct accepting *a)
 }
 
 /* Both ends of a fresh link. */
-static inline void join(struct net_listener *listener, struct side *connecting, const struct net_endpoint_config *endpoint,
-                        struct net_link **ret_near, struct net_link **ret_far)
+static inline void join(struct net_listener *listener, struct side *connecting,
+                        const struct net_endpoint_config *endpoint, struct net_link **ret_near,
+                        struct net_link **ret_far)
 {
     struct accepting a;
     struct net_wait wait = {.timeout_ms = 10000};
