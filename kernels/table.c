@@ -1,7 +1,9 @@
 /* One table per level. A family without gain at a level has the function of the level below. */
 #include "kernels/fss/core.h"
 #ifdef KERN_X86
-#include "kernels/avx2/slots.h"
+#include "kernels/avx512/slots.h"
+
+#include <cpuid.h>
 #endif
 
 #include <stdbool.h>
@@ -85,14 +87,42 @@ static const struct kern_table avx2_table = {
     .grid_dot = kern_scalar_grid_dot,
 };
 
-/* These builtins also ask whether the operating system saves the wide registers. */
+FSS_SLOTS(avx512)
+
+static const struct kern_table avx512_table = {
+    .level = KERN_LEVEL_AVX512,
+    .gemm = kern_avx512_gemm,
+    .gemm2 = kern_avx512_gemm2,
+    .dot = kern_avx512_dot,
+    .prg_fill = kern_avx512_prg_fill,
+    .prg_words = kern_avx512_prg_words,
+    FSS_FIELDS(avx512),
+    .pack_bits = kern_scalar_pack_bits,
+    .unpack_bits = kern_avx2_unpack_bits,
+    .unpack_add = kern_avx2_unpack_add,
+    .round_shift = kern_avx2_round_shift,
+    .grid_dot = kern_avx512_grid_dot,
+};
+
+/* Bit 9 of ecx of leaf 7. Not every compiler of ours knows it as a feature name. */
+static bool cpu_offers_vaes(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c >> 9 & 1;
+}
+
+/* The builtins also ask whether the operating system saves the wide registers. */
 static bool cpu_offers(enum kern_level level)
 {
     __builtin_cpu_init();
-    return level == KERN_LEVEL_AVX2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes");
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes");
+    if (level == KERN_LEVEL_AVX2)
+        return avx2;
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && cpu_offers_vaes();
 }
 
-static const struct kern_table *const wide_tables[] = {&avx2_table};
+static const struct kern_table *const wide_tables[] = {&avx512_table, &avx2_table};
 #endif
 
 const struct kern_table *kern_table_select(unsigned mask)

@@ -2,8 +2,10 @@
  * vpmuludq gives the first term, one vpmulld with the halves of x swapped gives both cross terms mod 2^32 side by side.
  * They go to accumulators of their own and meet once, at the end: two multiplications for four products.
  *
- * Both operands run along `inner`, so that nothing is packed: a tile keeps R x O pairs of accumulators in registers. */
+ * Both operands run along `inner`, so that nothing is packed: a tile keeps R x O pairs of accumulators in registers.
+ * A single row streams w instead (see kern_row_plan). */
 #include "kernels/avx2/slots.h"
+#include "kernels/row_plan.h"
 
 #include <immintrin.h>
 
@@ -12,7 +14,7 @@
 enum {
     TILE_ROWS = 2,
     TILE_OUTS = 2,
-    STREAM_OUTS = 4,   /* of a single row: four rows of w at a time */
+    ROW_OUTS = 4,      /* of a single row */
     DEPTH = 256,       /* of a block of `inner`, in elements: two tiles of it fit in the level-one cache */
     PANEL_ROWS = 64,   /* of a block of rows, which fits in the level-two cache with that depth */
     WIDTH = 4,
@@ -147,9 +149,9 @@ static void tile_full(const struct gemm_job *job, size_t r, size_t o, size_t fro
     tile(job, r, TILE_ROWS, o, TILE_OUTS, from, inner);
 }
 
-static void tile_stream(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+static void tile_row(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
 {
-    tile(job, r, 1, o, STREAM_OUTS, from, inner);
+    tile(job, r, 1, o, ROW_OUTS, from, inner);
 }
 
 static void tile_one(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
@@ -168,17 +170,78 @@ static void panel(const struct gemm_job *job, size_t r, size_t r_end, size_t out
         for (size_t i = r; i < paired; i++)
             tile_one(job, i, o, from, inner);
     for (size_t i = paired; i < r_end; i++) {
-        for (o = 0; o + STREAM_OUTS <= outs; o += STREAM_OUTS)
-            tile_stream(job, i, o, from, inner);
+        for (o = 0; o + ROW_OUTS <= outs; o += ROW_OUTS)
+            tile_row(job, i, o, from, inner);
         for (; o < outs; o++)
             tile_one(job, i, o, from, inner);
     }
 }
 
+/* ---- one row ---- */
+
+/* Units [from, to) of 8 elements, with w fetched `ahead` elements before its turn. A single stream has a pair of
+ * accumulators for each half of a unit, so that additions do not wait for each other. */
+GEMM_INLINE void row_part(struct sums *s, const struct gemm_job *job, const uint64_t *w, int outs, size_t from,
+                          size_t to, size_t ahead)
+{
+    size_t width = job->b == NULL ? KERN_BLOCK : 2 * KERN_BLOCK;
+    for (size_t i = from; i < to; i++) {
+#pragma GCC unroll 4
+        for (int o = 0; o < outs; o++) {
+            kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead);
+            if (job->b != NULL)
+                kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead + KERN_BLOCK);
+        }
+#pragma GCC unroll 4
+        for (size_t v = 0; v < width / WIDTH; v++) {
+            const uint64_t *a = v < 2 ? job->a : job->b;
+            __m256i x = load(a + KERN_BLOCK * i + WIDTH * (v % 2)), swapped = swap_halves(x);
+#pragma GCC unroll 4
+            for (int o = 0; o < outs; o++)
+                multiply(s, outs == 1 ? (int)v : o, x, swapped, load(w + (size_t)o * job->w_stride + i * width + WIDTH * v));
+        }
+    }
+}
+
+GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, size_t inner)
+{
+    struct sums s;
+    for (int i = 0; i < MAX_PAIRS; i++)
+        s.low[i] = s.cross[i] = _mm256_setzero_si256();
+    const uint64_t *w = job->w + o * job->w_stride;
+    struct kern_row_plan plan = kern_row_plan(inner, job->w_stride, (size_t)outs, job->b != NULL);
+    row_part(&s, job, w, outs, 0, plan.near, plan.ahead);
+    row_part(&s, job, w, outs, plan.near, plan.units, plan.ahead_next);
+    size_t done = plan.units * KERN_BLOCK;
+    for (size_t i = done; i < inner; i += WIDTH) {
+        const uint64_t *u = job->b == NULL ? w + i : w + done + i;
+        step_tail(&s, job->a + i, 0, 1, u, job->w_stride, outs, inner - i, job->b != NULL);
+        if (job->b != NULL)
+            step_tail(&s, job->b + i, 0, 1, u + KERN_BLOCK, job->w_stride, outs, inner - i, 1);
+    }
+    uint64_t y[MAX_PAIRS];
+    for (int i = 0; i < MAX_PAIRS; i++)
+        y[i] = total(&s, i);
+    if (outs == 1)
+        y[0] += y[1] + y[2] + y[3];
+    for (int i = 0; i < outs; i++)
+        job->y[o + (size_t)i] = y[i];
+}
+
+static void one_row(const struct gemm_job *job, size_t outs, size_t inner)
+{
+    size_t o = 0;
+    if (!kern_row_is_short(inner, job->b != NULL))
+        for (; o + ROW_OUTS <= outs; o += ROW_OUTS)
+            row_outs(job, o, ROW_OUTS, inner);
+    for (; o < outs; o++)
+        row_outs(job, o, 1, inner);
+}
+
 static void multiply_all(const struct gemm_job *job, size_t rows, size_t outs, size_t inner)
 {
     if (rows == 1) {
-        panel(job, 0, 1, outs, 0, inner);
+        one_row(job, outs, inner);
         return;
     }
     for (size_t from = 0; from < inner; from += DEPTH)

@@ -1,0 +1,315 @@
+#include "bench/kernel_cases.h"
+
+#include "base/memory.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+enum { ROW_WORDS = 4096, TILE_ROWS = 64, TILE_OUTS = 512, STREAM_BYTES = 1 << 16, WIRE_WORDS = 1 << 16 };
+
+/* ---- references ---- */
+
+static void run_read_sum(struct bench_memory *memory, const struct kern_table *table)
+{
+    uint64_t sum[8] = {0};
+    for (size_t i = 0; i < BENCH_BIG_BYTES / 8; i += 8)
+        for (int j = 0; j < 8; j++)
+            sum[j] += memory->big[i + (size_t)j];
+    for (int j = 0; j < 8; j++)
+        memory->sink += sum[j];
+}
+
+static void run_evp(struct bench_memory *memory, const struct kern_table *table)
+{
+    uint8_t *stream = (uint8_t *)memory->y;
+    int length = 0;
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    if (context != NULL && EVP_EncryptInit_ex(context, EVP_aes_128_ctr(), NULL, memory->roots, memory->roots + 16) == 1)
+        for (int i = 0; i < 16; i++)
+            if (EVP_EncryptUpdate(context, stream, &length, stream, STREAM_BYTES) != 1)
+                break;
+    memory->sink += (uint64_t)length;
+    EVP_CIPHER_CTX_free(context);
+}
+
+/* ---- products ---- */
+
+#define ROW_OUTS(inner, words) (BENCH_BIG_BYTES / 8 / ((size_t)(inner) * (words)))
+
+static void run_gemm2_row_576(struct bench_memory *m, const struct kern_table *table)
+{
+    table->gemm2(m->y, BENCH_SMALL_WORDS, m->a, m->b, 576, 1, m->big, 2 * 576, ROW_OUTS(576, 2), 576);
+}
+
+static void run_gemm2_row_1536(struct bench_memory *m, const struct kern_table *table)
+{
+    table->gemm2(m->y, BENCH_SMALL_WORDS, m->a, m->b, 1536, 1, m->big, 2 * 1536, ROW_OUTS(1536, 2), 1536);
+}
+
+static void run_gemm_row_576(struct bench_memory *m, const struct kern_table *table)
+{
+    table->gemm(m->y, BENCH_SMALL_WORDS, m->a, 576, 1, m->big, 576, ROW_OUTS(576, 1), 576);
+}
+
+static void run_gemm2_tile(struct bench_memory *m, const struct kern_table *table)
+{
+    table->gemm2(m->y, TILE_OUTS, m->a, m->b, 576, TILE_ROWS, m->big, 2 * 576, TILE_OUTS, 576);
+}
+
+static void run_gemm_tile(struct bench_memory *m, const struct kern_table *table)
+{
+    table->gemm(m->y, TILE_OUTS, m->a, 1536, TILE_ROWS, m->big, 1536, TILE_OUTS, 1536);
+}
+
+static void run_dot(struct bench_memory *m, const struct kern_table *table)
+{
+    m->sink += table->dot(m->a, m->b, ROW_WORDS);
+}
+
+static void run_grid_dot_0(struct bench_memory *m, const struct kern_table *table)
+{
+    m->sink += table->grid_dot(m->a, m->b, m->sink, 8, 0);
+}
+
+static void run_grid_dot_4(struct bench_memory *m, const struct kern_table *table)
+{
+    m->sink += table->grid_dot(m->a, m->b, m->sink, 8, 4);
+}
+
+/* ---- streams and wire words ---- */
+
+static void run_prg_fill(struct bench_memory *m, const struct kern_table *table)
+{
+    for (uint64_t i = 0; i < 16; i++)
+        table->prg_fill(&m->key, i, 0, (uint8_t *)m->y, STREAM_BYTES);
+}
+
+static void run_prg_words(struct bench_memory *m, const struct kern_table *table)
+{
+    table->prg_words(&m->key, 1, m->y, STREAM_BYTES / 8, 40);
+}
+
+static void run_pack(struct bench_memory *m, const struct kern_table *table)
+{
+    table->pack_bits((uint8_t *)m->y, m->a, WIRE_WORDS, 40);
+}
+
+static void run_unpack(struct bench_memory *m, const struct kern_table *table)
+{
+    table->unpack_bits(m->y, (const uint8_t *)m->a, WIRE_WORDS, 40);
+}
+
+static void run_unpack_add(struct bench_memory *m, const struct kern_table *table)
+{
+    table->unpack_add(m->y, (const uint8_t *)m->a, WIRE_WORDS, 27);
+}
+
+static void run_round_shift(struct bench_memory *m, const struct kern_table *table)
+{
+    table->round_shift(m->y, m->a, WIRE_WORDS, 60, 12);
+}
+
+/* ---- keys ---- */
+
+static const struct kern_dpf_shape rows_shape = {8, 0, 9, {64, 64, 64, 64, 64, 64, 16, 16, 16}};
+static const struct kern_dpf_shape one_4 = {4, 2, 1, {64}}, one_6 = {6, 2, 1, {64}}, one_8 = {8, 2, 1, {64}};
+static const struct kern_dpf_shape wide_shape = {11, 2, 1, {64}}, point_shape = {20, 2, 1, {64}};
+static const struct kern_dpf_shape compare_shape = {30, 0, 2, {64, 64}};
+
+enum { ROWS_KEYS = 300, ONE_KEYS = 5000, WIDE_KEYS = 50, POINT_KEYS = 4096, COMPARE_KEYS = 100, MANY_POINTS = 500 };
+
+/* AES blocks of one key: two for each inner node, `blocks` for each leaf. */
+#define FULL_BLOCKS(levels, blocks) (2.0 * ((1 << (levels)) - 1) + (double)(blocks) * (1 << (levels)))
+
+static struct kern_dpf_keys dpf_keys(const struct bench_memory *m, const struct kern_dpf_shape *shape, size_t count)
+{
+    return (struct kern_dpf_keys){*shape, count, m->seed_words, m->bit_words, m->words};
+}
+
+static struct kern_dcf_keys dcf_keys(const struct bench_memory *m, size_t count)
+{
+    return (struct kern_dcf_keys){compare_shape, count, m->seed_words, m->bit_words, m->words};
+}
+
+static void points_below(struct bench_memory *m, int domain_bits)
+{
+    for (size_t i = 0; i < BENCH_KEYS; i++) {
+        m->alpha[i] = m->b[i] >> (64 - domain_bits);
+        m->points[i] = m->a[i] >> (64 - domain_bits);
+    }
+}
+
+static void full(struct bench_memory *m, const struct kern_table *table, const struct kern_dpf_shape *shape, size_t count)
+{
+    struct kern_dpf_keys keys = dpf_keys(m, shape, count);
+    table->dpf_full(&keys, 1, m->roots, 0, count, m->y, m->scratch);
+}
+
+static void run_full_rows(struct bench_memory *m, const struct kern_table *table)
+{
+    full(m, table, &rows_shape, ROWS_KEYS);
+}
+
+static void run_full_4(struct bench_memory *m, const struct kern_table *table)
+{
+    full(m, table, &one_4, ONE_KEYS);
+}
+
+static void run_full_6(struct bench_memory *m, const struct kern_table *table)
+{
+    full(m, table, &one_6, ONE_KEYS);
+}
+
+static void run_full_8(struct bench_memory *m, const struct kern_table *table)
+{
+    full(m, table, &one_8, ONE_KEYS);
+}
+
+static void run_full_11(struct bench_memory *m, const struct kern_table *table)
+{
+    full(m, table, &wide_shape, WIDE_KEYS);
+}
+
+static void prepare_point(struct bench_memory *m, const struct kern_table *table)
+{
+    points_below(m, point_shape.domain_bits);
+}
+
+static void run_dpf_generate(struct bench_memory *m, const struct kern_table *table)
+{
+    struct kern_dpf_keys keys = dpf_keys(m, &point_shape, POINT_KEYS);
+    table->dpf_generate(&keys, m->alpha, m->b, m->roots, m->roots + 16 * BENCH_KEYS);
+}
+
+static void run_dpf_point(struct bench_memory *m, const struct kern_table *table)
+{
+    struct kern_dpf_keys keys = dpf_keys(m, &point_shape, POINT_KEYS);
+    table->dpf_point(&keys, 1, m->roots, m->points, m->y);
+}
+
+static void prepare_bit(struct bench_memory *m, const struct kern_table *table)
+{
+    points_below(m, 30);
+}
+
+static void run_bit_generate(struct bench_memory *m, const struct kern_table *table)
+{
+    table->bit_generate(30, POINT_KEYS, m->alpha, m->roots, m->roots + 16 * BENCH_KEYS, m->seed_words, m->bit_words,
+                        (uint8_t *)m->words);
+}
+
+static void run_bit_less(struct bench_memory *m, const struct kern_table *table)
+{
+    table->bit_less(30, POINT_KEYS, 1, m->roots, m->seed_words, m->bit_words, (const uint8_t *)m->words, m->points,
+                    (uint8_t *)m->y);
+}
+
+static void run_dcf_generate(struct bench_memory *m, const struct kern_table *table)
+{
+    struct kern_dcf_keys keys = dcf_keys(m, COMPARE_KEYS);
+    table->dcf_generate(&keys, m->alpha, m->b, m->roots, m->roots + 16 * BENCH_KEYS);
+}
+
+static void run_dcf_many(struct bench_memory *m, const struct kern_table *table)
+{
+    struct kern_dcf_keys keys = dcf_keys(m, 4);
+    table->dcf_eval(&keys, 1, m->roots, m->points, MANY_POINTS, m->y);
+}
+
+static void run_dcf_few(struct bench_memory *m, const struct kern_table *table)
+{
+    struct kern_dcf_keys keys = dcf_keys(m, COMPARE_KEYS);
+    table->dcf_eval(&keys, 1, m->roots, m->points, 5, m->y);
+}
+
+static void prepare_near(struct bench_memory *m, const struct kern_table *table)
+{
+    points_below(m, 30);
+    for (size_t i = 0; i < BENCH_KEYS; i++)
+        m->points[i] = m->points[i] >> 10 | UINT64_C(5) << 20;
+}
+
+static const struct bench_case cases[] = {
+    {"read_sum", "byte", BENCH_BIG_BYTES, NULL, NULL, run_read_sum},
+    {"evp_aes128_ctr", "byte", 16.0 * STREAM_BYTES, NULL, NULL, run_evp},
+    {"gemm2_row_576", "byte", 8.0 * 2 * 576 * ROW_OUTS(576, 2), "read_sum", NULL, run_gemm2_row_576},
+    {"gemm2_row_1536", "byte", 8.0 * 2 * 1536 * ROW_OUTS(1536, 2), "read_sum", NULL, run_gemm2_row_1536},
+    {"gemm_row_576", "byte", 8.0 * 576 * ROW_OUTS(576, 1), "read_sum", NULL, run_gemm_row_576},
+    {"gemm2_64x576x512", "mac", 2.0 * TILE_ROWS * TILE_OUTS * 576, NULL, NULL, run_gemm2_tile},
+    {"gemm_64x1536x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1536, NULL, NULL, run_gemm_tile},
+    {"dot_4096", "mac", ROW_WORDS, NULL, NULL, run_dot},
+    {"grid_dot_8_0", "mac", 256, NULL, NULL, run_grid_dot_0},
+    {"grid_dot_8_4", "mac", 256, NULL, NULL, run_grid_dot_4},
+    {"prg_fill", "byte", 16.0 * STREAM_BYTES, "evp_aes128_ctr", NULL, run_prg_fill},
+    {"prg_words", "byte", STREAM_BYTES, "evp_aes128_ctr", NULL, run_prg_words},
+    {"pack_bits_40", "word", WIRE_WORDS, NULL, NULL, run_pack},
+    {"unpack_bits_40", "word", WIRE_WORDS, NULL, NULL, run_unpack},
+    {"unpack_add_27", "word", WIRE_WORDS, NULL, NULL, run_unpack_add},
+    {"round_shift", "word", WIRE_WORDS, NULL, NULL, run_round_shift},
+    {"dpf_full_8_nu0_g9", "block", ROWS_KEYS *FULL_BLOCKS(8, 5), NULL, NULL, run_full_rows},
+    {"dpf_full_4_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(2, 2), NULL, NULL, run_full_4},
+    {"dpf_full_6_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(4, 2), NULL, NULL, run_full_6},
+    {"dpf_full_8_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(6, 2), NULL, NULL, run_full_8},
+    {"dpf_full_11_nu2_g1", "block", WIDE_KEYS *FULL_BLOCKS(9, 2), NULL, NULL, run_full_11},
+    {"dpf_generate_20", "block", POINT_KEYS *(4.0 * 18 + 4), NULL, prepare_point, run_dpf_generate},
+    {"dpf_point_20", "block", POINT_KEYS * 19.0, NULL, prepare_point, run_dpf_point},
+    {"bit_generate_30", "block", POINT_KEYS *(4.0 * 23 + 2), NULL, prepare_bit, run_bit_generate},
+    {"bit_less_30", "block", POINT_KEYS *(2.0 * 23 + 1), NULL, prepare_bit, run_bit_less},
+    {"dcf_generate_30_g2", "block", COMPARE_KEYS *(8.0 * 30 + 2), NULL, prepare_bit, run_dcf_generate},
+    {"dcf_eval_30_g2_4x500", "block", 4 * MANY_POINTS *(2.0 * 30 + 1), NULL, prepare_bit, run_dcf_many},
+    {"dcf_eval_30_g2_near", "block", 4 * MANY_POINTS *(2.0 * 30 + 1), NULL, prepare_near, run_dcf_many},
+    {"dcf_eval_30_g2_100x5", "block", COMPARE_KEYS * 5 * (2.0 * 30 + 1), NULL, prepare_bit, run_dcf_few},
+};
+
+const struct bench_case *bench_kernel_cases(size_t *ret_count, size_t *ret_references)
+{
+    *ret_count = sizeof cases / sizeof *cases;
+    *ret_references = 2;
+    return cases;
+}
+
+enum base_status bench_memory_init(struct bench_memory *ret, struct base_error *error)
+{
+    static const uint8_t key[16] = {7};
+    struct bench_memory m = {0};
+    enum base_status status;
+    TRY(base_alloc(&m.big, BENCH_BIG_BYTES, 1, error));
+    TRY(base_alloc(&m.a, BENCH_SMALL_WORDS, 8, error));
+    TRY(base_alloc(&m.b, BENCH_SMALL_WORDS, 8, error));
+    TRY(base_alloc(&m.y, BENCH_SMALL_WORDS, 8, error));
+    TRY(base_alloc(&m.seed_words, BENCH_SEED_BYTES, 1, error));
+    TRY(base_alloc(&m.bit_words, BENCH_KEYS, 8, error));
+    TRY(base_alloc(&m.roots, 2 * BENCH_KEYS, 16, error));
+    TRY(base_alloc(&m.words, BENCH_KEYS, 9 * 8, error));
+    TRY(base_alloc(&m.alpha, BENCH_KEYS, 8, error));
+    TRY(base_alloc(&m.points, BENCH_KEYS, 8, error));
+    TRY(base_alloc(&m.scratch, kern_dpf_scratch(&wide_shape), 1, error));
+    kern_aes_expand(&m.key, key);
+    const struct kern_table *best = kern_table_select(~0u);
+    best->prg_fill(&m.key, 0, 0, (uint8_t *)m.big, BENCH_BIG_BYTES);
+    best->prg_words(&m.key, 1, m.a, BENCH_SMALL_WORDS, 64);
+    best->prg_words(&m.key, 2, m.b, BENCH_SMALL_WORDS, 64);
+    best->prg_fill(&m.key, 3, 0, m.roots, 2 * BENCH_KEYS * 16);
+    best->prg_fill(&m.key, 4, 0, m.seed_words, BENCH_SEED_BYTES);
+    best->prg_fill(&m.key, 5, 0, m.bit_words, BENCH_KEYS * 8);
+    *ret = m;
+    return BASE_OK;
+out:
+    bench_memory_finish(&m);
+    return status;
+}
+
+void bench_memory_finish(struct bench_memory *memory)
+{
+    base_free(&memory->big);
+    base_free(&memory->a);
+    base_free(&memory->b);
+    base_free(&memory->y);
+    base_free(&memory->seed_words);
+    base_free(&memory->bit_words);
+    base_free(&memory->roots);
+    base_free(&memory->words);
+    base_free(&memory->alpha);
+    base_free(&memory->points);
+    base_free(&memory->scratch);
+}

@@ -1,0 +1,41 @@
+/* How a product with a single row streams w, which is bound by memory.
+ *
+ * Strictly sequential reading is best while the activations stay in the level-one cache beside the stream. Longer rows
+ * push them out, and then it pays to share each activation among four rows of w; four streams are more than the hardware
+ * prefetcher follows well, so software fetches each one into the level-two cache, in the order in which it will be read:
+ * after the end of a row comes the row four further on. */
+#ifndef CACHET_KERNELS_ROW_PLAN_H
+#define CACHET_KERNELS_ROW_PLAN_H
+
+#include "kernels/kern.h"
+
+enum { KERN_ROW_ACTIVATION_BYTES = 12 << 10, KERN_ROW_AHEAD = 128 /* elements: one KiB */ };
+
+struct kern_row_plan {
+    size_t units;      /* whole groups of 8 elements in a row */
+    size_t near;       /* units whose prefetch stays in this row */
+    size_t ahead;      /* their distance, in elements of w */
+    size_t ahead_next; /* distance of the others, which fetch the start of the stream's next row */
+};
+
+static inline struct kern_row_plan kern_row_plan(size_t inner, size_t w_stride, size_t outs, int two)
+{
+    size_t width = two ? 2 * KERN_BLOCK : KERN_BLOCK, reach = KERN_ROW_AHEAD / width;
+    struct kern_row_plan plan = {.units = inner / KERN_BLOCK, .ahead = KERN_ROW_AHEAD};
+    plan.near = plan.units > reach ? plan.units - reach : 0;
+    plan.ahead_next = KERN_ROW_AHEAD + outs * w_stride - plan.units * width;
+    return plan;
+}
+
+static inline int kern_row_is_short(size_t inner, int two)
+{
+    return inner * (two ? 16 : 8) <= KERN_ROW_ACTIVATION_BYTES;
+}
+
+/* A prefetch past the end of w is harmless, so the address is not made as a pointer into it. */
+static inline void kern_row_prefetch(const uint64_t *from, size_t ahead)
+{
+    __builtin_prefetch((const void *)((uintptr_t)from + 8 * ahead), 0, 2);
+}
+
+#endif
