@@ -26,6 +26,34 @@ static inline void *must_alloc(size_t count, size_t size)
     return memory;
 }
 
+/* Runs a job and asks everything of it that trio_check asks. */
+static inline void check_run(const struct trio_job *job, struct trio *ret, const char *what)
+{
+    struct base_error error = {0};
+    check_ok(trio_run(job, ret, &error), &error, what);
+    check_ok(trio_check(ret, &error), &error, what);
+}
+
+static inline void check_value(const struct trio *trio, size_t which, int64_t *ret, const char *what)
+{
+    struct base_error error = {0};
+    check_ok(trio_value(trio, which, ret, &error), &error, what);
+}
+
+static inline void check_cost(const struct trio *trio, struct mpc_cost cost)
+{
+    assert_int_equal(trio->measured[0].rounds, cost.rounds);
+    assert_int_equal(trio->measured[0].online, cost.online);
+    assert_int_equal(trio->measured[0].offline, cost.offline);
+}
+
+/* |y - z / 2^f| in units, exact for 64 bits. */
+static inline double cut_error(int64_t y, int64_t z, int f)
+{
+    int64_t low = f == 0 ? 0 : z & (int64_t)((UINT64_C(1) << f) - 1), floor = z >> f;
+    return (double)(int64_t)((uint64_t)y - (uint64_t)floor) - (f == 0 ? 0 : (double)low / (double)(UINT64_C(1) << f));
+}
+
 /* Uniform in [low, high], the edges first. */
 static inline void fill_edges(int64_t *x, size_t count, int64_t low, int64_t high, uint64_t seed)
 {

@@ -48,6 +48,11 @@ static void prg_words(const struct kern_aes_key *key, uint64_t counter, uint64_t
         kern_table_select(0)->prg_words(key, counter, out, count, ring);
         return;
     }
+    if (attached->mode == TAP_FILL) {
+        for (size_t i = 0; i < count; i++)
+            out[i] = attached->fill & (ring >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << ring) - 1);
+        return;
+    }
     int stream = key->round[0][0];
     if (stream >= TAP_STREAMS || counter >= TAP_DRAWS)
         abort();

@@ -30,12 +30,13 @@ struct tap_draw {
     int first_bit; /* where its bits lie in the number of the element */
 };
 
-enum tap_mode { TAP_REAL, TAP_DRY, TAP_SCRIPT };
+enum tap_mode { TAP_REAL, TAP_FILL, TAP_DRY, TAP_SCRIPT };
 
 /* Enumeration: a dry run with one element learns the draws (all zero); then element i of every draw is read out of the bits
  * of i, so that a run of 2^bits elements goes through every assignment of the randomness. */
 struct tap {
     enum tap_mode mode;
+    uint64_t fill;               /* TAP_FILL: every word drawn, before it is reduced */
     size_t elements;
     struct tap_draw draws[TAP_STREAMS][TAP_DRAWS];
     size_t draw_count[TAP_STREAMS];
