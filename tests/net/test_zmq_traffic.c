@@ -311,6 +311,26 @@ static void test_abort_and_orderly_end(void **state)
     rig_close(&rig);
 }
 
+/* The same seen from the listening side, among connections that come and go. */
+static void test_connecting_end_hangs_up(void **state)
+{
+    struct rig rig;
+    struct base_error error = {0};
+    char data[4];
+    rig_open(&rig, NULL, NET_PEER_PARTY);
+    assert_int_equal(net_link_pending(rig.far), 0);
+    check_ok(net_link_send(rig.near, 1, "last", 4, &error), &error);
+    net_link_destroy(&rig.near);
+    base_sleep_ms(100);
+    assert_int_equal(net_link_pending(rig.far), 1);
+    check_ok(net_link_receive(rig.far, 1, data, 4, &error), &error);
+    int64_t start = base_clock_ms();
+    check_fails(net_link_receive(rig.far, 2, data, 4, &error), BASE_ERR_CLOSED, &error,
+                "P0 from 127.0.0.1: the connection was lost");
+    assert_in_range(base_clock_ms() - start, 0, 2000);
+    rig_close(&rig);
+}
+
 static void test_many_sessions_on_one_port(void **state)
 {
     struct rig rig;
@@ -338,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_reader_that_never_reads),
         cmocka_unit_test(test_abort_and_orderly_end),
+        cmocka_unit_test(test_connecting_end_hangs_up),
         cmocka_unit_test(test_many_sessions_on_one_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
