@@ -33,11 +33,15 @@ struct tap_draw {
 enum tap_mode { TAP_REAL, TAP_FILL, TAP_DRY, TAP_SCRIPT };
 
 /* Enumeration: a dry run with one element learns the draws (all zero); then element i of every draw is read out of the bits
- * of i, so that a run of 2^bits elements goes through every assignment of the randomness. */
+ * of base + i, so that runs of `elements` elements at every base go through every assignment of the randomness. Draws and fields are
+ * arrays [elements][per], or [per][elements] with `columns`. A draw of two 64-bit words is the order of two rows: one bit, the same
+ * for all elements of a run, taken from the base. */
 struct tap {
     enum tap_mode mode;
     uint64_t fill;               /* TAP_FILL: every word drawn, before it is reduced */
     size_t elements;
+    uint64_t base;
+    bool columns;
     struct tap_draw draws[TAP_STREAMS][TAP_DRAWS];
     size_t draw_count[TAP_STREAMS];
     struct tap_view view[3];
@@ -48,7 +52,12 @@ const struct kern_table *tap_table(void);
 void tap_attach(struct tap *tap, int party);
 void tap_finish(struct tap *tap);
 
-/* Places the draws of a dry run one after the other and turns to script mode; returns the number of bits. */
+/* Places the draws of a dry run one after the other, orders last, and turns to script mode; returns the number of bits. `elements`
+ * becomes what one run holds: everything but the orders. */
 int tap_enumerate(struct tap *tap);
+int tap_draw_bits(const struct tap_draw *draw);
+/* Everything that party saw for element i, its own draws and every field it received, as one number; 0 in *ret_bits and a
+ * zero when it does not fit 64 bits. */
+uint64_t tap_seen(const struct tap *tap, int party, size_t i, int *ret_bits);
 
 #endif

@@ -1,0 +1,369 @@
+/* Exact privacy of everything that is not a pseudorandom key: ALL randomness enumerated in tiny rings.
+ *
+ * The real program runs once with as many elements as there are assignments of the draws, one assignment per element (and once per
+ * order, where rows move). Everything that a party sees, its own draws and every field it receives, is one number per
+ * assignment. Privacy is the equality of the two multisets of numbers for two secrets: no statistic, no sampling. Negative controls
+ * show that the tempting shortcuts are caught. */
+#include "tests/protocols/check.h"
+
+#include "mpc/lift.h"
+#include "protocols/compare.h"
+#include "protocols/shuffle.h"
+#include "protocols/table.h"
+
+struct view_case {
+    const char *name;
+    trio_program_fn program;
+    int k[2], bound[2]; /* of the inputs; k = 0: no second input */
+    int ring, f;
+    bool gate_only;
+    int64_t secret[2][2];
+};
+
+enum { MAX_BITS = 21 };
+
+/* --- views ------------------------------------------------------------------------------------------------------------------------ */
+
+/* LSD radix sort: the number of assignments is a power of two and large. */
+static void sort(uint64_t *v, size_t count)
+{
+    uint64_t *other = must_alloc(count, sizeof *other), *from = v, *to = other;
+    for (int shift = 0; shift < 64; shift += 8) {
+        size_t start[257] = {0};
+        for (size_t i = 0; i < count; i++)
+            start[(from[i] >> shift & 255) + 1]++;
+        for (int b = 0; b < 256; b++)
+            start[b + 1] += start[b];
+        for (size_t i = 0; i < count; i++)
+            to[start[from[i] >> shift & 255]++] = from[i];
+        uint64_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    free(other);
+}
+
+static void run(const struct view_case *c, const int64_t secret[2], struct tap *tap)
+{
+    size_t n = tap->elements;
+    int64_t *x = must_alloc(2 * n, sizeof *x);
+    struct trio trio = {0};
+    struct base_error error = {0};
+    for (size_t i = 0; i < 2 * n; i++)
+        x[i] = secret[i / n];
+    struct trio_input inputs[] = {{x, n, c->k[0], 0, c->bound[0]}, {x + n, n, c->k[1], 0, c->bound[1]}};
+    struct trio_job job = {.program = c->program, .context = c, .inputs = inputs, .input_count = c->k[1] > 0 ? 2 : 1, .tap = tap,
+                           .no_twin = true, .arena_size = (size_t)1 << 32};
+    check_ok(trio_run(&job, &trio, &error), &error, c->name);
+    trio_finish(&trio);
+    free(x);
+}
+
+/* Views of all parties for one secret, sorted: [3][2^bits]. */
+static uint64_t *views(const struct view_case *c, const int64_t secret[2], size_t *ret_count)
+{
+    struct tap tap = {.mode = TAP_DRY, .elements = 1};
+    run(c, secret, &tap);
+    tap_finish(&tap);
+    int bits = tap_enumerate(&tap);
+    if (bits > MAX_BITS)
+        fail_msg("%s: %d bits of randomness are too many to enumerate", c->name, bits);
+    run(c, secret, &tap);
+    uint64_t *seen = must_alloc(3 * tap.elements, sizeof *seen);
+    for (int party = 0; party < 3; party++) {
+        for (size_t i = 0; i < tap.elements; i++) {
+            int seen_bits;
+            seen[(size_t)party * tap.elements + i] = tap_seen(&tap, party, i, &seen_bits);
+            assert_true(seen_bits > 0);
+        }
+        sort(seen + (size_t)party * tap.elements, tap.elements);
+    }
+    *ret_count = 3 * tap.elements;
+    tap_finish(&tap);
+    return seen;
+}
+
+static bool same_views(const struct view_case *c)
+{
+    size_t count[2];
+    uint64_t *seen[2];
+    for (int s = 0; s < 2; s++)
+        seen[s] = views(c, c->secret[s], &count[s]);
+    assert_int_equal(count[0], count[1]);
+    bool same = memcmp(seen[0], seen[1], count[0] * sizeof **seen) == 0;
+    free(seen[0]);
+    free(seen[1]);
+    return same;
+}
+
+/* --- programs --------------------------------------------------------------------------------------------------------------------- */
+
+static enum base_status product(struct mpc_party *p, const struct trio_job *job)
+{
+    const struct view_case *c = job->context;
+    struct mpc_wire x = trio_input(p, job, 0), y = trio_input(p, job, 1);
+    (void)mpc_cut(p, mpc_share_dot(p, x, y, 1), c->ring, c->f, c->ring - c->f - 1, c->gate_only, "product");
+    return mpc_round(p);
+}
+
+static enum base_status lifting_product(struct mpc_party *p, const struct trio_job *job)
+{
+    const struct view_case *c = job->context;
+    struct mpc_wire x = trio_input(p, job, 0), y = trio_input(p, job, 1);
+    (void)mpc_cut(p, mpc_share_mul(p, x, y, 1, c->ring), c->ring, c->f, c->ring - c->f - 1, c->gate_only, "product");
+    return mpc_round(p);
+}
+
+static enum base_status extension(struct mpc_party *p, const struct trio_job *job)
+{
+    (void)mpc_extend(p, trio_input(p, job, 0), ((const struct view_case *)job->context)->ring, "extend");
+    return mpc_round(p);
+}
+
+static enum base_status truncation(struct mpc_party *p, const struct trio_job *job)
+{
+    (void)mpc_truncate(p, trio_input(p, job, 0), 2, 2, "truncate");
+    return p->status;
+}
+
+/* Truncation on the spot, a product of the result with itself, and a gate-only product of that: masks used again. */
+static enum base_status chain(struct mpc_party *p, const struct trio_job *job)
+{
+    enum base_status status = BASE_OK;
+    struct mpc_wire w = mpc_truncate(p, trio_input(p, job, 0), 1, 1, "truncate");
+    struct mpc_wire square = mpc_cut(p, mpc_share_dot(p, w, w, 1), 2, 0, 1, false, "square");
+    TRY(mpc_round(p));
+    (void)mpc_cut(p, mpc_share_dot(p, square, w, 1), 2, 0, 1, true, "cube");
+    TRY(mpc_round(p));
+out:
+    return status;
+}
+
+static const uint64_t table_values[4] = {0, 1, 1, (uint64_t)-2};
+
+static enum base_status table(struct mpc_party *p, const struct trio_job *job)
+{
+    struct sec_table gate = {.k = 2, .ring = 2, .bound = 1, .values = table_values};
+    (void)sec_table_eval(p, &gate, trio_input(p, job, 0), "table");
+    return mpc_round(p);
+}
+
+/* A gate reads a wire whose mask was never dealt. */
+static enum base_status table_of_gate_only(struct mpc_party *p, const struct trio_job *job)
+{
+    enum base_status status = BASE_OK;
+    struct mpc_wire x = trio_input(p, job, 0), y = trio_input(p, job, 1);
+    struct mpc_wire w = mpc_cut(p, mpc_share_dot(p, x, y, 1), 2, 0, 1, true, "product");
+    TRY(mpc_round(p));
+    struct sec_table gate = {.k = 2, .ring = 1, .values = table_values};
+    (void)sec_table_eval(p, &gate, w, "table");
+    TRY(mpc_round(p));
+out:
+    return status;
+}
+
+/* The first input is a masked bit. */
+static struct sec_masked_bit bit_of(struct mpc_party *p, struct mpc_wire w)
+{
+    return (struct sec_masked_bit){.delta = w.m, .rho = mpc_mask(p, &w), .x = w.x, .count = w.count};
+}
+
+static enum base_status selection(struct mpc_party *p, const struct trio_job *job)
+{
+    struct sec_masked_bit bit = bit_of(p, trio_input(p, job, 0));
+    struct mpc_wire v = trio_input(p, job, 1);
+    (void)sec_select(p, bit, v, 1, "select");
+    (void)sec_bit_to_wire(p, bit, 2, "bit");
+    return mpc_round(p);
+}
+
+static enum base_status compaction(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire w = trio_input(p, job, 0);
+    uint32_t *keep = mpc_bytes(p, w.count * sizeof *keep);
+    for (size_t i = 0; keep != NULL && i < w.count; i++)
+        keep[i] = (uint32_t)i;
+    (void)sec_compact(p, w, w.count, p->role == MPC_HELPER ? NULL : keep, w.count, "kept");
+    return mpc_round(p);
+}
+
+/* --- shortcuts that leak --------------------------------------------------------------------------------------------------------------- */
+
+/* P2's half of the result's mask as s2 - (z0 >> f), with the s2 it has already used: it reads z0. */
+static enum base_status reused_mask(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire x = trio_input(p, job, 0), y = trio_input(p, job, 1);
+    struct mpc_share share = mpc_share_dot(p, x, y, 1);
+    struct mpc_wire w = {.ring = 2, .bound = 1, .gate_only = true, .count = x.count};
+    uint64_t *g1, *s2, *z = mpc_words(p, x.count);
+    mpc_fresh(p, x.count, 2, &g1, &s2);
+    if (p->role == MPC_COUNT || mpc_failed(p))
+        return p->status;
+    p->kern->round_shift(z, share.z, x.count, 4, 2);
+    for (size_t i = 0; i < x.count; i++)
+        z[i] = p->role == MPC_HELPER ? s2[i] - z[i] : z[i] + (p->role == MPC_LEFT ? g1[i] : s2[i]);
+    if (p->role == MPC_HELPER)
+        w.l1 = z;
+    else
+        w.m = z;
+    mpc_deal_to(p, 2, p->role == MPC_HELPER ? z : mpc_words(p, x.count), x.count, 2);
+    (void)mpc_queue(p, &(struct mpc_pending){.label = "product", .wire = w, .opened = w.m, .count = x.count, .ring = 2, .ulp = 1.5});
+    return mpc_round(p);
+}
+
+/* The carry of l1 + l2 to P2: a comparison of l1 with a number it knows. */
+static enum base_status leaked_carry(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire w = trio_input(p, job, 0);
+    uint64_t *carry = mpc_words(p, w.count);
+    for (size_t i = 0; p->role == MPC_HELPER && !mpc_failed(p) && i < w.count; i++)
+        carry[i] = (w.l1[i] + w.l2[i]) >> w.ring;
+    mpc_deal_to(p, 2, carry, w.count, 1);
+    return p->status;
+}
+
+/* The extension's h dealt with h1 in place of a fresh draw: P2 gets h2 + carry, and knows h2. */
+static enum base_status reused_high_mask(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire w = trio_input(p, job, 0);
+    uint64_t *h1, *h2, *half = mpc_words(p, w.count);
+    mpc_fresh(p, w.count, 2, &h1, &h2);
+    for (size_t i = 0; p->role == MPC_HELPER && !mpc_failed(p) && i < w.count; i++)
+        half[i] = h2[i] + ((w.l1[i] + w.l2[i]) >> w.ring);
+    mpc_deal_to(p, 2, half, w.count, 2);
+    return p->status;
+}
+
+/* The wrap bit B of the mask to P1, unshared. */
+static enum base_status leaked_wrap(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire w = trio_input(p, job, 0);
+    uint64_t *B = p->role == MPC_HELPER ? mpc_wrap_mask_bit(p, &w) : mpc_words(p, w.count);
+    mpc_deal_to(p, 1, B, w.count, 1);
+    return p->status;
+}
+
+/* --- cases ------------------------------------------------------------------------------------------------------------------------------- */
+
+static const struct view_case private_cases[] = {
+    {"cut product, dealt", product, {3, 3}, {1, 1}, 3, 1, false, {{1, 1}, {-2, 1}}},
+    {"cut product by 3, dealt", product, {4, 4}, {1, 1}, 4, 3, false, {{3, 2}, {-2, -2}}},
+    {"product uncut", product, {2, 2}, {1, 1}, 2, 0, false, {{0, 0}, {1, -1}}},
+    {"cut product, gate-only", product, {4, 4}, {1, 1}, 4, 2, true, {{3, 2}, {0, -1}}},
+    {"extension", extension, {3, 0}, {1, 0}, 5, 0, false, {{2, 0}, {-2, 0}}},
+    {"extension of zero", extension, {3, 0}, {1, 0}, 4, 0, false, {{0, 0}, {1, 0}}},
+    {"lifting product, one small", lifting_product, {2, 3}, {0, 1}, 3, 1, false, {{1, -2}, {-1, 1}}},
+    {"lifting product, both small", lifting_product, {2, 2}, {0, 0}, 3, 1, false, {{1, 1}, {-1, 0}}},
+    {"truncation", truncation, {5, 0}, {4, 0}, 0, 0, false, {{3, 0}, {-16, 0}}},
+    {"chain", chain, {3, 0}, {2, 0}, 0, 0, false, {{3, 0}, {-4, 0}}},
+    {"table", table, {2, 0}, {2, 0}, 0, 0, false, {{0, 0}, {3, 0}}},
+    {"table of a gate-only wire", table_of_gate_only, {2, 2}, {1, 1}, 0, 0, false, {{1, 1}, {0, -1}}},
+    {"selection", selection, {1, 2}, {1, 1}, 0, 0, false, {{0, 1}, {1, -1}}},
+    {"compaction", compaction, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}},
+};
+
+static const struct view_case leaking_cases[] = {
+    {"reused mask", reused_mask, {4, 4}, {1, 1}, 0, 0, false, {{1, 1}, {-2, 1}}},
+    {"leaked carry", leaked_carry, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}},
+    {"reused high mask", reused_high_mask, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}},
+    {"leaked wrap", leaked_wrap, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}},
+};
+
+static void test_views_are_equal(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof private_cases / sizeof *private_cases; i++)
+        if (!same_views(&private_cases[i]))
+            fail_msg("%s: a view depends on the secret", private_cases[i].name);
+}
+
+static void test_leaks_are_caught(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof leaking_cases / sizeof *leaking_cases; i++)
+        if (same_views(&leaking_cases[i]))
+            fail_msg("%s: the leak was not seen", leaking_cases[i].name);
+}
+
+/* --- shuffles of two rows of one bit ------------------------------------------------------------------------------------------------------- */
+
+static enum base_status shuffle(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire out;
+    struct mpc_wire x = trio_input(p, job, 0);
+    return sec_shuffle(p, x, 2, &out);
+}
+
+/* The same with the input's other mask half told to P1. */
+static enum base_status shuffle_unmasked(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire x = trio_input(p, job, 0), out;
+    enum base_status status = sec_shuffle(p, x, 2, &out);
+    uint64_t *told = mpc_words(p, x.count);
+    for (size_t i = 0; p->role == MPC_HELPER && told != NULL && i < x.count; i++)
+        told[i] = x.l2[i];
+    mpc_deal_to(p, 1, told, x.count, 1);
+    return status == BASE_OK ? p->status : status;
+}
+
+/* Two rows of as many columns as there are assignments of the masks; one run per assignment of the orders. */
+static void run_rows(trio_program_fn program, const int64_t secret[2], struct tap *tap)
+{
+    size_t n = tap->elements;
+    int64_t *x = must_alloc(2 * n, sizeof *x);
+    struct base_error error = {0};
+    struct trio trio = {0};
+    for (size_t i = 0; i < 2 * n; i++)
+        x[i] = secret[i / n];
+    struct trio_input input = {x, 2 * n, 1, 0, 1};
+    struct trio_job job = {.program = program, .inputs = &input, .input_count = 1, .tap = tap, .no_twin = true};
+    check_ok(trio_run(&job, &trio, &error), &error, "shuffle");
+    trio_finish(&trio);
+    free(x);
+}
+
+static uint64_t *row_views(trio_program_fn program, const int64_t secret[2], size_t *ret_count)
+{
+    struct tap tap = {.mode = TAP_DRY, .elements = 1, .columns = true};
+    run_rows(program, secret, &tap);
+    tap_finish(&tap);
+    size_t all = (size_t)1 << tap_enumerate(&tap);
+    uint64_t *seen = must_alloc(3 * all, sizeof *seen);
+    for (tap.base = 0; tap.base < all; tap.base += tap.elements) {
+        run_rows(program, secret, &tap);
+        for (size_t party = 0; party < 3; party++)
+            for (size_t i = 0; i < tap.elements; i++) {
+                int bits;
+                seen[party * all + tap.base + i] = tap_seen(&tap, (int)party, i, &bits);
+                assert_true(bits > 0);
+            }
+        tap_finish(&tap);
+    }
+    for (size_t party = 0; party < 3; party++)
+        sort(seen + party * all, all);
+    *ret_count = 3 * all;
+    return seen;
+}
+
+static void test_shuffle_views(void **state)
+{
+    static const int64_t secrets[2][2] = {{0, 1}, {1, 1}};
+    (void)state;
+    for (int leak = 0; leak < 2; leak++) {
+        size_t count[2];
+        uint64_t *seen[2];
+        for (int s = 0; s < 2; s++)
+            seen[s] = row_views(leak ? shuffle_unmasked : shuffle, secrets[s], &count[s]);
+        assert_int_equal(count[0], count[1]);
+        assert_int_equal(memcmp(seen[0], seen[1], count[0] * sizeof **seen) == 0, !leak);
+        free(seen[0]);
+        free(seen[1]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_views_are_equal), cmocka_unit_test(test_leaks_are_caught),
+                                       cmocka_unit_test(test_shuffle_views)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
