@@ -51,15 +51,25 @@ bool eng_bytes_equal(struct eng_bytes bytes, const char *string)
     return bytes.size == strlen(string) && memcmp(bytes.data, string, bytes.size) == 0;
 }
 
-enum base_status eng_json_parse(json_t **ret, struct eng_bytes bytes, struct base_error *error)
+static enum base_status parse_json(json_t **ret, struct eng_bytes bytes, size_t flags, struct base_error *error)
 {
     json_error_t trouble;
-    json_t *root = json_loadb((const char *)bytes.data, bytes.size, JSON_REJECT_DUPLICATES, &trouble);
+    json_t *root = json_loadb((const char *)bytes.data, bytes.size, flags | JSON_REJECT_DUPLICATES, &trouble);
     if (root == NULL)
         return base_fail(error, BASE_ERR_FORMAT, "is not valid JSON: line %d, column %d: %s", trouble.line,
                          trouble.column, eng_printable_string(trouble.text).text);
     *ret = root;
     return BASE_OK;
+}
+
+enum base_status eng_json_parse(json_t **ret, struct eng_bytes bytes, struct base_error *error)
+{
+    return parse_json(ret, bytes, 0, error);
+}
+
+enum base_status eng_json_parse_reals(json_t **ret, struct eng_bytes bytes, struct base_error *error)
+{
+    return parse_json(ret, bytes, JSON_DECODE_INT_AS_REAL, error);
 }
 
 struct eng_printable eng_json_show(const json_t *value)

@@ -43,6 +43,9 @@ bool eng_bytes_equal(struct eng_bytes bytes, const char *string);
  * Errors: BASE_ERR_FORMAT with line and column. */
 BASE_MUST_USE enum base_status eng_json_parse(json_t **ret, struct eng_bytes bytes, struct base_error *error);
 
+/* The same, with every number read as a floating one: for files that hold integers beyond 64 bits. */
+BASE_MUST_USE enum base_status eng_json_parse_reals(json_t **ret, struct eng_bytes bytes, struct base_error *error);
+
 /* One line of the value for an error text: "gpt_neox", 3, {...}. */
 struct eng_printable eng_json_show(const json_t *value);
 

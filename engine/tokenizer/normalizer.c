@@ -1,0 +1,153 @@
+#include "engine/tokenizer/normalizer.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+static enum base_status set_text(uint8_t ret[ENG_NORMAL_TEXT], size_t *ret_size, const char *text,
+                                 struct base_error *error)
+{
+    size_t size = text == NULL ? 0 : strlen(text);
+    if (size > ENG_NORMAL_TEXT)
+        return base_fail(error, BASE_ERR_SUPPORT, "a normalizer text has %zu bytes; cachet supports %d", size,
+                         (int)ENG_NORMAL_TEXT);
+    if (size > 0)
+        memcpy(ret, text, size);
+    *ret_size = size;
+    return BASE_OK;
+}
+
+enum base_status eng_normalizer_add(struct eng_normalizer *normalizer, enum eng_normal_kind kind, const char *from,
+                                    const char *to, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_normal_stage stage = {.kind = kind};
+    TRY_THAT(normalizer->count < ENG_LIMIT_PIPELINE_STAGES, error, BASE_ERR_SUPPORT,
+             "the normalizer has more than %u steps", ENG_LIMIT_PIPELINE_STAGES);
+    TRY(set_text(stage.from, &stage.from_size, from, error));
+    TRY(set_text(stage.to, &stage.to_size, to, error));
+    TRY_THAT(kind != ENG_NORMAL_REPLACE || stage.from_size > 0, error, BASE_ERR_FORMAT,
+             "normalizer Replace has an empty pattern");
+    normalizer->stages[normalizer->count++] = stage;
+out:
+    return status;
+}
+
+bool eng_normalizer_add_unicode(struct eng_normalizer *normalizer, const char *name)
+{
+    const struct {
+        const char *name;
+        int options;
+    } forms[] = {{"NFC", UTF8PROC_COMPOSE},
+                 {"NFD", UTF8PROC_DECOMPOSE},
+                 {"NFKC", UTF8PROC_COMPOSE | UTF8PROC_COMPAT},
+                 {"NFKD", UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (strcmp(forms[i].name, name) == 0 && normalizer->count < ENG_LIMIT_PIPELINE_STAGES) {
+            normalizer->stages[normalizer->count++] = (struct eng_normal_stage){
+                .kind = ENG_NORMAL_UNICODE, .unicode_options = UTF8PROC_STABLE | forms[i].options};
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum base_status parse_stage(struct eng_normalizer *ret, const json_t *json, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const char *type = json_string_value(json_object_get(json, "type")), *text = NULL, *pattern = NULL;
+    TRY_THAT(type != NULL, error, BASE_ERR_FORMAT, "normalizer has no type");
+    if (eng_normalizer_add_unicode(ret, type))
+        goto out;
+    if (strcmp(type, "Prepend") == 0) {
+        TRY(eng_json_string(json, "prepend", "", &text, error));
+        TRY(eng_normalizer_add(ret, ENG_NORMAL_PREPEND, NULL, text, error));
+    } else if (strcmp(type, "Replace") == 0) {
+        const json_t *shape = json_object_get(json, "pattern");
+        pattern = json_string_value(json_object_get(shape, "String"));
+        TRY_THAT(pattern != NULL, error, BASE_ERR_SUPPORT,
+                 "normalizer Replace has another pattern than {\"String\": ...}");
+        TRY(eng_json_string(json, "content", "", &text, error));
+        TRY(eng_normalizer_add(ret, ENG_NORMAL_REPLACE, pattern, text, error));
+    } else {
+        status = base_fail(error, BASE_ERR_SUPPORT,
+                           "normalizer type is \"%s\"; cachet supports NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence",
+                           eng_printable_string(type).text);
+    }
+out:
+    return status;
+}
+
+enum base_status eng_normalizer_parse(struct eng_normalizer *ret, const json_t *json, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const char *type = json_string_value(json_object_get(json, "type"));
+    if (json == NULL || json_is_null(json))
+        goto out;
+    if (type == NULL || strcmp(type, "Sequence") != 0)
+        return parse_stage(ret, json, error);
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(json, "normalizers"), i, item)
+    {
+        TRY(parse_stage(ret, item, error));
+    }
+out:
+    return status;
+}
+
+static bool is_ascii(struct eng_bytes text)
+{
+    uint8_t all = 0;
+    for (size_t i = 0; i < text.size; i++)
+        all |= text.data[i];
+    return all < 0x80;
+}
+
+static enum base_status run_unicode(int options, struct eng_bytes text, struct eng_buffer *ret,
+                                    struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    utf8proc_uint8_t *mapped = NULL;
+    struct eng_buffer made = {0};
+    utf8proc_ssize_t size =
+        utf8proc_map(text.data, (utf8proc_ssize_t)text.size, &mapped, (utf8proc_option_t)options);
+    TRY_THAT(size >= 0, error, size == UTF8PROC_ERROR_NOMEM ? BASE_ERR_MEMORY : BASE_ERR_ARGUMENT,
+             "the text cannot be brought into Unicode normal form: %s", utf8proc_errmsg(size));
+    TRY(base_alloc(&made.data, (size_t)size, 1, error));
+    made.size = (size_t)size;
+    memcpy(made.data, mapped, made.size);
+    eng_buffer_finish(ret);
+    *ret = made;
+out:
+    if (mapped != NULL && size > 0)
+        base_wipe(mapped, (size_t)size);
+    free(mapped);
+    return status;
+}
+
+enum base_status eng_normalizer_run(const struct eng_normalizer *normalizer, struct eng_bytes text,
+                                    struct eng_buffer *work, struct eng_bytes *ret_text, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    for (size_t i = 0; i < normalizer->count && text.size > 0; i++) {
+        const struct eng_normal_stage *stage = &normalizer->stages[i];
+        const struct eng_bytes from = {stage->from, stage->from_size}, to = {stage->to, stage->to_size};
+        struct eng_rewrite rewrite = {.from = from, .to = to};
+        if (stage->kind == ENG_NORMAL_UNICODE) {
+            if (is_ascii(text))
+                continue;
+            TRY(run_unicode(stage->unicode_options, text, work, error));
+        } else {
+            if (stage->kind == ENG_NORMAL_PREPEND)
+                rewrite = (struct eng_rewrite){.prefix = to};
+            TRY(eng_buffer_rewrite(work, text, &rewrite, error));
+        }
+        text = eng_buffer_bytes(work);
+    }
+    *ret_text = text;
+out:
+    return status;
+}
