@@ -12,7 +12,7 @@ void tap_attach(struct tap *tap, int party)
     attached_party = party;
 }
 
-static void keep_field(const uint8_t *in, size_t count, int ring)
+static void keep_field(bool exchanged, const uint8_t *in, size_t count, int ring)
 {
     if (attached == NULL || attached_party < 0)
         return;
@@ -23,7 +23,7 @@ static void keep_field(const uint8_t *in, size_t count, int ring)
         if (view->fields == NULL)
             abort();
     }
-    struct tap_field field = {.ring = ring, .count = count, .values = calloc(count + 1, sizeof *field.values)};
+    struct tap_field field = {.exchanged = exchanged, .ring = ring, .count = count, .values = calloc(count + 1, sizeof *field.values)};
     if (field.values == NULL)
         abort();
     kern_table_select(0)->unpack_bits(field.values, in, count, ring);
@@ -32,13 +32,13 @@ static void keep_field(const uint8_t *in, size_t count, int ring)
 
 static void unpack_bits(uint64_t *out, const uint8_t *in, size_t count, int ring)
 {
-    keep_field(in, count, ring);
+    keep_field(false, in, count, ring);
     kern_table_select(0)->unpack_bits(out, in, count, ring);
 }
 
 static void unpack_add(uint64_t *out, const uint8_t *in, size_t count, int ring)
 {
-    keep_field(in, count, ring);
+    keep_field(true, in, count, ring);
     kern_table_select(0)->unpack_add(out, in, count, ring);
 }
 

@@ -12,6 +12,7 @@
 enum { TAP_STREAMS = 4, TAP_DRAWS = 64 }; /* s1, s2, o1, o2; the first byte of their keys is their number */
 
 struct tap_field {
+    bool exchanged; /* the peer's half of an opening; else an input or dealt */
     int ring;
     size_t count;
     uint64_t *values;
