@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "engine/formats/hf_dir.h"
+#include "engine/formats/llama2c.h"
 #include "engine/formats/tensor_table.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ static const struct format *find_format(struct eng_bytes file)
 {
     static const struct format formats[] = {
         {is_safetensors, refuse_safetensors},
+        {eng_llama2c_matches, eng_llama2c_load},
         {matches_anything, refuse_unknown},
     };
     size_t i = 0;

@@ -59,14 +59,14 @@ static bool begins_with_brace(struct eng_bytes file)
     size_t i = 0;
     while (i < file.size && i < 64 && (file.data[i] == ' ' || (file.data[i] >= 9 && file.data[i] <= 13)))
         i++;
-    return i < file.size && file.data[i] == '{';
+    return i + 1 < file.size && file.data[i] == '{' && file.data[i + 1] != 0;
 }
 
 /* Tells the formats of single files apart by how they begin. */
 static enum base_status read_any(struct eng_tokenizer *ret, struct eng_bytes file, struct base_error *error)
 {
     if (!begins_with_brace(file))
-        return base_fail(error, BASE_ERR_FORMAT, "is no tokenizer that cachet knows");
+        return eng_tokenizer_llama2c_parse(ret, file, error);
     if (file.size > ENG_LIMIT_JSON_BYTES)
         return base_fail(error, BASE_ERR_SUPPORT, "has %zu bytes; cachet reads up to %u", file.size,
                          ENG_LIMIT_JSON_BYTES);
