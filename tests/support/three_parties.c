@@ -111,7 +111,8 @@ static void judge_values(struct trio *trio, const char *label, const struct mpc_
         if (fabs((double)difference) > allowed)
             (void)base_fail(&trio->judgement, BASE_ERR_MISMATCH, "%s[%zu]: the twin has %lld, the parties differ by %lld units; %.2f are allowed",
                             label, i, (long long)wire->x[i], (long long)difference, allowed);
-        wire->x[i] += (uint64_t)difference;
+        /* A wire that fills its ring, like a count, is read unsigned. */
+        wire->x[i] = wire->bound >= wire->ring ? value[i] : wire->x[i] + (uint64_t)difference;
     }
 }
 
