@@ -1,4 +1,5 @@
-/* The core of FSS keys over AES-NI: eight blocks in flight, one tree level, leaf or path step of several nodes at once. */
+/* The core of FSS keys over AES-NI: eight blocks in flight, one tree level or leaf of several nodes at once. Paths
+ * are in walk.c. */
 #include "kernels/avx2/aes.h"
 #include "kernels/avx2/slots.h"
 
@@ -168,128 +169,11 @@ static void leaf(const struct kern_fss_leaf *job)
         kern_fss_leaf_any(&kern_avx2_fss, job);
 }
 
-/* ---- paths ---- */
-
-/* Eight lanes, each with its own schedule: the address depends on the public point only. */
-AES_INLINE void hash_lanes(__m128i out[AES_FLIGHT], const __m128i in[AES_FLIGHT],
-                           const uint8_t *const schedule[AES_FLIGHT])
-{
-    __m128i x[AES_FLIGHT];
-    for (int i = 0; i < AES_FLIGHT; i++)
-        x[i] = _mm_xor_si128(in[i], aes_load(schedule[i]));
-#pragma GCC unroll 10
-    for (int r = 1; r < AES_ROUNDS; r++)
-        for (int i = 0; i < AES_FLIGHT; i++)
-            x[i] = _mm_aesenc_si128(x[i], aes_load(schedule[i] + r * FSS_STRIDE));
-    for (int i = 0; i < AES_FLIGHT; i++)
-        out[i] = _mm_aesenclast_si128(
-            x[i], _mm_xor_si128(in[i], aes_load(schedule[i] + AES_ROUNDS * FSS_STRIDE)));
-}
-
-struct lanes {
-    size_t count;
-    size_t index[AES_FLIGHT]; /* spare lanes repeat the first one */
-    __m128i node[AES_FLIGHT];
-    __m128i seed[AES_FLIGHT];
-    __m128i control[AES_FLIGHT];
-    const struct kern_block *words[AES_FLIGHT]; /* of the current level */
-    int side[AES_FLIGHT];
-    const uint8_t *schedule[AES_FLIGHT];
-};
-
-AES_INLINE void open_lanes(struct lanes *l, const struct kern_fss_walk *job, size_t at)
-{
-    l->count = job->lanes - at < AES_FLIGHT ? job->lanes - at : AES_FLIGHT;
-    size_t skip = (size_t)job->from * (size_t)(2 + job->value_blocks);
-    for (size_t i = 0; i < AES_FLIGHT; i++) {
-        l->index[i] = i < l->count ? at + i : at;
-        l->node[i] = aes_load(job->state + l->index[i]);
-        l->words[i] = job->program + (job->offset == NULL ? 0 : job->offset[l->index[i]]) + skip;
-    }
-}
-
-AES_INLINE void step_values(struct lanes *l, const struct kern_fss_walk *job)
-{
-    __m128i in[AES_FLIGHT], out[AES_FLIGHT];
-    const uint8_t *schedule[AES_FLIGHT];
-    for (int i = 0; i < AES_FLIGHT; i++)
-        schedule[i] = l->schedule[i] + 16 * (KERN_FSS_VALUE_LEFT - KERN_FSS_LEFT);
-    for (int j = 0; j < job->value_blocks; j++) {
-        for (int i = 0; i < AES_FLIGHT; i++)
-            in[i] = aes_counted(l->seed[i], (uint64_t)j + 1);
-        hash_lanes(out, in, schedule);
-        for (size_t i = 0; i < l->count; i++) {
-            struct kern_block *value = &job->value[l->index[i] * (size_t)job->value_blocks + (size_t)j];
-            __m128i word = _mm_and_si128(l->control[i], aes_load(l->words[i] + 2 + j));
-            aes_store(value, _mm_add_epi64(aes_load(value), _mm_add_epi64(out[i], word)));
-        }
-    }
-}
-
-/* Lanes that go right collect the control bit of the left child they pass. */
-AES_INLINE void step_prefix(struct lanes *l, const struct kern_fss_walk *job)
-{
-    __m128i left[AES_FLIGHT];
-    memcpy(left, l->seed, sizeof left);
-    aes_encrypt8(left, fss_schedule(KERN_FSS_LEFT), FSS_STRIDE);
-    for (size_t i = 0; i < l->count; i++) {
-        __m128i child = _mm_xor_si128(_mm_xor_si128(left[i], l->seed[i]),
-                                      _mm_and_si128(l->control[i], aes_load(l->words[i])));
-        job->prefix[l->index[i]] ^= (uint8_t)(_mm_cvtsi128_si32(child) & l->side[i]);
-    }
-}
-
-enum mode { PLAIN, PREFIX, VALUE };
-
-AES_INLINE void walk_any(const struct kern_fss_walk *job, enum mode mode)
-{
-    struct lanes l;
-    for (size_t at = 0; at < job->lanes; at += AES_FLIGHT) {
-        open_lanes(&l, job, at);
-        for (int level = job->from; level < job->to; level++) {
-            __m128i child[AES_FLIGHT];
-            for (int i = 0; i < AES_FLIGHT; i++) {
-                l.side[i] = (int)(job->x[l.index[i]] >> (job->k - 1 - level) & 1);
-                l.schedule[i] = fss_schedule(KERN_FSS_LEFT) + 16 * l.side[i];
-                l.seed[i] = aes_seed(l.node[i]);
-                l.control[i] = aes_control_mask(l.node[i]);
-            }
-            hash_lanes(child, l.seed, l.schedule);
-            if (mode == VALUE)
-                step_values(&l, job);
-            if (mode == PREFIX)
-                step_prefix(&l, job);
-            for (int i = 0; i < AES_FLIGHT; i++) {
-                __m128i word = aes_load(l.words[i] + l.side[i]);
-                l.node[i] = _mm_xor_si128(child[i], _mm_and_si128(l.control[i], word));
-                l.words[i] += 2 + job->value_blocks;
-            }
-        }
-        for (size_t i = 0; i < l.count; i++)
-            aes_store(job->state + l.index[i], l.node[i]);
-    }
-}
-
-static void walk(const struct kern_fss_walk *job)
-{
-    walk_any(job, PLAIN);
-}
-
-static void walk_prefix(const struct kern_fss_walk *job)
-{
-    walk_any(job, PREFIX);
-}
-
-static void walk_value(const struct kern_fss_walk *job)
-{
-    walk_any(job, VALUE);
-}
-
 const struct kern_fss_core kern_avx2_fss = {
     .hash = hash,
     .expand = expand,
     .leaf = leaf,
-    .walk = walk,
-    .walk_prefix = walk_prefix,
-    .walk_value = walk_value,
+    .walk = kern_avx2_walk,
+    .walk_prefix = kern_avx2_walk_prefix,
+    .walk_value = kern_avx2_walk_value,
 };

@@ -5,6 +5,9 @@
 #include "kernels/fss/core.h"
 
 extern const struct kern_fss_core kern_avx2_fss;
+void kern_avx2_walk(const struct kern_fss_walk *job);
+void kern_avx2_walk_prefix(const struct kern_fss_walk *job);
+void kern_avx2_walk_value(const struct kern_fss_walk *job);
 
 void kern_avx2_gemm(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_stride, size_t rows, const uint64_t *w,
                     size_t w_stride, size_t outs, size_t inner);

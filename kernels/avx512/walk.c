@@ -5,8 +5,6 @@
  * holds, and a round takes its key from there. */
 #include "kernels/avx512/fss.h"
 
-#include "base/memory.h"
-
 #include <stdbool.h>
 
 enum { LANES = 4 * FLIGHT, PATTERNS = 16 };
@@ -230,11 +228,8 @@ VAES_INLINE void walk_group(const struct kern_fss_walk *job, const struct walk_k
     group_close(&g, job, mode);
 }
 
-/* Exactly LANES lanes. */
-typedef void (*walk_function)(const struct kern_fss_walk *job, const struct walk_keys *keys);
-
 #define WALK_GROUP(name, mode)                                                                                         \
-    static void name(const struct kern_fss_walk *job, const struct walk_keys *keys)                                   \
+    static void name(const struct kern_fss_walk *job, const void *keys)                                                \
     {                                                                                                                  \
         if (job->offset == NULL)                                                                                       \
             walk_group(job, keys, mode, true);                                                                         \
@@ -247,69 +242,13 @@ WALK_GROUP(group_with_prefix, PREFIX)
 WALK_GROUP(group_with_value, VALUE)
 WALK_GROUP(group_with_values, VALUES)
 
-/* The part of a job that starts at lane `at`. */
-static struct kern_fss_walk rest_of(const struct kern_fss_walk *job, size_t at)
-{
-    struct kern_fss_walk rest = *job;
-    rest.lanes -= at;
-    rest.state += at;
-    rest.x += at;
-    rest.offset = job->offset == NULL ? NULL : job->offset + at;
-    rest.value = job->value == NULL ? NULL : job->value + at * (size_t)job->value_blocks;
-    rest.prefix = job->prefix == NULL ? NULL : job->prefix + at;
-    return rest;
-}
-
-/* Fewer lanes than a group holds: spare lanes repeat the first one, in copies. */
-static void walk_few(const struct kern_fss_walk *job, const struct walk_keys *keys, walk_function walk)
-{
-    struct kern_block state[LANES], value[LANES * KERN_FSS_VALUE_BLOCKS];
-    uint64_t x[LANES];
-    uint32_t offset[LANES];
-    uint8_t prefix[LANES];
-    struct kern_fss_walk copy = *job;
-    size_t values = job->lanes * (size_t)job->value_blocks;
-    for (size_t i = 0; i < LANES; i++) {
-        size_t from = i < job->lanes ? i : 0;
-        state[i] = job->state[from];
-        x[i] = job->x[from];
-        offset[i] = job->offset == NULL ? 0 : job->offset[from];
-        prefix[i] = 0;
-    }
-    memset(value, 0, sizeof value);
-    if (job->value != NULL)
-        memcpy(value, job->value, values * sizeof *value);
-    copy.lanes = LANES;
-    copy.state = state;
-    copy.x = x;
-    copy.offset = job->offset == NULL ? NULL : offset;
-    copy.value = value;
-    copy.prefix = prefix;
-    walk(&copy, keys);
-    memcpy(job->state, state, job->lanes * sizeof *state);
-    if (job->value != NULL)
-        memcpy(job->value, value, values * sizeof *value);
-    for (size_t i = 0; job->prefix != NULL && i < job->lanes; i++)
-        job->prefix[i] ^= prefix[i];
-    base_wipe(state, sizeof state);
-    base_wipe(value, sizeof value);
-}
-
-static void walk_groups(const struct kern_fss_walk *job, walk_function walk)
+static void walk_groups(const struct kern_fss_walk *job, kern_fss_group group)
 {
     struct walk_keys keys;
     fill_side_keys(&keys.child, KERN_FSS_LEFT);
     if (job->value_blocks > 0)
         fill_side_keys(&keys.value, KERN_FSS_VALUE_LEFT);
-    size_t at = 0;
-    for (; at + LANES <= job->lanes; at += LANES) {
-        struct kern_fss_walk group = rest_of(job, at);
-        walk(&group, &keys);
-    }
-    if (at < job->lanes) {
-        struct kern_fss_walk rest = rest_of(job, at);
-        walk_few(&rest, &keys, walk);
-    }
+    kern_fss_walk_groups(job, LANES, group, &keys);
 }
 
 void kern_avx512_walk(const struct kern_fss_walk *job)

@@ -77,6 +77,11 @@ extern const struct kern_fss_core kern_scalar_fss;
 /* The leaf function for every shape, over a core's hash: what a level uses where it has nothing better. */
 void kern_fss_leaf_any(const struct kern_fss_core *core, const struct kern_fss_leaf *job);
 
+/* Walks a job in groups of exactly `width` lanes, 16 at most; `keys` is passed on. */
+enum { KERN_FSS_MAX_LANES = 16 };
+typedef void (*kern_fss_group)(const struct kern_fss_walk *job, const void *keys);
+void kern_fss_walk_groups(const struct kern_fss_walk *job, size_t width, kern_fss_group group, const void *keys);
+
 /* The algorithms. Parameters after the core are those of the slots in kern.h. */
 void kern_fss_dpf_generate(const struct kern_fss_core *core, const struct kern_dpf_keys *keys, const uint64_t *alpha,
                            const uint64_t *beta, const uint8_t *root0, const uint8_t *root1);
