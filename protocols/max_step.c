@@ -99,16 +99,13 @@ static void deal(struct mpc_party *p, const struct sec_max_step *step, const str
 }
 
 /* d >= 0 is lambda in {m - half + 1, .., m} mod 2^k. With upper(t) = share of payload [lambda >= t], read from the DCF at t - 1, this
- * is upper(m - half + 1) - upper(m + 1), and total + upper(m - half + 1 + 2^k) - upper(m + 1) where the interval wraps. All
- * conditions are on public numbers: k, and m which both parties hold. */
+ * is upper(m - half + 1) - upper(m + 1), and total + upper(m - half + 1 + 2^k) - upper(m + 1) where the interval wraps. At t = 0 the DCF
+ * cannot be read; at t = 2^k it gives shares of 0, as it should. Conditions are on public numbers: k, and m which both parties hold. */
 static uint64_t interval(uint64_t m, int k, uint64_t total, uint64_t at_high, uint64_t at_low)
 {
-    uint64_t keep = mpc_ring_mask(k), half = UINT64_C(1) << (k - 1);
-    bool wraps = m + 1 < half;
-    uint64_t low = (m + 1 - half) & keep;
-    uint64_t above = m == keep ? 0 : at_high;
+    uint64_t half = UINT64_C(1) << (k - 1), low = (m + 1 - half) & mpc_ring_mask(k);
     uint64_t from_low = low == 0 ? total : at_low;
-    return wraps ? total + from_low - above : from_low - above;
+    return (m + 1 < half ? total : 0) + from_low - at_high;
 }
 
 /* Shares of payload [d >= 0] for every pair: *ret [GROUPS][n]. */

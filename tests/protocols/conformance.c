@@ -24,7 +24,8 @@ static void check_gate(const struct sec_gate *gate, size_t units)
         int64_t *in = x + (size_t)run * count;
         gate->sample(in, count, units + (uint64_t)run * 1000);
         struct trio_input input = {in, count, gate->input_ring, gate->input_frac, gate->input_bound};
-        struct trio_job job = {.program = program, .context = gate, .inputs = &input, .input_count = 1, .seed = units + (size_t)run};
+        struct trio_job job = {.program = program, .context = gate, .inputs = &input, .input_count = 1, .seed = units + (size_t)run,
+                               .beside = run == 1};
         check_ok(trio_run(&job, &trio[run], &error), &error, gate->name);
         check_ok(trio_check(&trio[run], &error), &error, gate->name);
         struct mpc_cost cost = gate->cost(count);
