@@ -1,15 +1,17 @@
 #include "mpc/lift.h"
 
-static bool wrap_fits(struct mpc_party *p, const struct mpc_wire *w)
+bool mpc_wrap_fits(struct mpc_party *p, const struct mpc_wire *w)
 {
-    if (!mpc_failed(p) && (w->bound > w->ring - 2 || w->gate_only))
+    if (!mpc_failed(p) && w->gate_only)
+        mpc_fail(p, BASE_ERR_INTERNAL, "lift: a gate-only wire was used outside a gate");
+    if (!mpc_failed(p) && w->bound > w->ring - 2)
         mpc_fail(p, BASE_ERR_RANGE, "a wire of bound 2^%d in %d bits cannot be lifted: needs two spare bits", w->bound, w->ring);
     return !mpc_failed(p);
 }
 
 uint64_t *mpc_wrap_mask_bit(struct mpc_party *p, const struct mpc_wire *w)
 {
-    if (!wrap_fits(p, w))
+    if (!mpc_wrap_fits(p, w))
         return NULL;
     uint64_t *mask = mpc_mask(p, w), *B = mpc_words(p, w->count);
     /* k <= 63 here (a wire of 64 bits is never lifted), so the limit is exact. */
@@ -21,7 +23,7 @@ uint64_t *mpc_wrap_mask_bit(struct mpc_party *p, const struct mpc_wire *w)
 
 uint64_t *mpc_wrap_open_bit(struct mpc_party *p, const struct mpc_wire *w, uint64_t **ret_m)
 {
-    if (!wrap_fits(p, w))
+    if (!mpc_wrap_fits(p, w))
         return NULL;
     uint64_t *m = mpc_words(p, w->count), *A = mpc_words(p, w->count), keep = mpc_ring_mask(w->ring);
     uint64_t offset = UINT64_C(1) << w->bound, top = offset << 1;
@@ -135,6 +137,10 @@ struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mp
     size_t n = x.count;
     if (!mpc_failed(p) && y.count * group != n)
         mpc_fail(p, BASE_ERR_INTERNAL, "product of %zu and %zu elements in groups of %zu", n, y.count, group);
+    if (x.ring < ring || x.gate_only)
+        (void)mpc_wrap_fits(p, &x);
+    if (y.ring < ring || y.gate_only)
+        (void)mpc_wrap_fits(p, &y);
     struct mpc_share out = mpc_share_make(p, n, ring, x.frac + y.frac);
     if (mpc_failed(p))
         return out;
@@ -194,7 +200,9 @@ static void extend_helper(struct mpc_party *p, const struct mpc_wire *w, struct 
 
 struct mpc_wire mpc_extend(struct mpc_party *p, struct mpc_wire w, int ring, const char *label)
 {
-    if (w.ring == ring || !wrap_fits(p, &w))
+    if (!mpc_failed(p) && (ring < w.ring || ring > 64))
+        mpc_fail(p, BASE_ERR_INTERNAL, "%s: extending a wire of %d bits to %d bits", label, w.ring, ring);
+    if (w.ring == ring || !mpc_wrap_fits(p, &w))
         return w;
     int high = ring - w.ring;
     struct mpc_wire out = mpc_wire_make(p, w.count, ring, w.frac, w.bound);

@@ -20,6 +20,10 @@ struct mpc_lifted {
     uint64_t *B; /* P0: the bit; P1, P2: own share mod 2^(ring - k); NULL if k >= ring */
 };
 
+/* Whether w can be lifted to a larger ring: bound <= ring - 2 and not gate-only; else a recorded error. Any role: the twin and the
+ * count role refuse what the parties would refuse. */
+bool mpc_wrap_fits(struct mpc_party *p, const struct mpc_wire *w);
+
 /* P0: B of a wire (bit per element); P1, P2: m'' in *ret_m and A. bound <= ring - 2, else a recorded range error. */
 uint64_t *mpc_wrap_mask_bit(struct mpc_party *p, const struct mpc_wire *w);
 uint64_t *mpc_wrap_open_bit(struct mpc_party *p, const struct mpc_wire *w, uint64_t **ret_m);

@@ -203,7 +203,7 @@ struct mpc_wire mpc_truncate(struct mpc_party *p, struct mpc_wire w, int f, int 
     for (int c = 0; c < COMPONENTS && !mpc_failed(p); c++) {
         const uint64_t *v = *component(&w, c);
         uint64_t *z = *component(&out, c), keep = mpc_ring_mask(w.ring);
-        uint64_t half = c == COMPONENT_M ? UINT64_C(1) << (f - 1) : 0;
+        uint64_t half = c == COMPONENT_M && !w.gate_only ? UINT64_C(1) << (f - 1) : 0;
         for (size_t i = 0; z != NULL && i < w.count; i++)
             z[i] = p->role == MPC_CLEAR ? (uint64_t)mpc_round_shift((int64_t)v[i], f) : ((v[i] - half) & keep) >> f;
     }

@@ -2,14 +2,17 @@
 
 #include <string.h>
 
+static bool readable(struct mpc_party *p, const struct mpc_wire *w, int k)
+{
+    if (!mpc_failed(p) && k > w->ring)
+        mpc_fail(p, BASE_ERR_INTERNAL, "a gate of %d bits reads a wire of %d bits", k, w->ring);
+    return !mpc_failed(p);
+}
+
 uint64_t *sec_read_open(struct mpc_party *p, struct mpc_wire w, int k, uint64_t offset)
 {
-    if (mpc_failed(p) || p->role == MPC_HELPER || p->role == MPC_COUNT)
+    if (!readable(p, &w, k) || p->role == MPC_HELPER || p->role == MPC_COUNT)
         return NULL;
-    if (k > w.ring) {
-        mpc_fail(p, BASE_ERR_INTERNAL, "a gate of %d bits reads a wire of %d bits", k, w.ring);
-        return NULL;
-    }
     bool twin = p->role == MPC_CLEAR;
     const uint64_t *v = twin ? w.x : w.m;
     uint64_t *m = mpc_words(p, w.count), keep = twin ? ~UINT64_C(0) : mpc_ring_mask(k);
@@ -20,7 +23,7 @@ uint64_t *sec_read_open(struct mpc_party *p, struct mpc_wire w, int k, uint64_t 
 
 uint64_t *sec_read_mask(struct mpc_party *p, struct mpc_wire w, int k)
 {
-    if (p->role != MPC_HELPER || mpc_failed(p))
+    if (!readable(p, &w, k) || p->role != MPC_HELPER)
         return NULL;
     const uint64_t *mask = mpc_mask(p, &w);
     uint64_t *out = mpc_words(p, w.count), keep = mpc_ring_mask(k);

@@ -24,6 +24,9 @@ static void add_row(uint32_t *sum, const uint32_t *row, size_t width, uint32_t a
 struct mpc_wire sec_row_lookup(struct mpc_party *p, struct mpc_wire hot, size_t n, const struct sec_row_table *table,
                                const char *label)
 {
+    if (!mpc_failed(p) && (hot.ring < SEC_ROW_RING || hot.count != n * table->rows || hot.gate_only))
+        mpc_fail(p, BASE_ERR_INTERNAL, "%s: %zu one-hot elements of %d bits do not read %zu rows of a table of %zu", label, hot.count, hot.ring,
+                 n, table->rows);
     struct mpc_share out = mpc_share_make(p, n * table->width, SEC_ROW_RING, hot.frac + table->frac);
     if (!mpc_failed(p) && p->role != MPC_COUNT) {
         bool both = mpc_computes(p), left = p->role == MPC_LEFT;

@@ -211,6 +211,8 @@ struct mpc_wire sec_segments_eval(struct mpc_party *p, const struct sec_segments
         whole = mpc_reduce(p, *times, R);
         times = &whole;
     }
+    if (times != NULL && (ku < R || times->gate_only) && !mpc_wrap_fits(p, times))
+        return (struct mpc_wire){0};
     struct kern_dpf_shape shape = shape_for(gate, ku);
     struct mpc_cost cost = sec_segments_cost(gate, n, ku, f);
     cost.online = 0; /* the opening declares its own */
