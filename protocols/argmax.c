@@ -48,20 +48,9 @@ out:
 
 /* --- conformance -------------------------------------------------------------------------------------------------------------------------- */
 
-enum { STANDARD_BOUND = 18 };
-
-static void sample(int64_t *ret_x, size_t count, uint64_t seed)
-{
-    const int64_t limit = (1 << STANDARD_BOUND) - 1;
-    for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        ret_x[i] = i % 9 == 8 ? ret_x[i - 1] : (int64_t)((seed >> 33) % (uint64_t)(2 * limit)) - limit;
-    }
-}
-
 static enum base_status run(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret)
 {
-    struct sec_max_step step = sec_max_step_for(STANDARD_BOUND, x.count);
+    struct sec_max_step step = sec_max_step_for(SEC_RANKED_SAMPLE_BOUND, x.count);
     struct sec_ranked best;
     enum base_status status = sec_argmax_eval(p, &step, x, &best);
     if (status == BASE_OK)
@@ -71,10 +60,10 @@ static enum base_status run(struct mpc_party *p, struct mpc_wire x, struct mpc_w
 
 static struct mpc_cost cost(size_t count)
 {
-    struct sec_max_step step = sec_max_step_for(STANDARD_BOUND, count);
+    struct sec_max_step step = sec_max_step_for(SEC_RANKED_SAMPLE_BOUND, count);
     return sec_argmax_cost(&step, count);
 }
 
 const struct sec_gate sec_gate_argmax = {.name = "argmax", .source = "specification, compare.py: Argmax", .input_ring = 40,
-                                         .input_frac = 4, .input_bound = STANDARD_BOUND, .unit = 1, .sample = sample, .run = run,
+                                         .input_frac = 4, .input_bound = SEC_RANKED_SAMPLE_BOUND, .unit = 1, .sample = sec_ranked_sample, .run = run,
                                          .cost = cost};

@@ -26,29 +26,12 @@ static struct layout layout_of(const struct sec_coarse_max *gate, size_t element
     return at;
 }
 
-static uint64_t chunked_size(const struct kern_dpf_shape *shape, size_t n)
-{
-    uint64_t size = 0;
-    for (size_t at = 0; at < n; at += CHUNK)
-        size += sec_dpf_size(shape, n - at < CHUNK ? n - at : CHUNK);
-    return size;
-}
-
-/* Dealt tables travel in chunks of elements, like keys. */
-static uint64_t table_size(const struct layout *at)
-{
-    uint64_t size = 0;
-    for (size_t i = 0; i < at->elements; i += CHUNK)
-        size += mpc_bits((at->elements - i < CHUNK ? at->elements - i : CHUNK) * at->bins, at->rc);
-    return size;
-}
-
 struct mpc_cost sec_coarse_max_cost(const struct sec_coarse_max *gate, size_t elements, size_t rows, size_t longest)
 {
     struct layout at = layout_of(gate, elements, rows, longest);
     size_t suffixes = rows * (at.bins - 1);
-    struct mpc_cost cost = {2, 0, at.by_dpf ? 2 * chunked_size(&at.hot, elements) : table_size(&at)};
-    cost.offline += 2 * chunked_size(&at.zero, suffixes);
+    struct mpc_cost cost = {2, 0, at.by_dpf ? 2 * sec_dpf_size(&at.hot, elements) : mpc_bits(elements * at.bins, at.rc)};
+    cost.offline += 2 * sec_dpf_size(&at.zero, suffixes);
     cost = mpc_cost_add(cost, mpc_open_share_cost(suffixes, at.rc, 0));
     return mpc_cost_add(cost, mpc_open_share_cost(rows, gate->ko, 0));
 }
@@ -231,9 +214,7 @@ enum base_status sec_coarse_max_eval(struct mpc_party *p, const struct sec_coars
         longest = starts[r + 1] - starts[r] > longest ? starts[r + 1] - starts[r] : longest;
     struct layout at = layout_of(gate, starts[rows], rows, longest);
     at.starts = starts;
-    struct mpc_cost cost = sec_coarse_max_cost(gate, at.elements, rows, longest);
-    cost.online = cost.rounds = 0; /* openings and rounds declare their own */
-    mpc_declare(p, cost);
+    sec_declare_dealt(p, sec_coarse_max_cost(gate, at.elements, rows, longest));
     struct mpc_wire counts = queue_counts(p, &at, x);
     TRY(mpc_round(p));
     struct mpc_wire c = queue_maximum(p, &at, counts, x.frac);
@@ -253,7 +234,7 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
     int64_t limit = (1 << 15) - (1 << 12) - 1;
     const int64_t edges[] = {-limit, limit, 0, -1, 1};
     for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sec_sample_step(&seed);
         ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : ((int64_t)((seed >> 33) % (uint64_t)(2 * limit)) - limit) >> (i / STANDARD_ROW % 3);
     }
 }

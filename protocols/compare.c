@@ -152,7 +152,7 @@ struct mpc_wire sec_bit_to_wire(struct mpc_party *p, struct sec_masked_bit bit, 
 {
     if (mpc_failed(p))
         return (struct mpc_wire){0};
-    mpc_declare(p, (struct mpc_cost){0, 0, sec_bit_to_wire_cost(bit.count, ring).offline});
+    sec_declare_dealt(p, sec_bit_to_wire_cost(bit.count, ring));
     uint64_t *share = p->role == MPC_CLEAR ? bit.x : mpc_deal(p, bit.count, ring, bit.rho);
     for (size_t i = 0; mpc_computes(p) && !mpc_failed(p) && i < bit.count; i++)
         share[i] = (p->role == MPC_LEFT ? bit.delta[i] : 0) + (1 - 2 * bit.delta[i]) * share[i];
@@ -185,7 +185,7 @@ struct mpc_wire sec_select(struct mpc_party *p, struct sec_masked_bit bit, struc
                  v.gate_only ? " of a gate-only wire" : "");
     if (mpc_failed(p))
         return (struct mpc_wire){0};
-    mpc_declare(p, (struct mpc_cost){0, 0, sec_select_cost(n, group, v.ring).offline});
+    sec_declare_dealt(p, sec_select_cost(n, group, v.ring));
     uint64_t *share = NULL;
     if (p->role == MPC_HELPER) {
         deal_products(p, &bit, &v, group);
@@ -213,7 +213,7 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
 {
     const int64_t half = 1 << (STANDARD_BITS - 1), edges[] = {0, -1, 1, half - 1, -half, -half + 1};
     for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sec_sample_step(&seed);
         ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)((seed >> 33) % (uint64_t)(2 * half)) - half;
     }
 }

@@ -37,8 +37,7 @@ void sec_exp_finish(struct sec_exp *gate)
 struct mpc_cost sec_exp_cost(const struct sec_exp *gate, size_t n)
 {
     struct mpc_cost cost = mpc_open_share_cost(n, gate->ring, gate->f);
-    for (size_t at = 0; at < n; at += CHUNK)
-        cost.offline += 2 * sec_dpf_size(&gate->shape, n - at < CHUNK ? n - at : CHUNK);
+    cost.offline += 2 * sec_dpf_size(&gate->shape, n);
     return cost;
 }
 
@@ -99,9 +98,7 @@ struct mpc_wire sec_exp_eval(struct mpc_party *p, const struct sec_exp *gate, st
     size_t n = y.count;
     struct mpc_opening_form form = {.ring = gate->ring, .f = gate->f, .frac = gate->fo, .bound = gate->fo, .ulp = gate->ulp,
                                     .label = label};
-    struct mpc_cost cost = sec_exp_cost(gate, n);
-    cost.online = 0; /* the opening declares its own */
-    mpc_declare(p, cost);
+    sec_declare_dealt(p, sec_exp_cost(gate, n));
     if (p->role == MPC_HELPER)
         deal(p, gate, sec_read_mask(p, y, gate->k), n);
     const uint64_t *m = sec_read_open(p, y, gate->k, 0), *share = NULL;
@@ -121,7 +118,7 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
     int64_t limit = (1 << 14) - (1 << 9);
     const int64_t edges[] = {0, 1, limit - 1, 511, 512, 513};
     for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sec_sample_step(&seed);
         ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)((seed >> 33) % (uint64_t)limit);
     }
 }

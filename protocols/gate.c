@@ -67,6 +67,11 @@ uint64_t sec_dpf_size(const struct kern_dpf_shape *shape, size_t n)
     return parts_of(shape, n, false).size;
 }
 
+void sec_declare_dealt(struct mpc_party *p, struct mpc_cost cost)
+{
+    mpc_declare(p, (struct mpc_cost){.offline = cost.offline});
+}
+
 uint64_t sec_dcf_size(const struct kern_dpf_shape *shape, size_t n)
 {
     return parts_of(shape, n, true).size;

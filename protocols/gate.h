@@ -23,8 +23,10 @@ uint64_t *sec_read_mask(struct mpc_party *p, struct mpc_wire w, int k);
 /* Root seeds of n key pairs: *ret1 from s1 (P0, P1), *ret2 from s2 (P0, P2), [n][16]; NULL where not held. 0 bytes. */
 void sec_roots(struct mpc_party *p, size_t n, uint8_t **ret1, uint8_t **ret2);
 
-/* Bytes of n DPF keys, one copy; twice that is dealt. */
+/* Bytes of n DPF keys, one copy; twice that is dealt. Messages of a multiple of 8 keys each add up to the same. */
 uint64_t sec_dpf_size(const struct kern_dpf_shape *shape, size_t n);
+/* Declares only the dealt bytes of a gate's cost: its openings and rounds declare their own. */
+void sec_declare_dealt(struct mpc_party *p, struct mpc_cost cost);
 /* P0: generates and deals n keys at alpha with payloads beta [groups][n]. */
 void sec_dpf_deal(struct mpc_party *p, const struct kern_dpf_shape *shape, size_t n, const uint64_t *alpha, const uint64_t *beta,
                   const uint8_t *root1, const uint8_t *root2);
@@ -40,6 +42,12 @@ bool sec_dcf_receive(struct mpc_party *p, const struct kern_dpf_shape *shape, si
 static inline int sec_side(const struct mpc_party *p)
 {
     return p->role == MPC_LEFT ? 0 : 1;
+}
+
+/* Steps the generator of sample inputs (not for secrets); the high bits of *seed are the random ones. */
+static inline void sec_sample_step(uint64_t *seed)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 }
 
 /* How a gate presents itself: one standard instance that the conformance suite runs against its twin, its declared cost

@@ -174,9 +174,7 @@ enum base_status sec_max_step_eval(struct mpc_party *p, const struct sec_max_ste
     enum base_status status = BASE_OK;
     size_t n = a.value.count;
     struct mpc_wire d = mpc_add(p, a.value, b.value, -1, step->k - 1), di = mpc_add(p, a.id, b.id, -1, step->ri - 2);
-    struct mpc_cost cost = sec_max_step_cost(step, n);
-    cost.online = cost.rounds = 0; /* openings and the round declare their own */
-    mpc_declare(p, cost);
+    sec_declare_dealt(p, sec_max_step_cost(step, n));
     uint64_t *share = NULL, *share_id = NULL;
     if (!mpc_failed(p) && p->role == MPC_HELPER) {
         deal(p, step, &d, &di);
@@ -201,6 +199,15 @@ out:
     return status;
 }
 
+void sec_ranked_sample(int64_t *ret_x, size_t count, uint64_t seed)
+{
+    const int64_t limit = (1 << SEC_RANKED_SAMPLE_BOUND) - 1;
+    for (size_t i = 0; i < count; i++) {
+        sec_sample_step(&seed);
+        ret_x[i] = i % 9 == 8 ? ret_x[i - 1] : (int64_t)((seed >> 33) % (uint64_t)(2 * limit)) - limit;
+    }
+}
+
 /* --- conformance: the first half of the inputs against the second ----------------------------------------------------------------------- */
 
 enum { STANDARD_BOUND = 16, STANDARD_IDS = 4096 };
@@ -209,7 +216,7 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
 {
     const int64_t limit = (1 << STANDARD_BOUND) - 1, edges[] = {limit, -limit, 0, 1, -1};
     for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sec_sample_step(&seed);
         ret_x[i] = i % (count / 2) < sizeof edges / sizeof *edges ? edges[(i + i / (count / 2) * 3) % 5]
                                                                   : (int64_t)((seed >> 33) % (uint64_t)(2 * limit)) - limit;
     }

@@ -38,6 +38,10 @@ BASE_MUST_USE enum base_status sec_max_step_eval(struct mpc_party *p, const stru
 /* Rounds included. */
 struct mpc_cost sec_max_step_cost(const struct sec_max_step *step, size_t pairs);
 
+/* Sample inputs of the gates that rank: |x| < 2^SEC_RANKED_SAMPLE_BOUND, with equal neighbours among them. */
+enum { SEC_RANKED_SAMPLE_BOUND = 18 };
+void sec_ranked_sample(int64_t *ret_x, size_t count, uint64_t seed);
+
 extern const struct sec_gate sec_gate_max_step;
 
 #endif

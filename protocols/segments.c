@@ -99,8 +99,7 @@ struct mpc_cost sec_segments_cost(const struct sec_segments *gate, size_t n, int
 {
     struct kern_dpf_shape shape = shape_for(gate, ku);
     struct mpc_cost cost = mpc_open_share_cost(n, gate->form.ring, f);
-    for (size_t at = 0; at < n; at += CHUNK)
-        cost.offline += 2 * sec_dpf_size(&shape, n - at < CHUNK ? n - at : CHUNK);
+    cost.offline += 2 * sec_dpf_size(&shape, n);
     return cost;
 }
 
@@ -214,9 +213,7 @@ struct mpc_wire sec_segments_eval(struct mpc_party *p, const struct sec_segments
     if (times != NULL && (ku < R || times->gate_only) && !mpc_wrap_fits(p, times))
         return (struct mpc_wire){0};
     struct kern_dpf_shape shape = shape_for(gate, ku);
-    struct mpc_cost cost = sec_segments_cost(gate, n, ku, f);
-    cost.online = 0; /* the opening declares its own */
-    mpc_declare(p, cost);
+    sec_declare_dealt(p, sec_segments_cost(gate, n, ku, f));
     double size_u = times == NULL ? 1 : base_power_of_two(times->bound);
     struct mpc_opening_form form = {.ring = R, .f = f, .frac = gate->form.F + (times == NULL ? 0 : times->frac) - f, .bound = bound,
                                     .ulp = 2 * gate->error * base_power_of_two(gate->form.F - f) * size_u + 0.5, .label = label};
@@ -247,7 +244,7 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
     int64_t limit = (1 << 13) - (1 << 7) - 1;
     const int64_t edges[] = {0, 1, -1, limit, -limit, 127, 128, -128};
     for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sec_sample_step(&seed);
         ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)((seed >> 33) % (uint64_t)(2 * limit)) - limit;
     }
 }

@@ -143,7 +143,7 @@ uint64_t *sec_open_bits(struct mpc_party *p, struct sec_masked_bit bit, const ch
 {
     if (mpc_failed(p))
         return NULL;
-    mpc_declare(p, (struct mpc_cost){0, 0, sec_open_bits_cost(bit.count).offline});
+    sec_declare_dealt(p, sec_open_bits_cost(bit.count));
     uint64_t *share = p->role == MPC_CLEAR ? bit.x : mpc_deal(p, bit.count, 1, bit.rho);
     for (size_t i = 0; p->role == MPC_LEFT && !mpc_failed(p) && i < bit.count; i++)
         share[i] ^= bit.delta[i];
@@ -182,7 +182,7 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
 {
     /* Rows of (key, tag): exactly half of the keys, the even rows', are negative, in every sample. */
     for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sec_sample_step(&seed);
         int64_t r = (int64_t)((seed >> 33) % 500000);
         ret_x[i] = i % 2 == 1 ? (int64_t)i : i % 4 == 0 ? -1 - r : r;
     }

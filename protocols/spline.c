@@ -230,9 +230,7 @@ void sec_spline_eval(struct mpc_party *p, const struct sec_spline *gate, struct 
     uint64_t *share[SEC_SPLINE_FUNCTIONS] = {NULL};
     if (mpc_failed(p))
         return;
-    struct mpc_cost cost = sec_spline_cost(gate, n);
-    cost.online = 0; /* the openings declare their own */
-    mpc_declare(p, cost);
+    sec_declare_dealt(p, sec_spline_cost(gate, n));
     if (p->role == MPC_HELPER)
         deal(p, gate, sec_read_mask(p, x, gate->form.k), n);
     else if (p->role == MPC_CLEAR)
@@ -260,7 +258,7 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
 {
     const int64_t low = 1 << 14, high = (1 << 24) - 1, edges[] = {low, low + 1, high, 1 << 20, (1 << 20) - 1};
     for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sec_sample_step(&seed);
         int64_t x = low + (int64_t)((seed >> 20) % (uint64_t)(high - low));
         ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : x >> (seed % 10) < low ? low : x >> (seed % 10);
     }

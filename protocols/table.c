@@ -106,7 +106,7 @@ struct mpc_wire sec_table_eval(struct mpc_party *p, const struct sec_table *tabl
         mpc_fail(p, BASE_ERR_RANGE, "%s: a table of %d bits: 1 to %d are supported", label, table->k, SEC_TABLE_MAX_BITS);
     if (mpc_failed(p))
         return (struct mpc_wire){0};
-    mpc_declare(p, (struct mpc_cost){0, 0, sec_table_cost(table, x.count).offline});
+    sec_declare_dealt(p, sec_table_cost(table, x.count));
     const uint64_t *share = NULL;
     if (p->role == MPC_HELPER) {
         const uint64_t *mask = sec_read_mask(p, x, table->k);
@@ -158,7 +158,7 @@ static void sample_standard(int64_t *ret_x, size_t count, uint64_t seed, int64_t
 {
     const int64_t edges[] = {0, limit - 1, 1, limit / 2};
     for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sec_sample_step(&seed);
         ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)((seed >> 33) % (uint64_t)limit);
     }
 }

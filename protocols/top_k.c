@@ -166,20 +166,11 @@ out:
 
 /* --- conformance: the 5 largest --------------------------------------------------------------------------------------------------------- */
 
-enum { STANDARD_BOUND = 18, STANDARD_K = 5 };
-
-static void sample(int64_t *ret_x, size_t count, uint64_t seed)
-{
-    const int64_t limit = (1 << STANDARD_BOUND) - 1;
-    for (size_t i = 0; i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        ret_x[i] = i % 9 == 8 ? ret_x[i - 1] : (int64_t)((seed >> 33) % (uint64_t)(2 * limit)) - limit;
-    }
-}
+enum { STANDARD_K = 5 };
 
 static enum base_status run(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret)
 {
-    struct sec_max_step step = sec_max_step_for(STANDARD_BOUND, x.count);
+    struct sec_max_step step = sec_max_step_for(SEC_RANKED_SAMPLE_BOUND, x.count);
     struct sec_ranked best;
     enum base_status status = sec_top_k_eval(p, &step, STANDARD_K, x, &best);
     if (status == BASE_OK)
@@ -189,10 +180,10 @@ static enum base_status run(struct mpc_party *p, struct mpc_wire x, struct mpc_w
 
 static struct mpc_cost cost(size_t count)
 {
-    struct sec_max_step step = sec_max_step_for(STANDARD_BOUND, count);
+    struct sec_max_step step = sec_max_step_for(SEC_RANKED_SAMPLE_BOUND, count);
     return sec_top_k_cost(&step, STANDARD_K, count);
 }
 
 const struct sec_gate sec_gate_top_k = {.name = "top-k", .source = "Batcher 1968, on the steps of compare.py", .input_ring = 40,
-                                        .input_frac = 4, .input_bound = STANDARD_BOUND, .unit = STANDARD_K, .sample = sample,
+                                        .input_frac = 4, .input_bound = SEC_RANKED_SAMPLE_BOUND, .unit = STANDARD_K, .sample = sec_ranked_sample,
                                         .run = run, .cost = cost};
