@@ -10,34 +10,23 @@ struct pairs {
     size_t used;
 };
 
-/* Rows [n][heads * head_dim] -> [heads][n][head_dim]. */
-static struct mpc_wire split_heads(const struct eng_step *step, struct mpc_wire w, size_t heads)
+/* [first][second][head_dim] -> [second][first][head_dim]: rows of heads to heads of rows, and back. */
+static struct mpc_wire swap_axes(const struct eng_step *step, struct mpc_wire w, size_t first, size_t second)
 {
-    size_t dim = step->decoder->shape->head_dim, n = step->n, at = 0;
+    size_t dim = step->decoder->form.shape->head_dim, at = 0;
     uint32_t *index = mpc_bytes(step->p, w.count * sizeof *index);
-    for (size_t h = 0; index != NULL && h < heads; h++)
-        for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; index != NULL && j < second; j++)
+        for (size_t i = 0; i < first; i++)
             for (size_t c = 0; c < dim; c++)
-                index[at++] = (uint32_t)((i * heads + h) * dim + c);
-    return index == NULL ? (struct mpc_wire){0} : mpc_gather(step->p, w, index, w.count);
-}
-
-static struct mpc_wire join_heads(const struct eng_step *step, struct mpc_wire w, size_t heads)
-{
-    size_t dim = step->decoder->shape->head_dim, n = step->n, at = 0;
-    uint32_t *index = mpc_bytes(step->p, w.count * sizeof *index);
-    for (size_t i = 0; index != NULL && i < n; i++)
-        for (size_t h = 0; h < heads; h++)
-            for (size_t c = 0; c < dim; c++)
-                index[at++] = (uint32_t)((h * n + i) * dim + c);
+                index[at++] = (uint32_t)((i * second + j) * dim + c);
     return index == NULL ? (struct mpc_wire){0} : mpc_gather(step->p, w, index, w.count);
 }
 
 /* RoPE (rotate-half) on an untruncated share [n][heads * head_dim]: a public linear map. */
 static void rotate(const struct eng_step *step, struct mpc_share *share, size_t heads)
 {
-    size_t dim = step->decoder->shape->head_dim, half = dim / 2;
-    share->frac += step->decoder->plan->fc;
+    size_t dim = step->decoder->form.shape->head_dim, half = dim / 2;
+    share->frac += step->decoder->form.plan->fc;
     for (size_t r = 0; share->z != NULL && !mpc_failed(step->p) && r < step->n * heads; r++) {
         uint64_t *z = share->z + r * dim;
         const int64_t *cos = step->cos + r / heads * half, *sin = step->sin + r / heads * half;
@@ -57,13 +46,13 @@ struct projections {
 static enum base_status project(const struct eng_step *step, struct mpc_wire x, struct projections *ret)
 {
     struct mpc_party *p = step->p;
-    const struct eng_plan *plan = step->decoder->plan;
-    const struct eng_layer_weights *w = &step->decoder->weights->layer[step->layer];
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
     const int *b = plan->layer[step->layer].bits;
     int linear = plan->fx + plan->fw, turned = linear + plan->fc;
     struct mpc_share q = mpc_share_matmul(p, x, step->n, &w->q), k = mpc_share_matmul(p, x, step->n, &w->k);
-    rotate(step, &q, step->decoder->shape->heads);
-    rotate(step, &k, step->decoder->shape->kv_heads);
+    rotate(step, &q, step->decoder->form.shape->heads);
+    rotate(step, &k, step->decoder->form.shape->kv_heads);
     ret->q = mpc_cut(p, q, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UQ]), false, "u_q");
     ret->k = mpc_cut(p, k, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UK]), false, "u_k");
     ret->v = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->v), plan->ring, linear - plan->fu, eng_bound(plan->fu, b[ENG_UV]), false, "u_v");
@@ -74,7 +63,7 @@ static enum base_status project(const struct eng_step *step, struct mpc_wire x, 
 /* q . K of every head against every used slot: [heads * n][used]. */
 static struct mpc_share score_share(const struct eng_step *step, struct mpc_wire q)
 {
-    const struct eng_model_shape *shape = step->decoder->shape;
+    const struct eng_model_shape *shape = step->decoder->form.shape;
     struct kv_store *store = &step->decoder->store[step->layer];
     size_t group = shape->heads / shape->kv_heads, rows = group * step->n;
     int ring = q.ring < store->form.ring_k ? q.ring : store->form.ring_k;
@@ -95,14 +84,14 @@ static bool list_pairs(const struct eng_step *step, bool own, struct pairs *ret)
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
     struct kv_store *store = &d->store[step->layer];
-    size_t heads = d->shape->heads, n = step->n, used = store->used, rows = heads * n;
+    size_t heads = d->form.shape->heads, n = step->n, used = store->used, rows = heads * n;
     struct kv_active active = {.slots = mpc_bytes(p, (used + 1) * sizeof(uint32_t))};
     uint32_t *slots = mpc_bytes(p, n * (used + 1) * sizeof *slots), *counts = mpc_bytes(p, n * sizeof *counts);
     if (mpc_failed(p))
         return false;
     size_t total = 0;
     for (size_t i = 0; i < n; i++) {
-        kv_visible_slots(d->policy, &d->config, store, step->first + i, &active);
+        kv_visible_slots(d->form.policy, &d->form.config, store, step->first + i, &active);
         counts[i] = (uint32_t)active.count;
         for (size_t j = 0; j < active.count; j++)
             slots[i * (used + 1) + j] = active.slots[j];
@@ -134,22 +123,22 @@ static enum base_status scores_folded(const struct eng_step *step, struct projec
                                       struct mpc_wire *ret_k, struct mpc_wire *ret_q)
 {
     struct mpc_party *p = step->p;
-    const struct eng_model_shape *shape = step->decoder->shape;
-    const struct eng_plan *plan = step->decoder->plan;
+    const struct eng_model_shape *shape = step->decoder->form.shape;
+    const struct eng_plan *plan = step->decoder->form.plan;
     const int *b = plan->layer[step->layer].bits;
     int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
     size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
     enum base_status status = BASE_OK;
     struct mpc_wire t;
-    sec_spline_eval(p, &step->decoder->gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares, &t, "rsqrt");
+    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares, &t, "rsqrt");
     TRY(mpc_round(p));
     struct mpc_wire q = mpc_cut(p, mpc_share_mul(p, u->q, t, wide, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
     struct mpc_wire k = mpc_cut(p, mpc_share_mul(p, u->k, t, narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
     struct mpc_wire v = mpc_cut(p, mpc_share_mul(p, u->v, t, narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_V]), false, "v");
     TRY(mpc_round(p));
-    *ret_q = split_heads(step, q, shape->heads);
-    *ret_k = split_heads(step, k, shape->kv_heads);
-    *ret_v = split_heads(step, v, shape->kv_heads);
+    *ret_q = swap_axes(step, q, step->n, shape->heads);
+    *ret_k = swap_axes(step, k, step->n, shape->kv_heads);
+    *ret_v = swap_axes(step, v, step->n, shape->kv_heads);
 out:
     return status;
 }
@@ -157,7 +146,7 @@ out:
 /* Scores of every pair, read by gates only: Z_2^ks with fs fraction bits. Queues one opening. */
 static struct mpc_wire cut_scores(const struct eng_step *step, struct mpc_share product, const struct pairs *pairs)
 {
-    const struct eng_plan *plan = step->decoder->plan;
+    const struct eng_plan *plan = step->decoder->form.plan;
     size_t count = pairs->starts[pairs->rows];
     int cut = product.frac - plan->fs, ring = cut + eng_plan_score_ring(plan, step->layer);
     struct mpc_share chosen = mpc_share_gather(step->p, product, pairs->source, count);
@@ -174,8 +163,8 @@ static enum base_status scores_deferred(const struct eng_step *step, struct proj
                                         struct deferred *ret)
 {
     struct mpc_party *p = step->p;
-    const struct eng_model_shape *shape = step->decoder->shape;
-    const struct eng_plan *plan = step->decoder->plan;
+    const struct eng_model_shape *shape = step->decoder->form.shape;
+    const struct eng_plan *plan = step->decoder->form.plan;
     const int *b = plan->layer[step->layer].bits;
     int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION], ft2 = eng_plan_ft2(plan, step->layer);
     int ks = eng_plan_score_ring(plan, step->layer), cut = 2 * plan->fu - plan->fs;
@@ -193,7 +182,7 @@ static enum base_status scores_deferred(const struct eng_step *step, struct proj
         if (pairs->source[i] != UINT32_MAX)
             source[at++] = pairs->source[i];
     struct mpc_wire t[2], a = {0}, mine, key = mpc_gather(p, u->k, own, heads * dim);
-    sec_spline_eval(p, &step->decoder->gates->layer[step->layer].norm_squared, u->squares, t, "rsqrt");
+    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm_squared, u->squares, t, "rsqrt");
     mine = mpc_cut(p, mpc_share_dot(p, u->q, key, dim), u->q.ring, cut, eng_bound(plan->fs, b[ENG_AOWN]), false, "a_own");
     if (cached > 0) {
         struct mpc_share product = mpc_share_gather(p, score_share(step, u->q), source, cached);
@@ -227,16 +216,16 @@ static enum base_status exponentiate(const struct eng_step *step, struct mpc_wir
                                      struct mpc_wire *ret_e)
 {
     struct mpc_party *p = step->p;
-    const struct eng_plan *plan = step->decoder->plan;
-    const struct eng_layer_gates *gates = &step->decoder->gates->layer[step->layer];
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_gates *gates = &step->decoder->form.gates->layer[step->layer];
     size_t count = pairs->starts[pairs->rows];
     int ks = eng_plan_score_ring(plan, step->layer);
     enum base_status status = BASE_OK;
     struct mpc_wire c;
     TRY(sec_coarse_max_eval(p, &gates->coarse_max, score, pairs->starts, pairs->rows, &c));
     struct mpc_wire y = mpc_add(p, mpc_gather(p, c, pairs->row, count), mpc_reduce(p, score, ks), -1, ks);
-    struct mpc_wire e = sec_exp_eval(p, &step->decoder->gates->exp[gates->exp], y, "exp");
-    if (plan->ring_sv != 0 && v != NULL)
+    struct mpc_wire e = sec_exp_eval(p, &step->decoder->form.gates->exp[gates->exp], y, "exp");
+    if (plan->ring_sv != 0)
         *v = mpc_extend(p, *v, plan->ring_sv, "extend v");
     TRY(mpc_round(p));
     if (plan->ring_sv != 0) {
@@ -252,7 +241,7 @@ out:
 static struct mpc_share weighted_sum(const struct eng_step *step, struct mpc_wire e, const struct pairs *pairs)
 {
     struct mpc_party *p = step->p;
-    const struct eng_model_shape *shape = step->decoder->shape;
+    const struct eng_model_shape *shape = step->decoder->form.shape;
     struct kv_store *store = &step->decoder->store[step->layer];
     size_t used = store->used, rows = shape->heads / shape->kv_heads * step->n, dim = shape->head_dim;
     int ring = e.ring < store->form.ring_v ? e.ring : store->form.ring_v;
@@ -275,20 +264,20 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
 {
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
-    const struct eng_plan *plan = d->plan;
+    const struct eng_plan *plan = d->form.plan;
     const int *b = plan->layer[step->layer].bits;
     int log_context = eng_plan_log_context(plan);
     enum base_status status = BASE_OK;
     struct mpc_wire sum = mpc_sum_runs(p, e, pairs->starts, pairs->rows, plan->fo + log_context), inverse;
-    sum = mpc_truncate(p, sum, d->gates->sum_cut, d->gates->sum_bits, "S");
-    sec_spline_eval(p, &d->gates->reciprocal, sum, &inverse, "1/S");
+    sum = mpc_truncate(p, sum, d->form.gates->sum_cut, d->form.gates->sum_bits, "S");
+    sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
     struct mpc_share share = weighted_sum(step, e, pairs);
     struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2, eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
     TRY(mpc_round(p));
-    share = mpc_share_mul(p, o, inverse, d->shape->head_dim, plan->ring);
+    share = mpc_share_mul(p, o, inverse, d->form.shape->head_dim, plan->ring);
     o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false, "o");
     TRY(mpc_round(p));
-    *ret_o = join_heads(step, o, d->shape->heads);
+    *ret_o = swap_axes(step, o, d->form.shape->heads, step->n);
 out:
     return status;
 }
@@ -326,7 +315,7 @@ out:
 static enum base_status run_folded(const struct eng_step *step, struct projections *u, struct mpc_wire *ret_o)
 {
     struct mpc_party *p = step->p;
-    const struct eng_plan *plan = step->decoder->plan;
+    const struct eng_plan *plan = step->decoder->form.plan;
     struct kv_store *store = &step->decoder->store[step->layer];
     struct pairs pairs;
     struct mpc_wire q, k, v, e;
@@ -352,7 +341,7 @@ enum base_status eng_attention_run(const struct eng_step *step, struct mpc_wire 
     struct projections u;
     enum base_status status = BASE_OK;
     TRY(project(step, x, &u));
-    if (step->n == 1 && !step->decoder->plan->fold)
+    if (step->n == 1 && !step->decoder->form.plan->fold)
         TRY(run_deferred(step, &u, ret_o));
     else
         TRY(run_folded(step, &u, ret_o));

@@ -9,16 +9,16 @@ enum { PAIRS_PER_STEP = 1 << 18, LARGEST_CHUNK = 128 };
 
 size_t eng_decoder_choose_chunk(const struct eng_model_shape *shape, size_t context)
 {
-    size_t rows = PAIRS_PER_STEP / ((size_t)shape->heads * (context > 0 ? context : 1));
+    size_t rows = PAIRS_PER_STEP / (shape->heads * (context > 0 ? context : 1));
     return rows < 1 ? 1 : rows > LARGEST_CHUNK ? LARGEST_CHUNK : rows;
 }
 
 static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
 {
-    const struct eng_plan *plan = d->plan;
+    const struct eng_plan *plan = d->form.plan;
     const struct eng_layer_plan *l = &plan->layer[layer];
     int ring = plan->ring - l->ft[ENG_NORM_ATTENTION];
-    return (struct kv_form){.kv_heads = (size_t)d->shape->kv_heads, .head_dim = (size_t)d->shape->head_dim, .capacity = d->kv.capacity,
+    return (struct kv_form){.kv_heads = d->form.shape->kv_heads, .head_dim = d->form.shape->head_dim, .capacity = d->kv.capacity,
                             .ring_k = ring, .frac_k = plan->fu, .bound_k = eng_bound(plan->fu, l->bits[ENG_K]),
                             .ring_v = plan->ring_sv != 0 ? plan->ring_sv : ring, .frac_v = plan->fu,
                             .bound_v = eng_bound(plan->fu, l->bits[ENG_V])};
@@ -28,15 +28,14 @@ enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, s
                                   struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct eng_decoder d = {.shape = form.shape, .plan = form.plan, .weights = form.weights, .gates = form.gates,
-                            .policy = form.policy, .config = form.config, .chunk = form.chunk};
-    size_t half = (size_t)form.shape->head_dim / 2;
+    struct eng_decoder d = {.form = form};
+    size_t half = form.shape->head_dim / 2;
     TRY_THAT(form.context >= 1 && form.context <= (size_t)form.plan->context, error, BASE_ERR_RANGE,
              "a context of %zu tokens: the plan was made for at most %d; make one with `cachet plan --context %zu`", form.context,
              form.plan->context, form.context);
-    if (d.chunk == 0)
-        d.chunk = eng_decoder_choose_chunk(form.shape, form.context);
-    TRY(form.policy->plan(&form.config, form.context, d.chunk, &d.kv, error));
+    if (form.chunk == 0)
+        d.form.chunk = eng_decoder_choose_chunk(form.shape, form.context);
+    TRY(form.policy->plan(&form.config, form.context, d.form.chunk, &d.kv, error));
     TRY(base_alloc(&d.store, form.plan->layers, sizeof *d.store, error));
     TRY(base_alloc(&d.turn, half, sizeof *d.turn, error));
     eng_model_rope_turns(form.shape, d.turn);
@@ -51,7 +50,7 @@ out:
 
 void eng_decoder_finish(struct eng_decoder *decoder)
 {
-    for (size_t l = 0; decoder->store != NULL && l < decoder->plan->layers; l++)
+    for (size_t l = 0; decoder->store != NULL && l < decoder->form.plan->layers; l++)
         kv_store_finish(&decoder->store[l]);
     base_free(&decoder->store);
     base_free(&decoder->turn);
@@ -60,15 +59,15 @@ void eng_decoder_finish(struct eng_decoder *decoder)
 void eng_decoder_reset(struct eng_decoder *decoder)
 {
     decoder->position = 0;
-    for (size_t l = 0; l < decoder->plan->layers; l++)
+    for (size_t l = 0; l < decoder->form.plan->layers; l++)
         kv_store_clear(&decoder->store[l]);
 }
 
 size_t eng_decoder_work_size(const struct eng_decoder *decoder)
 {
-    const struct eng_model_shape *s = decoder->shape;
-    size_t n = decoder->chunk, scores = n * (size_t)s->heads * decoder->kv.capacity;
-    size_t wide = n * ((size_t)s->width + (size_t)s->ffn + (size_t)s->heads * (size_t)s->head_dim), head = (size_t)s->vocab * (n + 4);
+    const struct eng_model_shape *s = decoder->form.shape;
+    size_t n = decoder->form.chunk, scores = n * s->heads * decoder->kv.capacity;
+    size_t wide = n * (s->width + s->ffn + s->heads * s->head_dim), head = s->vocab * (n + 4);
     /* Arrays of 8 bytes alive together: about 40 per score, 60 per activation, 6 per logit or one-hot entry. */
     return (size_t)8 * (40 * scores + 60 * wide + 6 * head) + ((size_t)64 << 20);
 }
@@ -76,8 +75,8 @@ size_t eng_decoder_work_size(const struct eng_decoder *decoder)
 /* cos and sin of n rows from position `first`, as integers with fc fraction bits. */
 static void rope_tables(const struct eng_decoder *d, size_t first, size_t n, int64_t *cosines, int64_t *sines)
 {
-    size_t half = (size_t)d->shape->head_dim / 2;
-    double scale = base_power_of_two(d->plan->fc);
+    size_t half = d->form.shape->head_dim / 2;
+    double scale = base_power_of_two(d->form.plan->fc);
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < half; c++) {
             double cosine, sine;
@@ -91,9 +90,9 @@ static void rope_tables(const struct eng_decoder *d, size_t first, size_t n, int
 static enum base_status embed(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire hot, size_t n, struct mpc_wire *ret)
 {
     enum base_status status = BASE_OK;
-    struct mpc_wire x = sec_row_lookup(p, hot, n, &d->weights->embedding, "embedding");
+    struct mpc_wire x = sec_row_lookup(p, hot, n, &d->form.weights->embedding, "embedding");
     TRY(mpc_round(p));
-    *ret = mpc_extend(p, x, d->plan->ring, "extend embedding");
+    *ret = mpc_extend(p, x, d->form.plan->ring, "extend embedding");
     TRY(mpc_round(p));
 out:
     return status;
@@ -113,11 +112,11 @@ static void keep(struct mpc_wire *kept, const struct mpc_wire *w)
 static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire x, size_t n, size_t rows,
                              struct eng_logits *ret)
 {
-    const struct eng_plan *plan = d->plan;
-    size_t width = (size_t)d->shape->width;
+    const struct eng_plan *plan = d->form.plan;
+    size_t width = d->form.shape->width;
     enum base_status status = BASE_OK;
     x = mpc_slice(x, (n - rows) * width, rows * width);
-    struct mpc_share logits = mpc_share_matmul(p, x, rows, &d->weights->head);
+    struct mpc_share logits = mpc_share_matmul(p, x, rows, &d->form.weights->head);
     int bound = ENG_LOGIT_FRACTION + plan->lm_bits;
     ret->rows = rows;
     ret->logits = mpc_cut(p, logits, plan->ring, logits.frac - ENG_LOGIT_FRACTION, bound < 1 ? 1 : bound, false, "logits");
@@ -131,18 +130,18 @@ enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, st
                                   struct eng_logits *ret)
 {
     enum base_status status = BASE_OK;
-    size_t half = (size_t)d->shape->head_dim / 2;
+    size_t half = d->form.shape->head_dim / 2;
     struct mpc_wire x, y;
-    TRY_THAT(n >= 1 && n <= d->chunk && d->position + n <= (size_t)d->plan->context, &p->error, BASE_ERR_ARGUMENT,
-             "a step of %zu rows at position %zu: at most %zu rows and %d positions", n, d->position, d->chunk, d->plan->context);
+    TRY_THAT(n >= 1 && n <= d->form.chunk && d->position + n <= (size_t)d->form.plan->context, &p->error, BASE_ERR_ARGUMENT,
+             "a step of %zu rows at position %zu: at most %zu rows and %d positions", n, d->position, d->form.chunk, d->form.plan->context);
     TRY(embed(d, p, hot, n, &x));
     int64_t *cosines = mpc_bytes(p, n * half * sizeof *cosines), *sines = mpc_bytes(p, n * half * sizeof *sines);
     uint32_t *slots = mpc_bytes(p, n * sizeof *slots);
     TRY(p->status);
     rope_tables(d, d->position, n, cosines, sines);
     for (size_t i = 0; i < n; i++)
-        slots[i] = (uint32_t)d->policy->slot(&d->config, &d->kv, d->position + i);
-    for (size_t l = 0; l < d->plan->layers; l++) {
+        slots[i] = (uint32_t)d->form.policy->slot(&d->form.config, &d->kv, d->position + i);
+    for (size_t l = 0; l < d->form.plan->layers; l++) {
         size_t mark = base_arena_mark(&p->arena);
         struct eng_step step = {.decoder = d, .p = p, .layer = l, .n = n, .first = d->position, .cos = cosines, .sin = sines, .slots = slots};
         TRY(eng_layer_run(&step, x, &y));

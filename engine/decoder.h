@@ -20,7 +20,7 @@
 #include "mpc/lift.h"
 #include "protocols/row_lookup.h"
 
-/* The masked weights of a model in one role's form (engine/weights.h makes them). */
+/* The masked weights of a model in one role's form. */
 struct eng_layer_weights {
     struct mpc_matrix q, k, v, o, gate, up, down;
 };
@@ -31,18 +31,23 @@ struct eng_weights {
     struct mpc_matrix head;
 };
 
-struct eng_decoder {
+/* What a decoder is made of; all of it is borrowed. In the count role the weights hold extents and types, no data. */
+struct eng_decoder_form {
     const struct eng_model_shape *shape;
     const struct eng_plan *plan;
     const struct eng_weights *weights;
     const struct eng_gates *gates;
     const struct kv_policy *policy;
     struct kv_config config;
+    size_t context; /* prompt plus answer of the longest request */
+    size_t chunk;   /* rows of one step at most; 0: chosen so that a chunk's scores fit the work area */
+};
+struct eng_decoder {
+    struct eng_decoder_form form; /* chunk is never 0 */
     struct kv_plan kv;
     struct kv_store *store; /* [layers] */
     uint64_t *turn;         /* [head_dim / 2]: RoPE frequencies, 2^-64 turns per position */
     size_t position;        /* rows so far */
-    size_t chunk;           /* largest number of rows of one step */
 };
 
 /* What a step gives: un-normalised logits [rows][vocab] with ENG_LOGIT_FRACTION fraction bits, and the final sums of
@@ -54,17 +59,6 @@ struct eng_logits {
     struct mpc_wire squares;
 };
 
-/* context: prompt plus answer of the longest request. weights may be NULL in the count role. */
-struct eng_decoder_form {
-    const struct eng_model_shape *shape;
-    const struct eng_plan *plan;
-    const struct eng_weights *weights;
-    const struct eng_gates *gates;
-    const struct kv_policy *policy;
-    struct kv_config config;
-    size_t context;
-    size_t chunk; /* 0: chosen so that a chunk's scores fit the work area */
-};
 BASE_MUST_USE enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, struct eng_decoder_form form,
                                                 struct base_error *error);
 void eng_decoder_finish(struct eng_decoder *decoder);
@@ -77,7 +71,7 @@ size_t eng_decoder_choose_chunk(const struct eng_model_shape *shape, size_t cont
 
 /* Runs n rows (masked one-hot, [n][vocab] in Z_2^32) through the model and appends them to the cache. logit_rows: 0, 1 (the last
  * row) or n. A layer's wires are released when it is done; the results stay until the caller releases the work area.
- * Cost: eng_step_rounds; bytes are declared by the operations. */
+ * Cost: 3 rounds more than its layers with logits, 2 without; bytes are declared by the operations. */
 BASE_MUST_USE enum base_status eng_decoder_step(struct eng_decoder *decoder, struct mpc_party *p, struct mpc_wire hot, size_t n,
                                                 size_t logit_rows, struct eng_logits *ret);
 

@@ -2,9 +2,9 @@
 
 struct mpc_wire eng_sum_squares(const struct eng_step *step, struct mpc_wire x, int norm)
 {
-    const struct eng_plan *plan = step->decoder->plan;
+    const struct eng_plan *plan = step->decoder->form.plan;
     int cut = 2 * plan->fx - plan->layer[step->layer].fs[norm], ring = cut + plan->kn;
-    struct mpc_share s = mpc_share_dot(step->p, x, x, step->decoder->shape->width);
+    struct mpc_share s = mpc_share_dot(step->p, x, x, step->decoder->form.shape->width);
     return mpc_cut(step->p, s, ring < plan->ring ? ring : plan->ring, cut, plan->kn - 1, true, "sum x^2");
 }
 
@@ -12,7 +12,7 @@ enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x
                                   enum eng_wire bits, struct mpc_wire *ret)
 {
     struct mpc_party *p = step->p;
-    const struct eng_plan *plan = step->decoder->plan;
+    const struct eng_plan *plan = step->decoder->form.plan;
     const int *b = plan->layer[step->layer].bits;
     enum base_status status = BASE_OK;
     struct mpc_share share = mpc_share_matmul(p, h, step->n, w);
@@ -31,11 +31,11 @@ enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, str
 {
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
-    const struct eng_plan *plan = d->plan;
-    const struct eng_layer_weights *w = &d->weights->layer[step->layer];
+    const struct eng_plan *plan = d->form.plan;
+    const struct eng_layer_weights *w = &d->form.weights->layer[step->layer];
     const struct eng_layer_plan *l = &plan->layer[step->layer];
     const int *b = l->bits;
-    size_t ffn = d->shape->ffn;
+    size_t ffn = d->form.shape->ffn;
     int fu = plan->fu, cut = plan->fx + plan->fw - fu, ft = l->ft[ENG_NORM_MLP];
     enum base_status status = BASE_OK;
 
@@ -44,7 +44,7 @@ enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, str
     struct mpc_wire s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 
-    sec_spline_eval(p, &d->gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
+    sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
     TRY(mpc_round(p));
 
     /* g is read by the SiLU gate alone: kg bits, and nothing is dealt for its mask. */
@@ -54,7 +54,7 @@ enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, str
     struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, ffn, plan->ring), plan->ring, ft, eng_bound(fu, b[ENG_P]), false, "p");
     TRY(mpc_round(p));
 
-    struct mpc_wire h = sec_segments_eval(p, &d->gates->silu, g, &u, plan->f_silu, eng_bound(fu, b[ENG_H]), "silu(g) p");
+    struct mpc_wire h = sec_segments_eval(p, &d->form.gates->silu, g, &u, plan->f_silu, eng_bound(fu, b[ENG_H]), "silu(g) p");
     TRY(mpc_round(p));
     TRY(eng_residual_add(step, x, h, &w->down, ENG_YD, ret));
 out:
@@ -66,7 +66,7 @@ enum base_status eng_layer_run(const struct eng_step *step, struct mpc_wire x, s
     enum base_status status = BASE_OK;
     struct mpc_wire o, middle;
     TRY(eng_attention_run(step, x, &o));
-    TRY(eng_residual_add(step, x, o, &step->decoder->weights->layer[step->layer].o, ENG_YO, &middle));
+    TRY(eng_residual_add(step, x, o, &step->decoder->form.weights->layer[step->layer].o, ENG_YO, &middle));
     TRY(eng_mlp_run(step, middle, ret));
 out:
     return status;

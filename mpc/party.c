@@ -108,12 +108,6 @@ void mpc_deal_to(struct mpc_party *p, int to, uint64_t *data, size_t count, int 
     base_arena_release(&p->arena, mark);
 }
 
-void mpc_deal_both(struct mpc_party *p, uint64_t *data, size_t count, int ring)
-{
-    mpc_deal_to(p, 1, data, count, ring);
-    mpc_deal_to(p, 2, data, count, ring);
-}
-
 void mpc_deal_both_bytes(struct mpc_party *p, uint8_t *data, size_t size)
 {
     if (p->role == MPC_HELPER) {

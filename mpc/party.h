@@ -103,9 +103,7 @@ void mpc_fresh(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uin
  * draw that P2 cannot make. */
 uint64_t *mpc_deal(struct mpc_party *p, size_t count, int ring, const uint64_t *value);
 
-/* P0 sends the same packed field to P1 and P2 (correction words of keys); they receive into `data`.
- * `elements` of `ring` bits; unpacked arrays on both sides. Cost: 2 mpc_bits(count, ring) offline. */
-void mpc_deal_both(struct mpc_party *p, uint64_t *data, size_t count, int ring);
+/* P0 sends the same bytes to P1 and P2 (keys); they receive into `data`. Cost: 2 size offline. */
 void mpc_deal_both_bytes(struct mpc_party *p, uint8_t *data, size_t size);
 /* P0 sends a packed field to one party (1 or 2); that party receives it; no-op elsewhere. */
 void mpc_deal_to(struct mpc_party *p, int to, uint64_t *data, size_t count, int ring);
