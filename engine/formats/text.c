@@ -152,3 +152,19 @@ enum base_status eng_json_string(const json_t *object, const char *field, const 
     *ret = json_string_value(value);
     return BASE_OK;
 }
+
+static bool is_sequence(const json_t *json)
+{
+    const char *type = json_string_value(json_object_get(json, "type"));
+    return type != NULL && strcmp(type, "Sequence") == 0;
+}
+
+size_t eng_json_stages(const json_t *json, const char *list)
+{
+    return is_sequence(json) ? json_array_size(json_object_get(json, list)) : 1;
+}
+
+const json_t *eng_json_stage(const json_t *json, const char *list, size_t index)
+{
+    return is_sequence(json) ? json_array_get(json_object_get(json, list), index) : json;
+}

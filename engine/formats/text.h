@@ -71,4 +71,9 @@ BASE_MUST_USE enum base_status eng_json_bool(const json_t *object, const char *f
 BASE_MUST_USE enum base_status eng_json_string(const json_t *object, const char *field, const char *fallback,
                                                const char **ret, struct base_error *error);
 
+/* The stages of a part of a tokenizer.json: the elements of field `list` of a {"type": "Sequence"}, or else the value itself, whatever
+ * it is, as the only stage. */
+size_t eng_json_stages(const json_t *json, const char *list);
+const json_t *eng_json_stage(const json_t *json, const char *list, size_t index);
+
 #endif

@@ -78,15 +78,8 @@ static enum base_status parse_stage(struct eng_decoder *ret, const json_t *json,
 enum base_status eng_decoder_parse(struct eng_decoder *ret, const json_t *json, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const char *type = json_string_value(json_object_get(json, "type"));
-    if (type == NULL || strcmp(type, "Sequence") != 0)
-        return parse_stage(ret, json, error);
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(json, "decoders"), i, item)
-    {
-        TRY(parse_stage(ret, item, error));
-    }
+    for (size_t i = 0; i < eng_json_stages(json, "decoders"); i++)
+        TRY(parse_stage(ret, eng_json_stage(json, "decoders", i), error));
 out:
     return status;
 }

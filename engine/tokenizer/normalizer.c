@@ -83,17 +83,10 @@ out:
 enum base_status eng_normalizer_parse(struct eng_normalizer *ret, const json_t *json, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const char *type = json_string_value(json_object_get(json, "type"));
     if (json == NULL || json_is_null(json))
         goto out;
-    if (type == NULL || strcmp(type, "Sequence") != 0)
-        return parse_stage(ret, json, error);
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(json, "normalizers"), i, item)
-    {
-        TRY(parse_stage(ret, item, error));
-    }
+    for (size_t i = 0; i < eng_json_stages(json, "normalizers"); i++)
+        TRY(parse_stage(ret, eng_json_stage(json, "normalizers", i), error));
 out:
     return status;
 }

@@ -321,15 +321,8 @@ static enum base_status parse_processors(struct eng_tokenizer *t, const struct s
 {
     enum base_status status = BASE_OK;
     const json_t *processor = json_object_get(s->root, "post_processor");
-    const char *type = json_string_value(json_object_get(processor, "type"));
-    size_t i;
-    json_t *item;
-    if (type == NULL || strcmp(type, "Sequence") != 0)
-        return parse_processor(t, s, processor, error);
-    json_array_foreach(json_object_get(processor, "processors"), i, item)
-    {
-        TRY(parse_processor(t, s, item, error));
-    }
+    for (size_t i = 0; i < eng_json_stages(processor, "processors"); i++)
+        TRY(parse_processor(t, s, eng_json_stage(processor, "processors", i), error));
 out:
     return status;
 }
