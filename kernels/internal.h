@@ -41,11 +41,6 @@ static inline void kern_store_block(uint8_t *bytes, struct kern_block block)
     kern_store64(bytes + 8, block.word[1]);
 }
 
-static inline uint64_t kern_ring_mask(int ring)
-{
-    return ring >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << ring) - 1;
-}
-
 /* All ones for 1, zero for 0: how secret bits select without a branch. */
 static inline uint64_t kern_bit_mask(uint64_t bit)
 {

@@ -17,6 +17,12 @@ enum {
     KERN_MAX_CONVERT_WORDS = 264, /* groups << nu: the rule of kern_dpf_choose_nu gives 260 at most */
 };
 
+/* The bits of Z_2^ring, ring 0 to 64. */
+static inline uint64_t kern_ring_mask(int ring)
+{
+    return ring >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << ring) - 1;
+}
+
 /* Acceleration levels, lowest first. Each one needs the CPU to offer what its name says. */
 enum kern_level {
     KERN_LEVEL_SCALAR, /* portable C; AES through OpenSSL is not used here: a constant-time portable AES */

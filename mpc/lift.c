@@ -25,7 +25,7 @@ uint64_t *mpc_wrap_open_bit(struct mpc_party *p, const struct mpc_wire *w, uint6
 {
     if (!mpc_wrap_fits(p, w))
         return NULL;
-    uint64_t *m = mpc_words(p, w->count), *A = mpc_words(p, w->count), keep = mpc_ring_mask(w->ring);
+    uint64_t *m = mpc_words(p, w->count), *A = mpc_words(p, w->count), keep = kern_ring_mask(w->ring);
     uint64_t offset = UINT64_C(1) << w->bound, top = offset << 1;
     for (size_t i = 0; !mpc_failed(p) && i < w->count; i++) {
         m[i] = (w->m[i] + offset) & keep;
@@ -174,7 +174,7 @@ struct mpc_cost mpc_extend_cost(size_t count, int k, int ring)
 /* opened = A B + h; m = m'' - 2^b + 2^k opened. */
 static void finish_extend(struct mpc_party *p, struct mpc_pending *q)
 {
-    uint64_t offset = UINT64_C(1) << q->wire.bound, keep = mpc_ring_mask(q->wire.ring);
+    uint64_t offset = UINT64_C(1) << q->wire.bound, keep = kern_ring_mask(q->wire.ring);
     int k = q->wire.ring - q->ring;
     for (size_t i = 0; i < q->count; i++)
         q->wire.m[i] = (q->extra[i] - offset + (q->opened[i] << k)) & keep;
@@ -184,7 +184,7 @@ static void finish_extend(struct mpc_party *p, struct mpc_pending *q)
 static void extend_helper(struct mpc_party *p, const struct mpc_wire *w, struct mpc_wire *out)
 {
     int high = out->ring - w->ring;
-    uint64_t *h1, *h2, keep = mpc_ring_mask(high);
+    uint64_t *h1, *h2, keep = kern_ring_mask(high);
     mpc_fresh(p, w->count, high, &h1, &h2);
     uint64_t *B = mpc_wrap_mask_bit(p, w), *h = mpc_words(p, w->count);
     for (size_t i = 0; !mpc_failed(p) && i < w->count; i++) {

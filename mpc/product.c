@@ -26,7 +26,7 @@ void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, 
         return;
     size_t mark = base_arena_mark(&p->arena);
     const uint64_t *mask = mpc_mask(p, &w);
-    uint64_t keep = mpc_ring_mask(w.ring);
+    uint64_t keep = kern_ring_mask(w.ring);
     for (size_t i = 0; i < w.count && !mpc_failed(p); i++) {
         size_t r = down ? row + i : row, c = down ? column : column + i;
         uint64_t *line = matrix->data + r * matrix->stride;
@@ -149,7 +149,7 @@ static void cut_twin(struct mpc_party *p, struct mpc_share *share, int f, struct
 /* P0's mask of the result: g1 + s2 - (z0 >> f), reduced, in place of z. */
 static void cut_helper(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
 {
-    uint64_t *g1, *s2, keep = mpc_ring_mask(ring);
+    uint64_t *g1, *s2, keep = kern_ring_mask(ring);
     mpc_fresh(p, count, ring, &g1, &s2);
     for (size_t i = 0; !mpc_failed(p) && i < count; i++)
         z[i] = (g1[i] + s2[i] - z[i]) & keep;

@@ -16,7 +16,7 @@ enum { COMPONENTS = 4, COMPONENT_M = 0 };
 /* The twin keeps whole integers; shares are reduced to their ring. */
 static uint64_t keep_mask(const struct mpc_party *p, int ring)
 {
-    return p->role == MPC_CLEAR ? ~UINT64_C(0) : mpc_ring_mask(ring);
+    return p->role == MPC_CLEAR ? ~UINT64_C(0) : kern_ring_mask(ring);
 }
 
 struct mpc_wire mpc_wire_make(struct mpc_party *p, size_t count, int ring, int frac, int bound)
@@ -202,7 +202,7 @@ struct mpc_wire mpc_truncate(struct mpc_party *p, struct mpc_wire w, int f, int 
     out.bound = bound;
     for (int c = 0; c < COMPONENTS && !mpc_failed(p); c++) {
         const uint64_t *v = *component(&w, c);
-        uint64_t *z = *component(&out, c), keep = mpc_ring_mask(w.ring);
+        uint64_t *z = *component(&out, c), keep = kern_ring_mask(w.ring);
         uint64_t half = c == COMPONENT_M && !w.gate_only ? UINT64_C(1) << (f - 1) : 0;
         for (size_t i = 0; z != NULL && i < w.count; i++)
             z[i] = p->role == MPC_CLEAR ? (uint64_t)mpc_round_shift((int64_t)v[i], f) : ((v[i] - half) & keep) >> f;
@@ -221,7 +221,7 @@ uint64_t *mpc_mask(struct mpc_party *p, const struct mpc_wire *w)
         return NULL;
     if (w->l2 == NULL)
         return w->l1;
-    uint64_t *mask = mpc_words(p, w->count), keep = mpc_ring_mask(w->ring);
+    uint64_t *mask = mpc_words(p, w->count), keep = kern_ring_mask(w->ring);
     for (size_t i = 0; mask != NULL && i < w->count; i++)
         mask[i] = (w->l1[i] + w->l2[i]) & keep;
     return mask;

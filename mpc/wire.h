@@ -10,6 +10,8 @@
 #ifndef CACHET_MPC_WIRE_H
 #define CACHET_MPC_WIRE_H
 
+#include "kernels/kern.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,11 +26,6 @@ struct mpc_wire {
     size_t count;
     uint64_t *m, *l1, *l2, *x;
 };
-
-static inline uint64_t mpc_ring_mask(int ring)
-{
-    return ring >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << ring) - 1;
-}
 
 /* The representative of v mod 2^ring in [-2^(ring-1), 2^(ring-1)). */
 static inline int64_t mpc_signed(uint64_t v, int ring)

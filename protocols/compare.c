@@ -45,7 +45,7 @@ static void deal(struct mpc_party *p, const uint64_t *mask, size_t n, int k)
         uint64_t *alpha = mpc_words(p, count);
         struct bit_message message = make_message(p, low, count);
         for (size_t i = 0; !mpc_failed(p) && i < count; i++)
-            alpha[i] = mask[at + i] & mpc_ring_mask(low);
+            alpha[i] = mask[at + i] & kern_ring_mask(low);
         if (!mpc_failed(p)) {
             p->kern->bit_generate(low, count, alpha, root1 + BLOCK * at, root2 + BLOCK * at, message.data, message.bits,
                                   message.blocks);
@@ -59,7 +59,7 @@ static void deal(struct mpc_party *p, const uint64_t *mask, size_t n, int k)
 static void eval(struct mpc_party *p, const uint64_t *m, size_t n, int k, uint64_t *ret)
 {
     int low = k - 1;
-    uint64_t keep = mpc_ring_mask(low), left = p->role == MPC_LEFT;
+    uint64_t keep = kern_ring_mask(low), left = p->role == MPC_LEFT;
     uint8_t *root1, *root2;
     sec_roots(p, n, &root1, &root2);
     const uint8_t *root = left ? root1 : root2;

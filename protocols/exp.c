@@ -60,7 +60,7 @@ static void deal(struct mpc_party *p, const struct sec_exp *gate, const uint64_t
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
         for (size_t i = 0; i < count; i++) {
-            uint64_t b = mask[at + i] & mpc_ring_mask(gate->s);
+            uint64_t b = mask[at + i] & kern_ring_mask(gate->s);
             a[i] = mask[at + i] >> gate->s;
             beta[i] = (uint64_t)base_nearest(base_exp(unit * (double)b) * scale);
         }

@@ -15,7 +15,7 @@ uint64_t *sec_read_open(struct mpc_party *p, struct mpc_wire w, int k, uint64_t 
         return NULL;
     bool twin = p->role == MPC_CLEAR;
     const uint64_t *v = twin ? w.x : w.m;
-    uint64_t *m = mpc_words(p, w.count), keep = twin ? ~UINT64_C(0) : mpc_ring_mask(k);
+    uint64_t *m = mpc_words(p, w.count), keep = twin ? ~UINT64_C(0) : kern_ring_mask(k);
     for (size_t i = 0; m != NULL && i < w.count; i++)
         m[i] = (v[i] + offset) & keep;
     return m;
@@ -26,7 +26,7 @@ uint64_t *sec_read_mask(struct mpc_party *p, struct mpc_wire w, int k)
     if (!readable(p, &w, k) || p->role != MPC_HELPER)
         return NULL;
     const uint64_t *mask = mpc_mask(p, &w);
-    uint64_t *out = mpc_words(p, w.count), keep = mpc_ring_mask(k);
+    uint64_t *out = mpc_words(p, w.count), keep = kern_ring_mask(k);
     for (size_t i = 0; !mpc_failed(p) && i < w.count; i++)
         out[i] = mask[i] & keep;
     return out;

@@ -103,7 +103,7 @@ static void deal(struct mpc_party *p, const struct sec_max_step *step, const str
  * cannot be read; at t = 2^k it gives shares of 0, as it should. Conditions are on public numbers: k, and m which both parties hold. */
 static uint64_t interval(uint64_t m, int k, uint64_t total, uint64_t at_high, uint64_t at_low)
 {
-    uint64_t half = UINT64_C(1) << (k - 1), low = (m + 1 - half) & mpc_ring_mask(k);
+    uint64_t half = UINT64_C(1) << (k - 1), low = (m + 1 - half) & kern_ring_mask(k);
     uint64_t from_low = low == 0 ? total : at_low;
     return (m + 1 < half ? total : 0) + from_low - at_high;
 }
@@ -112,7 +112,7 @@ static uint64_t interval(uint64_t m, int k, uint64_t total, uint64_t at_high, ui
 static void read_keys(struct mpc_party *p, const struct sec_max_step *step, const struct mpc_wire *d, uint64_t *ret)
 {
     struct kern_dpf_shape shape = shape_of(step);
-    uint64_t keep = mpc_ring_mask(step->k), half = UINT64_C(1) << (step->k - 1);
+    uint64_t keep = kern_ring_mask(step->k), half = UINT64_C(1) << (step->k - 1);
     size_t total = d->count;
     uint8_t *root1, *root2;
     sec_roots(p, total, &root1, &root2);

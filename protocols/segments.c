@@ -127,11 +127,11 @@ static void deal(struct mpc_party *p, const struct sec_segments *gate, const uin
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
         for (size_t i = 0; i < count; i++) {
-            uint64_t b = mask[at + i] & mpc_ring_mask(gate->s), power[3] = {1, b, b * b};
+            uint64_t b = mask[at + i] & kern_ring_mask(gate->s), power[3] = {1, b, b * b};
             a[i] = mask[at + i] >> gate->s;
             for (int g = 0; g < shape->groups; g++) {
                 uint64_t factor = g < 3 ? 1 : g < 6 ? D[at + i] : B[at + i];
-                beta[(size_t)g * count + i] = power[g % 3] * factor & mpc_ring_mask(shape->rings[g]);
+                beta[(size_t)g * count + i] = power[g % 3] * factor & kern_ring_mask(shape->rings[g]);
             }
         }
         sec_dpf_deal(p, shape, count, a, beta, root1 + 16 * at, root2 + 16 * at);
@@ -144,7 +144,7 @@ static void contract(struct mpc_party *p, const struct sec_segments *gate, const
                      uint64_t *work, uint64_t *ret)
 {
     size_t n = (size_t)1 << gate->form.h, i = m >> gate->s;
-    uint64_t j = m & mpc_ring_mask(gate->s), *w0 = work, *w1 = work + n;
+    uint64_t j = m & kern_ring_mask(gate->s), *w0 = work, *w1 = work + n;
     const uint64_t *c0 = gate->reversed + (n - i), *c1 = c0 + 2 * n, *c2 = c1 + 2 * n;
     for (size_t pos = 0; pos < n; pos++) {
         uint64_t slope = c1[pos] + j * c2[pos];

@@ -78,7 +78,7 @@ static void pass(struct mpc_party *p, enum mpc_role from, uint64_t *words, size_
 static void exchange(struct mpc_party *p, const struct mpc_wire *w, size_t rows, const struct draws *draws, struct mpc_wire *out)
 {
     size_t n = w->count, width = n / rows;
-    uint64_t keep = mpc_ring_mask(w->ring), *d = mpc_words(p, n), *y = NULL;
+    uint64_t keep = kern_ring_mask(w->ring), *d = mpc_words(p, n), *y = NULL;
     bool left = p->role == MPC_LEFT;
     if (mpc_failed(p))
         return;

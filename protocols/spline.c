@@ -210,7 +210,7 @@ static void eval(struct mpc_party *p, const struct sec_spline *gate, const uint6
         ret[e] = mpc_words(p, n);
     if (mpc_failed(p))
         return;
-    uint64_t keep = mpc_ring_mask(gate->form.k);
+    uint64_t keep = kern_ring_mask(gate->form.k);
     for (size_t i = 0; i < n; i++)
         for (size_t q = 0; q < points; q++)
             x[i * points + q] = (m[i] - (q < gate->pieces ? (uint64_t)gate->knot[q] : UINT64_C(1) << gate->form.k)) & keep;

@@ -96,7 +96,7 @@ static uint64_t *clear(struct mpc_party *p, const struct sec_table *table, const
     uint64_t *y = mpc_words(p, n);
     mpc_check_range(p, "table index", x, n, 0, (INT64_C(1) << table->k) - 1);
     for (size_t i = 0; y != NULL && i < n; i++)
-        y[i] = table->values[x[i] & mpc_ring_mask(table->k)];
+        y[i] = table->values[x[i] & kern_ring_mask(table->k)];
     return y;
 }
 

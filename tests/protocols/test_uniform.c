@@ -55,7 +55,7 @@ static void add(struct pool *pool, const uint64_t *v, const uint64_t *minus, siz
     if (pool->values == NULL)
         pool->values = must_alloc(MOST_VALUES, sizeof *v);
     for (size_t i = 0; i < count && pool->count < MOST_VALUES; i++)
-        pool->values[pool->count++] = (v[i] - (minus == NULL ? 0 : minus[i])) & mpc_ring_mask(ring);
+        pool->values[pool->count++] = (v[i] - (minus == NULL ? 0 : minus[i])) & kern_ring_mask(ring);
 }
 
 static enum base_status program(struct mpc_party *p, const struct trio_job *job)

@@ -86,7 +86,7 @@ static void observe_party(void *context, struct mpc_party *p, const char *label,
 static enum base_status join(const char *label, const struct mpc_wire w[TRIO_PARTIES], uint64_t *ret, struct base_error *error)
 {
     const struct mpc_wire *a = &w[TRIO_P0], *b = &w[TRIO_P1], *c = &w[TRIO_P2];
-    uint64_t keep = mpc_ring_mask(a->ring);
+    uint64_t keep = kern_ring_mask(a->ring);
     if (a->count != b->count || a->count != c->count || a->ring != b->ring || a->ring != c->ring || a->gate_only != b->gate_only ||
         a->bound != b->bound || a->bound != c->bound || a->frac != b->frac || a->frac != c->frac)
         return base_fail(error, BASE_ERR_MISMATCH, "%s: the parties disagree on the type of the wire", label);
