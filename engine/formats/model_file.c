@@ -37,7 +37,7 @@ static enum base_status refuse_safetensors(struct eng_tensor_table *ret, struct 
 static enum base_status refuse_unknown(struct eng_tensor_table *ret, struct eng_bytes file, struct base_error *error)
 {
     return base_fail(error, BASE_ERR_FORMAT,
-                     "is no model file that cachet knows: give a Hugging Face directory, a .gguf file or a llama2.c .bin file");
+                     "is no model file that cachet knows: give a Hugging Face directory or a llama2.c .bin file");
 }
 
 static bool matches_anything(struct eng_bytes file)

@@ -128,7 +128,7 @@ static enum base_status fill_one(struct eng_tensor_table *table, enum eng_tensor
     }
     TRY(check_dims(found, name.text, view.rows, view.cols, vector, error));
     TRY_THAT(found->dtype_known, error, BASE_ERR_SUPPORT,
-             "%s: is stored as %s; cachet reads F32, F16 and BF16, in GGUF also Q8_0, Q4_0 and Q4_1: convert the model",
+             "%s: is stored as %s; cachet reads F32, F16 and BF16: convert the model",
              name.text, found->dtype_name);
     view.dtype = found->dtype;
     view.bytes = found->bytes.data;

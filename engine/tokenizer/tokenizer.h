@@ -1,8 +1,7 @@
 /* Tokenizers: text to token ids and back, as the model was trained with.
  *
  * Kinds: byte-level BPE from tokenizer.json (GPT-2, SmolLM2, Llama 3, Qwen2 splits) and SentencePiece-style BPE from
- * tokenizer.json, both with added tokens; SentencePiece BPE with scores from llama2.c's tokenizer.bin; and the two
- * kinds that a GGUF file embeds. What a file asks for beyond these is refused by name.
+ * tokenizer.json, both with added tokens; and SentencePiece BPE with scores from llama2.c's tokenizer.bin. What a file asks for beyond these is refused by name.
  *
  * A tokenizer is immutable after opening: any number of threads may encode and decode with it. */
 #ifndef CACHET_ENGINE_TOKENIZER_TOKENIZER_H
