@@ -16,20 +16,9 @@
 #define CACHET_ENGINE_DECODER_H
 
 #include "engine/gates.h"
+#include "engine/weights.h"
 #include "kvcache/policy.h"
 #include "mpc/lift.h"
-#include "protocols/row_lookup.h"
-
-/* The masked weights of a model in one role's form. */
-struct eng_layer_weights {
-    struct mpc_matrix q, k, v, o, gate, up, down;
-};
-
-struct eng_weights {
-    struct sec_row_table embedding;
-    struct eng_layer_weights *layer;
-    struct mpc_matrix head;
-};
 
 /* What a decoder is made of; all of it is borrowed. In the count role the weights hold extents and types, no data. */
 struct eng_decoder_form {

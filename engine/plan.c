@@ -24,6 +24,17 @@ enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t conte
     return status;
 }
 
+void eng_plan_set_thin(struct eng_plan *plan)
+{
+    plan->bin = 2;
+    plan->cell = 3;
+    plan->fb = 13;
+    plan->fe = 28;
+    plan->fo = 22;
+    plan->fo2 = 22;
+    plan->ring_sv = 54;
+}
+
 void eng_plan_finish(struct eng_plan *plan)
 {
     base_free(&plan->layer);
@@ -80,6 +91,11 @@ int eng_plan_sum_ring(const struct eng_plan *plan, size_t layer)
     if (plan->ring_sv != 0)
         return plan->ring_sv;
     return minimum(eng_plan_exp_ring(plan), plan->ring - plan->layer[layer].ft[ENG_NORM_ATTENTION]);
+}
+
+int eng_plan_embedding_bound(const struct eng_plan *plan)
+{
+    return plan->fx + plan->layer[0].bits[ENG_X] + 1;
 }
 
 int eng_plan_log_context(const struct eng_plan *plan)
@@ -146,6 +162,7 @@ enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *err
         need(&c, "exp table", eng_plan_score_ring(p, c.layer), 24);
     }
     c.layer = 0;
+    need(&c, "embedding", eng_plan_embedding_bound(p), 32 - 2);
     need(&c, "1/S", p->f_reciprocal + slack + 1, p->ring - 1);
     need(&c, "lift of 1/S", p->fy + slack + 1, p->ring - (p->f_reciprocal - p->fy) - 2);
     need(&c, "e", p->fo, eng_plan_exp_ring(p) - 2);

@@ -60,6 +60,8 @@ struct eng_plan {
 
 /* A plan with the general gates' default widths and room for `layers`. */
 BASE_MUST_USE enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t context, struct base_error *error);
+/* The thin widths: bins of 4 nats and cells of 8, e extended to `ring_sv` bits: fewer dealt bytes, one round more per layer. */
+void eng_plan_set_thin(struct eng_plan *plan);
 void eng_plan_finish(struct eng_plan *plan);
 /* A deep copy. */
 BASE_MUST_USE enum base_status eng_plan_copy(struct eng_plan *ret, const struct eng_plan *plan, struct base_error *error);
@@ -71,6 +73,7 @@ int eng_plan_histogram_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_score_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_exp_ring(const struct eng_plan *plan);
 int eng_plan_sum_ring(const struct eng_plan *plan, size_t layer);    /* ring of sum e v */
+int eng_plan_embedding_bound(const struct eng_plan *plan);             /* |entry| <= 2^bound in units of the residual */
 int eng_plan_log_context(const struct eng_plan *plan);
 
 /* Every ring and bound condition by name. Errors: BASE_ERR_RANGE naming layer, condition and both values. */

@@ -39,7 +39,7 @@ enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum
         return p->status;
     p->kern->pack_bits(packed, w.m, w.count, w.ring);
     p->kern->pack_bits(packed + size, p->role == MPC_LEFT ? w.l1 : w.l2, w.count, w.ring);
-    p->status = net_link_send(p->client, p->step, packed, 2 * size, &p->error);
+    p->status = net_link_send(p->client, p->client_step++, packed, 2 * size, &p->error);
     base_arena_release(&p->arena, mark);
     return p->status;
 }
@@ -82,6 +82,7 @@ enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ri
                            "compare their builds and plans with `cachet check`");
         goto out;
     }
+    client->step++;
     client->kern->unpack_bits(words, packed, count, ring);
     client->kern->unpack_bits(words + count, packed + size, count, ring);
     client->kern->unpack_bits(words + 2 * count, packed + 3 * size, count, ring);
@@ -108,6 +109,7 @@ enum base_status mpc_client_give(struct mpc_client *client, const int64_t *x, si
     client->kern->pack_bits(packed, m, count, ring);
     for (int party = 1; party <= 2; party++)
         TRY(net_link_send(client->link[party], client->step, packed, mpc_bits(count, ring), error));
+    client->step++;
 out:
     base_free_secret(&m);
     base_free_secret(&mask);
@@ -130,7 +132,7 @@ struct mpc_wire mpc_input(struct mpc_party *p, const int64_t *x, size_t count, i
         size_t mark = base_arena_mark(&p->arena), size = mpc_bits(count, ring);
         uint8_t *packed = mpc_bytes(p, size);
         if (packed != NULL)
-            p->status = net_link_receive(p->client, p->step, packed, size, &p->error);
+            p->status = net_link_receive(p->client, p->client_step++, packed, size, &p->error);
         if (!mpc_failed(p))
             p->kern->unpack_bits(w.m, packed, count, ring);
         base_arena_release(&p->arena, mark);

@@ -41,7 +41,7 @@ struct mpc_client {
     const struct kern_table *kern;
     struct mpc_stream o1, o2; /* shared with (P0,P1) and with (P0,P2) */
     struct net_link *link[3]; /* to P0, P1, P2 */
-    uint32_t step;
+    uint32_t step;            /* messages to and from each party so far */
 };
 BASE_MUST_USE enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ring, int64_t *ret_values,
                                                struct base_error *error);

@@ -57,7 +57,8 @@ struct mpc_party {
     struct net_link *client;    /* P1, P2: the client */
     struct mpc_pending pending[MPC_MAX_PENDING];
     size_t pending_count;
-    uint32_t step;              /* number of rounds so far: the step id of frames */
+    uint32_t step;              /* number of rounds so far: the step id of frames between parties */
+    uint32_t client_step;       /* messages from and to the client so far: the step id of its frames */
     struct mpc_cost declared;
     uint64_t openings[MPC_MAX_OPENINGS]; /* values opened, by entry of the registry (mpc/opening.h) */
     uint64_t violations;        /* clear: values seen outside a declared bound or range */

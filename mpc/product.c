@@ -20,25 +20,35 @@ size_t mpc_matrix_stride(enum mpc_role role, size_t inner)
     return 0;
 }
 
+/* One element in the layout of product.h. */
+static inline void put_element(enum mpc_role role, uint64_t *line, size_t column, const struct mpc_wire *w, size_t i)
+{
+    if (role == MPC_CLEAR) {
+        line[column] = w->x[i];
+        return;
+    }
+    uint64_t keep = kern_ring_mask(w->ring);
+    if (role == MPC_HELPER) {
+        line[column] = (w->l1[i] + (w->l2 == NULL ? 0 : w->l2[i])) & keep;
+        return;
+    }
+    uint64_t *block = line + column / KERN_BLOCK * 2 * KERN_BLOCK + column % KERN_BLOCK;
+    block[0] = w->m[i];
+    block[KERN_BLOCK] = role == MPC_LEFT ? w->l1[i] : (w->m[i] - w->l2[i]) & keep;
+}
+
+void mpc_matrix_write_row(enum mpc_role role, struct mpc_matrix *matrix, size_t row, const struct mpc_wire *w)
+{
+    for (size_t i = 0; role != MPC_COUNT && i < w->count; i++)
+        put_element(role, matrix->data + row * matrix->stride, i, w, i);
+}
+
 void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, size_t column, bool down, struct mpc_wire w)
 {
     if (mpc_failed(p) || p->role == MPC_COUNT)
         return;
-    size_t mark = base_arena_mark(&p->arena);
-    const uint64_t *mask = mpc_mask(p, &w);
-    uint64_t keep = kern_ring_mask(w.ring);
-    for (size_t i = 0; i < w.count && !mpc_failed(p); i++) {
-        size_t r = down ? row + i : row, c = down ? column : column + i;
-        uint64_t *line = matrix->data + r * matrix->stride;
-        if (p->role == MPC_HELPER || p->role == MPC_CLEAR) {
-            line[c] = p->role == MPC_HELPER ? mask[i] : w.x[i];
-            continue;
-        }
-        uint64_t *block = line + c / KERN_BLOCK * 2 * KERN_BLOCK + c % KERN_BLOCK;
-        block[0] = w.m[i];
-        block[KERN_BLOCK] = p->role == MPC_LEFT ? w.l1[i] : (w.m[i] - w.l2[i]) & keep;
-    }
-    base_arena_release(&p->arena, mark);
+    for (size_t i = 0; i < w.count; i++)
+        put_element(p->role, matrix->data + (down ? row + i : row) * matrix->stride, down ? column : column + i, &w, i);
 }
 
 /* --- shares --------------------------------------------------------------------------------------------------------- */

@@ -29,6 +29,10 @@ struct mpc_matrix {
 /* Words of one row with room for `inner` columns in this role; 0 in the count role. */
 size_t mpc_matrix_stride(enum mpc_role role, size_t inner);
 
+/* Elements of w as row `row` of the matrix, for makers of weights: w holds every component that the role's form needs (P0: l1, l2; P1: m,
+ * l1; P2: m, l2; twin: x), whoever the caller is. */
+void mpc_matrix_write_row(enum mpc_role role, struct mpc_matrix *matrix, size_t row, const struct mpc_wire *w);
+
 /* Copies `count` elements of w into the matrix: element i goes to row, column + i (or, if `down`, to row + i, column).
  * The caller grows outs and inner. */
 void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, size_t column, bool down, struct mpc_wire w);

@@ -1,0 +1,241 @@
+#include "engine/calibrate.h"
+
+#include "base/memory.h"
+#include "base/realmath.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { SQUARES_MARGIN = 2 };
+static const double MARGIN = 1.0, SCORE_MARGIN = 1.3, SMALLEST = 0x1p-20, INVERSE_LN2 = 1.4426950408889634;
+
+/* What the probe collects: [layers][ENG_PROBES]. */
+struct extremes {
+    double *largest, *smallest;
+    double *log_rms; /* sum of 0.5 ln(mean square), [layers][ENG_NORMS] */
+    double *rows;
+    bool finite;
+};
+
+static void collect(void *context, int wire, size_t layer, const float *v, size_t count)
+{
+    struct extremes *e = context;
+    double largest = e->largest[layer * ENG_PROBES + (size_t)wire], smallest = e->smallest[layer * ENG_PROBES + (size_t)wire];
+    for (size_t i = 0; i < count; i++) {
+        double a = fabs((double)v[i]);
+        largest = a > largest ? a : largest;
+        smallest = a < smallest ? a : smallest;
+        e->finite = e->finite && isfinite(a);
+    }
+    e->largest[layer * ENG_PROBES + (size_t)wire] = largest;
+    e->smallest[layer * ENG_PROBES + (size_t)wire] = smallest;
+    int norm = wire - ENG_PROBE_SQUARES;
+    if (norm < 0 || norm >= ENG_NORMS)
+        return;
+    for (size_t i = 0; i < count; i++)
+        e->log_rms[layer * ENG_NORMS + (size_t)norm] += 0.5 * log(fmax((double)v[i], 0x1p-100));
+    e->rows[layer * ENG_NORMS + (size_t)norm] += (double)count;
+}
+
+static enum base_status observe(struct extremes *e, const struct eng_weight_source *source, const struct eng_calibration *c,
+                                struct base_progress *progress, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_reference *reference = NULL;
+    size_t longest = 0, at = 0;
+    float *logits = NULL;
+    enum { STEP = 32 };
+    for (size_t i = 0; i < c->sequences; i++)
+        longest = c->lengths[i] > longest ? c->lengths[i] : longest;
+    TRY_THAT(longest > 0, error, BASE_ERR_ARGUMENT, "the calibration text has no tokens: give a text with --text");
+    TRY(eng_reference_create(&reference, source, longest, error));
+    TRY(base_alloc(&logits, STEP * source->shape->vocab, sizeof *logits, error));
+    eng_reference_set_probe(reference, collect, e);
+    for (size_t i = 0; i < c->sequences; i++) {
+        eng_reference_reset(reference);
+        for (size_t done = 0; done < c->lengths[i]; done += STEP) {
+            size_t n = c->lengths[i] - done < STEP ? c->lengths[i] - done : STEP;
+            TRY(eng_reference_forward(reference, c->tokens + at, n, logits, error));
+            at += n;
+            if (progress != NULL)
+                base_progress_update(progress, at, 0);
+        }
+    }
+    TRY_THAT(e->finite, error, BASE_ERR_RANGE, "the model gives numbers that are not finite on the calibration text: check the model file");
+out:
+    base_free_secret(&logits);
+    eng_reference_destroy(&reference);
+    return status;
+}
+
+/* --- the plan ------------------------------------------------------------------------------------------------------------------- */
+
+static double log_two(double x)
+{
+    return log2(fmax(x, SMALLEST));
+}
+
+/* ceil(log2) of an observed maximum, with margin. */
+static int bits_for(double largest)
+{
+    return (int)ceil(log_two(largest) + MARGIN);
+}
+
+static int clamp(int v, int low, int high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+/* Ranges, folds and fractions of the norms of a layer. rho and the range enter public spline coefficients: powers of two carry no more than a
+ * bit length. */
+static void plan_norms(struct eng_plan *plan, size_t layer, const struct extremes *e, const struct eng_model_shape *shape)
+{
+    struct eng_layer_plan *l = &plan->layer[layer];
+    for (int i = 0; i < ENG_NORMS; i++) {
+        size_t at = layer * ENG_PROBES + ENG_PROBE_SQUARES + (size_t)i, norm = layer * ENG_NORMS + (size_t)i;
+        l->rho[i] = (int)base_nearest(e->log_rms[norm] / e->rows[norm] * INVERSE_LN2);
+        l->low[i] = (int)floor(log2(fmax(e->smallest[at], 0x1p-50)) - SQUARES_MARGIN);
+        l->high[i] = (int)ceil(log2(fmax(e->largest[at], 0x1p-50)) + SQUARES_MARGIN);
+        double low = base_power_of_two(l->low[i]) + shape->norm_eps, high = base_power_of_two(l->high[i]) + shape->norm_eps;
+        double rho = base_power_of_two(l->rho[i]);
+        l->ft[i] = clamp(13 + (int)ceil(log2(sqrt(high) / rho)), 14, 20);
+        int above = (int)ceil(log2(rho / sqrt(low)) + 0.1);
+        l->bt[i] = l->ft[i] + (above > 1 ? above : 1);
+        l->fs[i] = plan->kn - (int)ceil(log2((double)shape->width * high));
+    }
+}
+
+static void plan_layer(struct eng_plan *plan, size_t layer, const struct extremes *e, const struct eng_model_shape *shape)
+{
+    struct eng_layer_plan *l = &plan->layer[layer];
+    const double *top = e->largest + layer * ENG_PROBES;
+    plan_norms(plan, layer, e, shape);
+    double rho[ENG_NORMS] = {base_power_of_two(l->rho[0]), base_power_of_two(l->rho[1])};
+    for (int w = ENG_Q; w <= ENG_X; w++)
+        l->bits[w] = bits_for(top[w]);
+    l->bits[ENG_SCORE] = (int)ceil(log2(top[ENG_SCORE] * SCORE_MARGIN + base_power_of_two(plan->bin)));
+    for (int w = ENG_UQ; w <= ENG_A; w++)
+        l->bits[w] = bits_for(top[w] / rho[ENG_NORM_ATTENTION]);
+    l->bits[ENG_AOWN] = bits_for(top[ENG_AOWN] / (rho[ENG_NORM_ATTENTION] * rho[ENG_NORM_ATTENTION]));
+    for (int w = ENG_UG; w <= ENG_UP; w++)
+        l->bits[w] = bits_for(top[w] / rho[ENG_NORM_MLP]);
+}
+
+/* Takes the finest widths that fit: fraction bits of cos and sin, then of the weights, then of activations are given up. */
+static enum base_status fit(struct eng_plan *plan, double smallest_rms, struct base_error *error)
+{
+    static const struct {
+        int down, fc, fwo, fu;
+    } cuts[] = {{0, 11, 14, 12}, {0, 10, 14, 12}, {1, 10, 14, 12}, {2, 10, 14, 12}, {3, 10, 13, 12}, {4, 10, 12, 12}, {4, 9, 12, 11}};
+    plan->fx = clamp(12 - (int)floor(log2(fmax(smallest_rms, 0x1p-40))), 13, 20);
+    enum base_status status = BASE_OK;
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        struct base_error reason = {0};
+        plan->fw = 31 - plan->fx - cuts[i].down;
+        plan->fc = cuts[i].fc;
+        plan->fwo = cuts[i].fwo;
+        plan->fu = cuts[i].fu;
+        status = eng_plan_check(plan, &reason);
+        if (status == BASE_OK)
+            return status;
+        /* The finest choice says best what is too large. */
+        if (i == 0)
+            (void)base_fail(error, reason.code, "%s", reason.text);
+    }
+    return status;
+}
+
+static double smallest_rms(const struct extremes *e, size_t layers)
+{
+    double smallest = INFINITY;
+    for (size_t l = 0; l < layers; l++)
+        for (int i = 0; i < ENG_NORMS; i++)
+            smallest = fmin(smallest, e->smallest[l * ENG_PROBES + ENG_PROBE_SQUARES + (size_t)i]);
+    return sqrt(smallest);
+}
+
+enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_source *source, const struct eng_calibration *c,
+                               struct base_progress *progress, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_plan plan = {0};
+    struct extremes e = {.finite = true};
+    size_t layers = source->shape->layers;
+    TRY(base_alloc(&e.largest, layers * ENG_PROBES, sizeof *e.largest, error));
+    TRY(base_alloc(&e.smallest, layers * ENG_PROBES, sizeof *e.smallest, error));
+    TRY(base_alloc(&e.log_rms, layers * ENG_NORMS, sizeof *e.log_rms, error));
+    TRY(base_alloc(&e.rows, layers * ENG_NORMS, sizeof *e.rows, error));
+    for (size_t i = 0; i < layers * ENG_PROBES; i++)
+        e.smallest[i] = INFINITY;
+    TRY(eng_plan_init(&plan, layers, c->context, error));
+    plan.fold = c->fold;
+    if (c->thin)
+        eng_plan_set_thin(&plan);
+    TRY(observe(&e, source, c, progress, error));
+    for (size_t l = 0; l < layers; l++)
+        plan_layer(&plan, l, &e, source->shape);
+    plan.lm_bits = bits_for(e.largest[ENG_PROBE_LOGITS]);
+    TRY(fit(&plan, smallest_rms(&e, layers), error));
+    *ret = plan;
+    plan.layer = NULL;
+out:
+    eng_plan_finish(&plan);
+    base_free(&e.largest);
+    base_free(&e.smallest);
+    base_free(&e.log_rms);
+    base_free(&e.rows);
+    return status;
+}
+
+/* --- samples -------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static int32_t draw(const float *logits, size_t vocab, uint64_t *state)
+{
+    float top = logits[0];
+    double sum = 0, at = 0;
+    for (size_t i = 1; i < vocab; i++)
+        top = fmaxf(top, logits[i]);
+    for (size_t i = 0; i < vocab; i++)
+        sum += exp((double)(logits[i] - top) / 0.8);
+    double target = (double)(next_random(state) >> 11) * 0x1p-53 * sum;
+    for (size_t i = 0; i < vocab; i++) {
+        at += exp((double)(logits[i] - top) / 0.8);
+        if (at >= target)
+            return (int32_t)i;
+    }
+    return (int32_t)vocab - 1;
+}
+
+enum base_status eng_calibration_samples(const struct eng_weight_source *source, int32_t start, size_t sequences, size_t length, int32_t *ret,
+                                         struct base_progress *progress, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_reference *reference = NULL;
+    float *logits = NULL;
+    uint64_t state = 1;
+    TRY(eng_reference_create(&reference, source, length, error));
+    TRY(base_alloc(&logits, source->shape->vocab, sizeof *logits, error));
+    for (size_t s = 0; s < sequences; s++) {
+        int32_t *tokens = ret + s * length;
+        eng_reference_reset(reference);
+        tokens[0] = start < 0 ? 0 : start;
+        for (size_t i = 1; i < length; i++) {
+            TRY(eng_reference_forward(reference, tokens + i - 1, 1, logits, error));
+            tokens[i] = draw(logits, source->shape->vocab, &state);
+            if (progress != NULL)
+                base_progress_update(progress, s * length + i, 0);
+        }
+    }
+out:
+    base_free_secret(&logits);
+    eng_reference_destroy(&reference);
+    return status;
+}

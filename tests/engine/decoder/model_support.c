@@ -1,0 +1,59 @@
+#include "tests/engine/decoder/model_support.h"
+
+#include "base/memory.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SAMPLES = 4, SAMPLE_LENGTH = 96 };
+
+static void calibrate(struct model *m, struct model_options options)
+{
+    struct base_error error = {0};
+    static int32_t tokens[SAMPLES * SAMPLE_LENGTH];
+    size_t lengths[SAMPLES];
+    for (size_t i = 0; i < SAMPLES; i++)
+        lengths[i] = SAMPLE_LENGTH;
+    check_ok(eng_calibration_samples(&m->source, m->source.shape->bos, SAMPLES, SAMPLE_LENGTH, tokens, NULL, &error), &error, "samples");
+    struct eng_calibration c = {.tokens = tokens, .lengths = lengths, .sequences = SAMPLES, .context = options.context, .thin = options.thin,
+                                .fold = options.fold};
+    check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, &error), &error, "plan");
+}
+
+bool model_open(struct model *ret, const char *path, struct model_options options)
+{
+    struct base_error error = {0};
+    char full[1024];
+    struct stat info;
+    (void)snprintf(full, sizeof full, "%s/%s", CACHET_SOURCE_DIR, path);
+    if (stat(full, &info) != 0) {
+        (void)fprintf(stderr, "skipped: %s is not there\n", path);
+        return false;
+    }
+    *ret = (struct model){0};
+    check_ok(eng_model_file_open(&ret->file, full, &error), &error, path);
+    ret->source = eng_weights_of_file(ret->file);
+    calibrate(ret, options);
+    check_ok(eng_gates_init(&ret->gates, ret->source.shape, &ret->plan, &error), &error, "gates");
+    struct eng_weight_targets targets = {.key1 = {1}, .key2 = {2}, .kern = kern_table_select(~0u)};
+    for (int role = 0; role < MPC_COUNT; role++) {
+        check_ok(base_alloc(&ret->block[role], eng_weights_size((enum mpc_role)role, ret->source.shape), 1, &error), &error, "weights");
+        targets.block[role] = ret->block[role];
+    }
+    check_ok(eng_weights_make(&ret->source, &ret->plan, &targets, NULL, &error), &error, "weights");
+    for (int role = 0; role <= MPC_COUNT; role++)
+        check_ok(eng_weights_init(&ret->weights[role], (enum mpc_role)role, ret->source.shape, &ret->plan,
+                                  role < MPC_COUNT ? ret->block[role] : NULL, &error), &error, "weights");
+    return true;
+}
+
+void model_close(struct model *model)
+{
+    for (int role = 0; role <= MPC_COUNT; role++)
+        eng_weights_finish(&model->weights[role]);
+    for (int role = 0; role < MPC_COUNT; role++)
+        base_free_secret(&model->block[role]);
+    eng_gates_finish(&model->gates);
+    eng_plan_finish(&model->plan);
+    eng_model_file_close(&model->file);
+}

@@ -1,0 +1,29 @@
+/* What the tests of the engine share: a real model from the tree (or from ../shared, where it is present), its plan, its weights in the form
+ * of every role, and its gates. */
+#ifndef CACHET_TESTS_ENGINE_MODEL_SUPPORT_H
+#define CACHET_TESTS_ENGINE_MODEL_SUPPORT_H
+
+#include "engine/calibrate.h"
+#include "engine/decoder.h"
+#include "tests/protocols/check.h"
+
+struct model {
+    struct eng_model_file *file;
+    struct eng_weight_source source;
+    struct eng_plan plan;
+    struct eng_gates gates;
+    void *block[MPC_COUNT];
+    struct eng_weights weights[MPC_COUNT + 1];
+};
+
+/* How a test wants its plan. */
+struct model_options {
+    size_t context;
+    bool thin, fold;
+};
+
+/* false (and a message) when the model is not there; any other failure ends the test. `path` is relative to the source tree. */
+bool model_open(struct model *ret, const char *path, struct model_options options);
+void model_close(struct model *model);
+
+#endif
