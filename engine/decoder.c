@@ -109,6 +109,16 @@ static void keep(struct mpc_wire *kept, const struct mpc_wire *w)
     kept->bound = w->bound;
 }
 
+int eng_logit_bound(const struct eng_plan *plan)
+{
+    return eng_bound(ENG_LOGIT_FRACTION, plan->lm_bits);
+}
+
+int eng_logit_ring(const struct eng_plan *plan)
+{
+    return plan->ring - (plan->fx + plan->fw - ENG_LOGIT_FRACTION);
+}
+
 static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire x, size_t n, size_t rows,
                              struct eng_logits *ret)
 {
@@ -117,9 +127,8 @@ static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct 
     enum base_status status = BASE_OK;
     x = mpc_slice(x, (n - rows) * width, rows * width);
     struct mpc_share logits = mpc_share_matmul(p, x, rows, &d->form.weights->head);
-    int bound = ENG_LOGIT_FRACTION + plan->lm_bits;
     ret->rows = rows;
-    ret->logits = mpc_cut(p, logits, plan->ring, logits.frac - ENG_LOGIT_FRACTION, bound < 1 ? 1 : bound, false, "logits");
+    ret->logits = mpc_cut(p, logits, plan->ring, logits.frac - ENG_LOGIT_FRACTION, eng_logit_bound(plan), false, "logits");
     ret->squares = mpc_cut(p, mpc_share_dot(p, x, x, width), plan->ring, ENG_SQUARES_CUT, 44, false, "final sum x^2");
     TRY(mpc_round(p));
 out:

@@ -224,31 +224,41 @@ static enum base_status take_abort(struct net_link *link, const struct net_frame
     return net_frame_expect(frame, &want, link->peer, cause);
 }
 
-static enum base_status receive_frame(struct net_link *link, const struct net_frame *want, void *ret_payload,
-                                      struct wait *wait, struct base_error *cause)
+/* The next frame of the carrier, whatever it is; an abort frame is a failure. */
+static enum base_status take_frame(struct net_link *link, struct net_frame *ret, void *target, size_t capacity, size_t *ret_size,
+                                   struct wait *wait, struct base_error *cause)
 {
     uint8_t header[NET_FRAME_HEADER];
-    struct net_frame frame;
-    bool small = want->payload < sizeof link->scratch;
-    void *target = small ? link->scratch : ret_payload;
-    size_t capacity = small ? sizeof link->scratch : want->payload, size = 0;
     enum base_status status = check_cancel(link, cause);
     if (status != BASE_OK)
         return status;
     wait->deadline_ms = base_deadline_after(link->timeout_ms);
     do {
         cause->code = BASE_OK;
-        status = link->functions.receive(link->carrier, header, sizeof header, target, capacity, &size,
+        status = link->functions.receive(link->carrier, header, sizeof header, target, capacity, ret_size,
                                          slice_end(wait), cause);
     } while (may_go_on(link, wait, "nothing came", cause, &status));
     if (status != BASE_OK)
         goto out;
-    TRY(net_frame_decode(header, sizeof header, size, link->peer, &frame, cause));
-    if (frame.kind == NET_FRAME_ABORT) {
-        TRY(take_abort(link, &frame, cause));
+    TRY(net_frame_decode(header, sizeof header, *ret_size, link->peer, ret, cause));
+    if (ret->kind == NET_FRAME_ABORT) {
+        TRY(take_abort(link, ret, cause));
         link->peer_stopped = true;
-        TRY(net_abort_decode(target, size, link->peer, cause));
+        TRY(net_abort_decode(target, *ret_size, link->peer, cause));
     }
+out:
+    return status;
+}
+
+static enum base_status receive_frame(struct net_link *link, const struct net_frame *want, void *ret_payload,
+                                      struct wait *wait, struct base_error *cause)
+{
+    enum base_status status = BASE_OK;
+    struct net_frame frame;
+    bool small = want->payload < sizeof link->scratch;
+    void *target = small ? link->scratch : ret_payload;
+    size_t capacity = small ? sizeof link->scratch : want->payload, size = 0;
+    TRY(take_frame(link, &frame, target, capacity, &size, wait, cause));
     TRY(net_frame_expect(&frame, want, link->peer, cause));
     link->receive_sequence++;
     if (small)
@@ -324,6 +334,27 @@ enum base_status net_link_receive(struct net_link *link, uint32_t step, void *re
         if (receive_next(link, ret_data, &at, size, &wait, &cause) != BASE_OK)
             return net_link_fail(link, step, &cause, error);
     return BASE_OK;
+}
+
+enum base_status net_link_skip_to(struct net_link *link, uint32_t step, struct base_error *error)
+{
+    struct base_error cause = {0};
+    struct wait wait = {.step = step};
+    enum base_status status = BASE_OK;
+    if (link->failure.code != BASE_OK)
+        return dead(link, error);
+    for (struct net_frame frame = {.step = ~step}; frame.step != step;) {
+        size_t size = 0;
+        TRY(take_frame(link, &frame, link->scratch, sizeof link->scratch, &size, &wait, &cause));
+        struct net_frame want = frame_at(link, frame.step, 0, 0, link->receive_sequence);
+        want.total = frame.total;
+        want.payload = frame.payload;
+        TRY(net_frame_expect(&frame, &want, link->peer, &cause));
+        link->receive_sequence++;
+    }
+out:
+    base_wipe(link->scratch, sizeof link->scratch);
+    return status == BASE_OK ? BASE_OK : net_link_fail(link, step, &cause, error);
 }
 
 /* Waits until a frame can go either way. */

@@ -101,6 +101,10 @@ BASE_MUST_USE enum base_status net_link_send(struct net_link *link, uint32_t ste
 BASE_MUST_USE enum base_status net_link_receive(struct net_link *link, uint32_t step, void *ret_data,
                                                 size_t size, struct base_error *error);
 
+/* Receives and drops messages up to and including the first frame with step id `step`: what a sender had sent ahead before it learnt that
+ * nobody wants it. Every frame is checked as usual but for step and length. Errors: as net_link_receive. */
+BASE_MUST_USE enum base_status net_link_skip_to(struct net_link *link, uint32_t step, struct base_error *error);
+
 /* One round: sends `send_size` bytes and receives `receive_size`, interleaved so that two ends with full
  * queues cannot block each other. Cost: 1 round, send_size payload bytes. */
 BASE_MUST_USE enum base_status net_link_exchange(struct net_link *link, uint32_t step, const void *send_data,

@@ -1,0 +1,110 @@
+#include "engine/remote.h"
+
+#include "base/memory.h"
+#include "engine/decoder.h"
+#include "protocols/argmax.h"
+
+#include <sodium.h>
+#include <string.h>
+
+enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remote_form *form, const struct eng_request *request, bool keep,
+                                  struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_remote r = {.shape = form->shape, .plan = form->plan, .request = *request};
+    if (!keep) {
+        randombytes_buf(r.request.nonce, sizeof r.request.nonce);
+        randombytes_buf(r.request.key1, sizeof r.request.key1);
+        randombytes_buf(r.request.key2, sizeof r.request.key2);
+    }
+    TRY(base_alloc(&r.hot, (size_t)request->chunk * form->shape->vocab, sizeof *r.hot, error));
+    r.client.kern = form->kern;
+    memcpy(r.client.link, form->link, sizeof r.client.link);
+    for (int party = 0; party < 3; party++) {
+        uint8_t bytes[ENG_REQUEST_BYTES];
+        struct eng_request own = r.request;
+        /* Each key goes to its two holders. */
+        if (party == 2)
+            memset(own.key1, 0, sizeof own.key1);
+        if (party == 1)
+            memset(own.key2, 0, sizeof own.key2);
+        eng_request_encode(&own, bytes);
+        status = net_link_send_blob(form->link[party], 0, bytes, sizeof bytes, error);
+        base_wipe(bytes, sizeof bytes);
+        base_wipe(&own, sizeof own);
+        TRY(status);
+    }
+    mpc_stream_init(&r.client.o1, form->kern, r.request.key1);
+    mpc_stream_init(&r.client.o2, form->kern, r.request.key2);
+    *ret = r;
+    return BASE_OK;
+out:
+    eng_remote_finish(&r);
+    return status;
+}
+
+void eng_remote_finish(struct eng_remote *remote)
+{
+    base_free_secret(&remote->hot);
+    mpc_stream_finish(&remote->client.o1);
+    mpc_stream_finish(&remote->client.o2);
+    base_wipe(&remote->request, sizeof remote->request);
+}
+
+static enum base_status say(struct eng_remote *r, enum eng_control control, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    for (int party = 1; party <= 2; party++)
+        TRY(eng_control_send(r->client.link[party], r->client.step, control, error));
+    r->client.step++;
+out:
+    return status;
+}
+
+static enum base_status step(void *context, const int32_t *tokens, size_t n, size_t rows, struct eng_answer *ret, struct base_error *error)
+{
+    struct eng_remote *r = context;
+    enum base_status status = BASE_OK;
+    size_t vocab = r->shape->vocab;
+    TRY_THAT(n >= 1 && n <= r->request.chunk, error, BASE_ERR_ARGUMENT, "a step of %zu tokens: must be 1 to %u", n, r->request.chunk);
+    for (size_t i = 0; i < n; i++)
+        TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < vocab, error, BASE_ERR_ARGUMENT, "a token is outside the model's vocabulary of %zu", vocab);
+    if (r->fed >= r->request.prompt_tokens)
+        TRY(say(r, ENG_CONTROL_GO, error));
+    memset(r->hot, 0, n * vocab * sizeof *r->hot);
+    for (size_t i = 0; i < n; i++)
+        r->hot[i * vocab + (size_t)tokens[i]] = 1;
+    TRY(mpc_client_give(&r->client, r->hot, n * vocab, SEC_ROW_RING, error));
+    r->fed += n;
+    if (rows == 0)
+        return BASE_OK;
+    if (r->request.mode == ENG_REQUEST_ARGMAX) {
+        int64_t token;
+        TRY(mpc_client_take(&r->client, 1, sec_max_step_for(eng_logit_bound(r->plan), vocab).ri, &token, error));
+        ret->token = (int32_t)token;
+        return BASE_OK;
+    }
+    TRY(mpc_client_take(&r->client, rows * vocab, eng_logit_ring(r->plan), ret->logits, error));
+    TRY(mpc_client_take(&r->client, rows, r->plan->ring - ENG_SQUARES_CUT, ret->squares, error));
+out:
+    return status;
+}
+
+struct eng_backend eng_remote_backend(struct eng_remote *remote)
+{
+    return (struct eng_backend){.step = step, .context = remote, .chunk = remote->request.chunk, .mode = remote->request.mode};
+}
+
+enum base_status eng_remote_end(struct eng_remote *r, struct eng_usage ret_usage[3], struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY(eng_control_send(r->client.link[0], 0, ENG_CONTROL_STOP, error));
+    TRY(say(r, ENG_CONTROL_STOP, error));
+    for (int party = 0; party < 3; party++) {
+        uint8_t report[ENG_USAGE_BYTES];
+        TRY(net_link_receive(r->client.link[party], ENG_REQUEST_REPORT, report, sizeof report, error));
+        eng_usage_decode(report, &ret_usage[party]);
+    }
+out:
+    return status;
+}

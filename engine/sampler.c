@@ -1,0 +1,94 @@
+#include "engine/sampler.h"
+
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct eng_candidate {
+    double weight; /* logit, then probability */
+    int32_t id;
+};
+
+enum base_status eng_sampler_init(struct eng_sampler *ret, struct eng_sampling sampling, size_t vocab, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_sampler sampler = {.sampling = sampling, .vocab = vocab, .state = sampling.seed};
+    TRY_THAT(sampling.temperature >= 0 && sampling.temperature <= 100, error, BASE_ERR_ARGUMENT, "temperature is %g: must be 0 to 100",
+             sampling.temperature);
+    TRY_THAT(sampling.top_p >= 0 && sampling.top_p <= 1, error, BASE_ERR_ARGUMENT, "top-p is %g: must be 0 to 1", sampling.top_p);
+    TRY(base_alloc(&sampler.candidate, vocab, sizeof *sampler.candidate, error));
+    *ret = sampler;
+out:
+    return status;
+}
+
+void eng_sampler_finish(struct eng_sampler *sampler)
+{
+    base_free_secret(&sampler->candidate);
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct eng_candidate *x = a, *y = b;
+    if (x->weight != y->weight)
+        return x->weight > y->weight ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* splitmix64, as a fraction below 1. */
+static double draw(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+static int32_t largest(const double *logits, size_t vocab)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < vocab; i++)
+        best = logits[i] > logits[best] ? i : best;
+    return (int32_t)best;
+}
+
+/* How many of the sorted candidates stay, and the sum of their weights. */
+static size_t cut(const struct eng_sampler *s, double *ret_sum)
+{
+    size_t kept = s->sampling.top_k > 0 && s->sampling.top_k < s->vocab ? s->sampling.top_k : s->vocab;
+    double sum = 0, part = 0;
+    for (size_t i = 0; i < kept; i++)
+        sum += s->candidate[i].weight;
+    *ret_sum = sum;
+    if (s->sampling.top_p <= 0 || s->sampling.top_p >= 1)
+        return kept;
+    for (size_t i = 0; i < kept; i++) {
+        part += s->candidate[i].weight;
+        if (part >= s->sampling.top_p * sum) {
+            *ret_sum = part;
+            return i + 1;
+        }
+    }
+    return kept;
+}
+
+int32_t eng_sampler_pick(struct eng_sampler *s, const double *logits)
+{
+    if (s->sampling.temperature == 0)
+        return largest(logits, s->vocab);
+    for (size_t i = 0; i < s->vocab; i++)
+        s->candidate[i] = (struct eng_candidate){logits[i], (int32_t)i};
+    qsort(s->candidate, s->vocab, sizeof *s->candidate, larger_first);
+    double top = s->candidate[0].weight, sum, at = 0;
+    for (size_t i = 0; i < s->vocab; i++)
+        s->candidate[i].weight = exp((s->candidate[i].weight - top) / s->sampling.temperature);
+    size_t kept = cut(s, &sum);
+    double target = draw(&s->state) * sum;
+    for (size_t i = 0; i + 1 < kept; i++) {
+        at += s->candidate[i].weight;
+        if (target < at)
+            return s->candidate[i].id;
+    }
+    return s->candidate[kept - 1].id;
+}
