@@ -410,6 +410,11 @@ int net_link_pending(struct net_link *link)
     return status == BASE_ERR_TIMEOUT ? 0 : status != BASE_OK || can_receive;
 }
 
+int net_link_lost(struct net_link *link)
+{
+    return link->failure.code != BASE_OK || link->functions.lost(link->carrier);
+}
+
 void net_link_abort(struct net_link *link, const struct base_error *cause)
 {
     uint8_t header[NET_FRAME_HEADER], payload[NET_ABORT_PAYLOAD];

@@ -61,6 +61,8 @@ struct net_carrier {
     /* Waits until a frame can be received or (want_send) sent; BASE_ERR_TIMEOUT past the deadline. */
     enum base_status (*wait)(void *carrier, int want_send, int *ret_can_receive, int *ret_can_send,
                              int64_t deadline_ms, struct base_error *error);
+    /* 1 when the peer is known to be gone, whatever still waits to be received. */
+    int (*lost)(void *carrier);
     void (*destroy)(void *carrier);
 };
 
@@ -121,6 +123,9 @@ BASE_MUST_USE enum base_status net_link_receive_blob(struct net_link *link, uint
 
 /* 1 when a frame waits to be received, or when a receive would fail at once (no waiting). */
 int net_link_pending(struct net_link *link);
+
+/* 1 when the link has failed or its peer is known to be gone: an idle owner looks here whether to make a new one (no waiting). */
+int net_link_lost(struct net_link *link);
 
 /* Tells the peer why this end stops, so that its next wait ends at once with "<this end> stopped: <text>",
  * and ends the link. Best effort: waits at most 100 ms for room in the queue, does nothing when the peer

@@ -216,6 +216,15 @@ out:
     return status;
 }
 
+static int memory_lost(void *carrier)
+{
+    struct end *end = carrier;
+    (void)pthread_mutex_lock(&end->pair->mutex);
+    int lost = end->pair->closed[1 - end->index];
+    (void)pthread_mutex_unlock(&end->pair->mutex);
+    return lost;
+}
+
 static void memory_destroy(void *carrier)
 {
     struct end *end = carrier;
@@ -257,6 +266,7 @@ static enum base_status end_create(struct net_link **ret, struct pair *pair, int
         .can_send = memory_can_send,
         .receive = memory_receive,
         .wait = memory_wait,
+        .lost = memory_lost,
         .destroy = memory_destroy,
     };
     struct end *end = NULL;

@@ -210,6 +210,13 @@ static enum base_status carrier_wait(void *carrier, int want_send, int *ret_can_
     }
 }
 
+static int carrier_lost(void *carrier)
+{
+    struct net_zmq *zmq = carrier;
+    net_zmq_drain(zmq);
+    return zmq->lost;
+}
+
 static void carrier_destroy(void *carrier)
 {
     struct net_zmq *zmq = carrier;
@@ -221,6 +228,7 @@ const struct net_carrier net_zmq_carrier = {
     .can_send = carrier_can_send,
     .receive = carrier_receive,
     .wait = carrier_wait,
+    .lost = carrier_lost,
     .destroy = carrier_destroy,
 };
 

@@ -41,7 +41,8 @@ enum base_status eng_hf_tensors_fill(struct eng_tensor_table *table, struct eng_
     if (table->shape.tied && head != NULL && embedding == NULL) {
         head->name = (struct eng_bytes){(const uint8_t *)embedding_name, strlen(embedding_name)};
     } else if (table->shape.tied && head != NULL) {
-        TRY_THAT(head->bytes.size == embedding->bytes.size &&
+        TRY_THAT(head->dtype_known && embedding->dtype_known && head->dtype == embedding->dtype &&
+                     head->bytes.size == embedding->bytes.size &&
                      memcmp(head->bytes.data, embedding->bytes.data, head->bytes.size) == 0,
                  error, BASE_ERR_FORMAT,
                  "tensor lm_head.weight differs from model.embed_tokens.weight, but config.json says "

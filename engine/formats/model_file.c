@@ -1,7 +1,9 @@
 #include "engine/formats/model_file.h"
 
 #include "base/memory.h"
+#include "engine/formats/gguf_model.h"
 #include "engine/formats/hf_dir.h"
+#include "engine/formats/limits.h"
 #include "engine/formats/llama2c.h"
 #include "engine/formats/tensor_table.h"
 
@@ -22,9 +24,10 @@ struct format {
     enum base_status (*load)(struct eng_tensor_table *ret, struct eng_bytes file, struct base_error *error);
 };
 
+/* A header size that the format allows: no llama2.c header begins so, its second number would be 0. */
 static bool is_safetensors(struct eng_bytes file)
 {
-    return file.size > 9 && file.data[8] == '{' && file.data[7] == 0;
+    return file.size > 8 && base_load_u64(file.data) <= ENG_LIMIT_SAFETENSORS_HEADER_BYTES && file.data[8] == '{';
 }
 
 static enum base_status refuse_safetensors(struct eng_tensor_table *ret, struct eng_bytes file,
@@ -37,7 +40,7 @@ static enum base_status refuse_safetensors(struct eng_tensor_table *ret, struct 
 static enum base_status refuse_unknown(struct eng_tensor_table *ret, struct eng_bytes file, struct base_error *error)
 {
     return base_fail(error, BASE_ERR_FORMAT,
-                     "is no model file that cachet knows: give a Hugging Face directory or a llama2.c .bin file");
+                     "is no model file that cachet knows: give a Hugging Face directory, a .gguf file or a llama2.c .bin file");
 }
 
 static bool matches_anything(struct eng_bytes file)
@@ -48,6 +51,7 @@ static bool matches_anything(struct eng_bytes file)
 static const struct format *find_format(struct eng_bytes file)
 {
     static const struct format formats[] = {
+        {eng_gguf_matches, eng_gguf_load},
         {is_safetensors, refuse_safetensors},
         {eng_llama2c_matches, eng_llama2c_load},
         {matches_anything, refuse_unknown},
@@ -77,6 +81,8 @@ enum base_status eng_model_file_open(struct eng_model_file **ret, const char *pa
     struct eng_model_file *file = NULL;
     struct stat info;
     TRY_THAT(stat(path, &info) == 0, error, BASE_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    TRY_THAT(S_ISDIR(info.st_mode) || S_ISREG(info.st_mode), error, BASE_ERR_IO, "%s: is neither a file nor a directory",
+             path);
     TRY(base_alloc(&file, 1, sizeof *file, error));
     if (S_ISDIR(info.st_mode))
         TRY(eng_hf_dir_load(&file->mapped, path, error));
@@ -123,8 +129,9 @@ static enum base_status read_row(const struct eng_tensor_view *view, size_t row,
     return BASE_OK;
 }
 
-static enum base_status name_bad_weight(const char *name, const struct eng_tensor_view *view, size_t row,
-                                        const float *values, struct base_error *error)
+/* A vector is kept as rows of one number, but people see one row. */
+static enum base_status name_bad_weight(const char *name, bool vector, size_t row, const float *values,
+                                        struct base_error *error)
 {
     size_t c = 0;
     while (isfinite(values[c]))
@@ -132,7 +139,7 @@ static enum base_status name_bad_weight(const char *name, const struct eng_tenso
     return base_fail(error, BASE_ERR_FORMAT,
                      "%s: weight [%zu][%zu] is not a finite number: the file is damaged or "
                      "training diverged",
-                     name, view->cols == 1 ? 0 : row, view->cols == 1 ? row : c);
+                     name, vector ? 0 : row, vector ? row : c);
 }
 
 enum base_status eng_model_file_read_rows(const struct eng_model_file *file, enum eng_tensor tensor, size_t layer,
@@ -156,7 +163,7 @@ enum base_status eng_model_file_read_rows(const struct eng_model_file *file, enu
     for (size_t r = 0; r < count; r++) {
         float *out = ret + r * view->cols;
         if (read_row(view, first + r, table->shape.head_dim, out) != BASE_OK)
-            return name_bad_weight(name.text, view, first + r, out, error);
+            return name_bad_weight(name.text, view->rows != rows, first + r, out, error);
     }
     return BASE_OK;
 }

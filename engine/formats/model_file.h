@@ -1,7 +1,7 @@
 /* Model files: one interface for every format that users have.
  *
- * eng_model_file_open recognises a Hugging Face directory (config.json with model.safetensors or its sharded index)
- * and a llama2.c file (legacy or version 1), checks every length and shape before any
+ * eng_model_file_open recognises a Hugging Face directory (config.json with model.safetensors or its sharded index),
+ * a GGUF file (versions 2 and 3) and a llama2.c file (legacy or version 1), checks every length and shape before any
  * weight is used, and then answers in one language: a shape, and tensors as float32 in row-major [out][in] order,
  * the rows of Q and K always in rotate-half RoPE order (feature i pairs with feature i + head_dim / 2 of its head),
  * whatever order the file keeps.

@@ -112,6 +112,12 @@ static enum base_status check_dims(const struct eng_named_tensor *tensor, const 
                      found, rows, cols);
 }
 
+static bool is_vector(enum eng_tensor tensor)
+{
+    return tensor == ENG_TENSOR_ATTENTION_NORM || tensor == ENG_TENSOR_MLP_NORM || tensor == ENG_TENSOR_FINAL_NORM ||
+           tensor == ENG_TENSOR_Q_BIAS || tensor == ENG_TENSOR_K_BIAS || tensor == ENG_TENSOR_V_BIAS;
+}
+
 static enum base_status fill_one(struct eng_tensor_table *table, enum eng_tensor tensor, size_t layer,
                                  struct eng_named_tensor *found, bool interleaved, struct base_error *error)
 {
@@ -121,7 +127,7 @@ static enum base_status fill_one(struct eng_tensor_table *table, enum eng_tensor
                                                                   tensor == ENG_TENSOR_K_BIAS)};
     struct eng_printable name = eng_tensor_table_name(table, tensor, layer);
     eng_tensor_extent(&table->shape, tensor, &view.rows, &view.cols);
-    bool vector = view.rows == 1 && tensor != ENG_TENSOR_EMBEDDING && tensor != ENG_TENSOR_HEAD;
+    const bool vector = is_vector(tensor);
     if (vector) {
         view.rows = view.cols;
         view.cols = 1;
@@ -130,6 +136,9 @@ static enum base_status fill_one(struct eng_tensor_table *table, enum eng_tensor
     TRY_THAT(found->dtype_known, error, BASE_ERR_SUPPORT,
              "%s: is stored as %s; cachet reads F32, F16 and BF16: convert the model",
              name.text, found->dtype_name);
+    TRY_THAT(!vector || eng_dtype_row_bytes(found->dtype, 1) > 0, error, BASE_ERR_SUPPORT,
+             "%s: is stored as %s; cachet reads vectors as F32, F16 and BF16: convert the model", name.text,
+             found->dtype_name);
     view.dtype = found->dtype;
     view.bytes = found->bytes.data;
     TRY(eng_tensor_table_put(table, tensor, layer, view, found->bytes.size, error));

@@ -61,6 +61,11 @@ static enum base_status input_wait(void *carrier, int want_send, int *ret_can_re
     return BASE_OK;
 }
 
+static int input_lost(void *carrier)
+{
+    return 0;
+}
+
 static void input_destroy(void *carrier)
 {
 }
@@ -69,7 +74,7 @@ static void input_destroy(void *carrier)
 static void use_link(const uint8_t *data, size_t size, int way)
 {
     static const struct net_carrier functions = {input_send, input_can_send, input_receive, input_wait,
-                                                 input_destroy};
+                                                 input_lost, input_destroy};
     struct input input = {.at = data, .left = size, .repair = way & 4};
     struct net_hello_config config = {.own_id = 1, .peer_id = 2};
     struct net_link *link = NULL;

@@ -69,6 +69,11 @@ static enum base_status script_wait(void *carrier, int want_send, int *ret_can_r
     return *ret_can_receive || want_send ? BASE_OK : BASE_ERR_TIMEOUT;
 }
 
+static int script_lost(void *carrier)
+{
+    return 0;
+}
+
 static void script_destroy(void *carrier)
 {
 }
@@ -76,7 +81,7 @@ static void script_destroy(void *carrier)
 static struct net_link *script_link(struct script *script)
 {
     static const struct net_carrier functions = {script_send, script_can_send, script_receive, script_wait,
-                                                 script_destroy};
+                                                 script_lost, script_destroy};
     struct net_link *link = NULL;
     struct base_error error = {0};
     memset(script, 0, sizeof *script);
@@ -120,6 +125,25 @@ static void test_good_frames(void **state)
     check_ok(net_link_receive(link, 6, data, 3, &error), &error);
     assert_memory_equal(data, "efg", 3);
     assert_int_equal(net_link_pending(link), 0);
+    net_link_destroy(&link);
+}
+
+/* What was sent ahead is dropped up to the mark, but only in its order. */
+static void test_skip(void **state)
+{
+    struct script script;
+    struct net_link *link = script_link(&script);
+    struct base_error error = {0};
+    char data[2];
+    struct net_frame frames[] = {data_frame(0, 5, 4, 4), data_frame(1, 6, 3, 3), data_frame(2, 99, 1, 1), data_frame(3, 7, 2, 2), data_frame(5, 99, 1, 1)};
+    for (size_t i = 0; i < 5; i++)
+        push(&script, &frames[i], "abcd", frames[i].payload);
+    check_ok(net_link_skip_to(link, 99, &error), &error);
+    check_ok(net_link_receive(link, 7, data, 2, &error), &error);
+    assert_memory_equal(data, "ab", 2);
+    assert_int_equal(net_link_skip_to(link, 99, &error), BASE_ERR_PEER);
+    assert_non_null(strstr(error.text, "sequence"));
+    assert_int_equal(net_link_lost(link), 1);
     net_link_destroy(&link);
 }
 
@@ -290,7 +314,7 @@ static void test_blob_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_frames),
+        cmocka_unit_test(test_good_frames), cmocka_unit_test(test_skip),
         cmocka_unit_test(test_mangled_frames),
         cmocka_unit_test(test_wrong_version_is_a_mismatch),
         cmocka_unit_test(test_oversized_frame_stays_in_bounds),

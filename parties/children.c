@@ -1,0 +1,91 @@
+#include "parties/children.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { STOP_MS = 5000, POLL_MS = 20 };
+
+static _Noreturn void become_party(const char *config, const char *key, const char *shares, int log, pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    (void)setpgid(0, 0); /* a Ctrl-C at the terminal goes to the parent, which ends its children in order */
+    (void)dup2(log, STDERR_FILENO);
+    (void)dup2(log, STDOUT_FILENO);
+    (void)execl("/proc/self/exe", "cachet", "party", "--config", config, "--key", key, "--shares", shares, (char *)NULL);
+    (void)dprintf(STDERR_FILENO, "cannot start the program again: %s\n", strerror(errno));
+    _exit(127);
+}
+
+enum base_status children_start(struct children *c, int index, const char *config, const char *key, const char *shares, const char *log,
+                                struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    pid_t parent = getpid();
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    TRY_THAT(fd >= 0, error, BASE_ERR_IO, "cannot make %s: %s", log, strerror(errno));
+    (void)snprintf(c->log[index], sizeof c->log[index], "%s", log);
+    pid_t pid = fork();
+    TRY_THAT(pid >= 0, error, BASE_ERR_MEMORY, "cannot start a process for %s: %s", c->name[index], strerror(errno));
+    if (pid == 0)
+        become_party(config, key, shares, fd, parent);
+    c->pid[index] = pid;
+out:
+    if (fd >= 0)
+        (void)close(fd);
+    return status;
+}
+
+/* The last line of a log that says something. */
+static void last_line(const char *path, char *ret, size_t size)
+{
+    char line[1024];
+    FILE *file = fopen(path, "r");
+    (void)snprintf(ret, size, "(no log)");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] != '\0')
+            (void)snprintf(ret, size, "%.590s", line);
+    }
+    if (file != NULL)
+        (void)fclose(file);
+}
+
+enum base_status children_check(struct children *c, struct base_error *error)
+{
+    for (int i = 0; i < 3; i++) {
+        char line[600];
+        if (c->pid[i] <= 0 || waitpid(c->pid[i], NULL, WNOHANG) != c->pid[i])
+            continue;
+        c->pid[i] = 0;
+        last_line(c->log[i], line, sizeof line);
+        return base_fail(error, BASE_ERR_PEER, "%s has ended: %s", c->name[i], line);
+    }
+    return BASE_OK;
+}
+
+void children_stop(struct children *c)
+{
+    int64_t deadline = base_deadline_after(STOP_MS);
+    for (int i = 0; i < 3; i++)
+        if (c->pid[i] > 0)
+            (void)kill(c->pid[i], SIGTERM);
+    for (int i = 0; i < 3; i++) {
+        while (c->pid[i] > 0 && waitpid(c->pid[i], NULL, WNOHANG) == 0) {
+            if (base_clock_ms() >= deadline)
+                (void)kill(c->pid[i], SIGKILL);
+            base_sleep_ms(POLL_MS);
+        }
+        c->pid[i] = 0;
+    }
+}

@@ -1,0 +1,38 @@
+/* cachet party: runs one party; which one follows from its key. */
+#include "parties/command.h"
+#include "parties/node.h"
+#include "parties/options.h"
+
+#include <stdio.h>
+
+static enum base_status run(int argc, char **argv, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct node_options node_options = {0};
+    const char *level = "info";
+    bool json = false, once = false, done = false;
+    struct node node;
+    const struct option_entry options[] = {
+        {.name = "config", .value = "FILE", .help = "the config that all parties and clients share", .target = &node_options.config, .required = true},
+        {.name = "key", .value = "FILE", .help = "this party's key pair, from keygen", .target = &node_options.key, .required = true},
+        {.name = "shares", .value = "DIR", .help = "this party's share directory, from share", .target = &node_options.shares, .required = true},
+        {.name = "bind", .value = "HOST", .help = "address to listen on, when it is not the one in the config (\"*\": every address)", .target = &node_options.bind},
+        {.name = "log-level", .value = "LEVEL", .help = "error, warning, info or debug (default info)", .target = &level},
+        {.name = "json", .help = "log as JSON, one object per line", .kind = OPTION_FLAG, .target = &json},
+        {.name = "once", .help = "end after one request", .kind = OPTION_FLAG, .target = &once},
+        OPTION_END};
+    TRY(options_parse(argc, argv, "Runs one party and answers requests until it is stopped. Logs go to stderr.", NULL, options, &done, error));
+    if (done)
+        return BASE_OK;
+    node_options.log = (struct base_log){.stream = stderr, .json = json, .who = "party"};
+    TRY(base_log_level_parse(level, &node_options.log.level, error));
+    TRY(node_open(&node, &node_options, error));
+    status = node_join(&node, error);
+    if (status == BASE_OK)
+        status = node_serve(&node, once, error);
+    node_close(&node);
+out:
+    return command_stopped(NULL) && status == BASE_ERR_CLOSED ? BASE_OK : status;
+}
+
+const struct command command_party = {"party", "runs one party of a deployment", run};

@@ -1,0 +1,19 @@
+/* The sub-commands of the program: one file each, one line each in parties/main.c. */
+#ifndef CACHET_PARTIES_COMMAND_H
+#define CACHET_PARTIES_COMMAND_H
+
+#include "base/status.h"
+
+struct command {
+    const char *name;
+    const char *summary; /* for `cachet --help` */
+    /* argv[0] is "cachet NAME". Results on stdout, talk on stderr. */
+    enum base_status (*run)(int argc, char **argv, struct base_error *error);
+};
+
+extern const struct command command_keygen, command_plan, command_share, command_party, command_generate, command_up, command_check, command_cost;
+
+/* Ends when the program was asked to stop (SIGINT, SIGTERM): for net_link_set_cancel and net_wait. */
+int command_stopped(void *context);
+
+#endif

@@ -1,0 +1,287 @@
+/* The config file as a whole: reading it, writing it, its digest, and whose key is whose. */
+#include "parties/config.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "parties/config_raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* NUL, other control characters and broken UTF-8 would reach errors and logs, and hide what a file says. */
+static enum base_status check_text(const struct config_source *source, struct base_error *error)
+{
+    size_t line = 1;
+    for (size_t at = 0; at < source->size;) {
+        uint8_t byte = source->data[at];
+        size_t length = base_text_printable(source->data + at, source->size - at);
+        if (byte == '\n' || byte == '\r' || byte == '\t')
+            length = 1;
+        line += byte == '\n';
+        if (length == 0)
+            return base_fail(
+                error, BASE_ERR_FORMAT,
+                "%s: line %zu: byte 0x%02x at offset %zu is not printable UTF-8 text: save the file as "
+                "plain UTF-8",
+                source->name, line, byte, at);
+        at += length;
+    }
+    return BASE_OK;
+}
+
+enum base_status party_config_parse(struct party_config *ret, const char *name, const void *text, size_t size,
+                                    struct base_error *error)
+{
+    const struct config_source source = {.name = name, .data = text, .size = size};
+    struct party_config config = {0};
+    struct config_raw *raw = NULL;
+    enum base_status status;
+    TRY_THAT(size <= PARTY_CONFIG_BYTES, error, BASE_ERR_FORMAT,
+             "%s: has %zu bytes, and a config has at most %d: is this the right file?", name, size,
+             PARTY_CONFIG_BYTES);
+    TRY(check_text(&source, error));
+    TRY(party_raw_load(&raw, &source, error));
+    TRY(party_raw_convert(&config, raw, &source, error));
+    *ret = config;
+out:
+    party_raw_free(&raw);
+    return status;
+}
+
+enum base_status party_config_read(struct party_config *ret, const char *path, struct base_error *error)
+{
+    struct base_file file = {0};
+    enum base_status status;
+    TRY(base_file_map(&file, path, error));
+    TRY(party_config_parse(ret, path, file.data, file.size, error));
+out:
+    base_file_unmap(&file);
+    return status;
+}
+
+void party_config_finish(struct party_config *config)
+{
+    *config = (struct party_config){0};
+}
+
+static const char *mode_text(enum config_mode mode)
+{
+    return mode == CONFIG_THREE_PARTY ? "three-party" : "two-party-with-dealer";
+}
+
+/* The text of a config, and how much of it is there. */
+struct text {
+    char bytes[16384];
+    size_t used;
+};
+
+static void __attribute__((format(printf, 2, 3))) add(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(text->bytes + text->used, sizeof text->bytes - text->used, format, arguments);
+    va_end(arguments);
+    text->used += size > 0 ? (size_t)size : 0;
+    if (text->used >= sizeof text->bytes) /* cut: reading it back will show it */
+        text->used = sizeof text->bytes - 1;
+}
+
+static void add_parties(struct text *text, const struct party_config *config)
+{
+    char key[NET_KEY_TEXT];
+    add(text, "\nparties:  # a party listens on its port and the next two\n");
+    for (size_t i = 0; i < PARTY_CONFIG_PARTIES; i++) {
+        const struct config_party *party = &config->parties[i];
+        bool ipv6 = memchr(party->host, ':', sizeof party->host) != NULL;
+        net_key_write_text(party->key, key);
+        add(text, "  p%zu: {address: \"%s%.255s%s:%u\", key: \"%s\"}\n", i, ipv6 ? "[" : "", party->host,
+            ipv6 ? "]" : "", party->port, key);
+    }
+    add(text, "\nclients:  # who may ask\n");
+    for (size_t i = 0; i < config->client_count; i++) {
+        net_key_write_text(config->clients[i].key, key);
+        add(text, "  - {name: \"%.32s\", key: \"%s\"}\n", config->clients[i].name, key);
+    }
+}
+
+static void add_rest(struct text *text, const struct party_config *config)
+{
+    const struct config_limits *limits = &config->limits;
+    char digest[65], plan[65];
+    (void)sodium_bin2hex(digest, sizeof digest, config->model.digest, sizeof config->model.digest);
+    (void)sodium_bin2hex(plan, sizeof plan, config->model.plan, sizeof config->model.plan);
+    add(text, "\nmodel:  # digests of the model and of its numeric plan, id of the share set\n");
+    add(text, "  digest: \"%s\"\n  plan: \"%s\"\n  shares: \"%.64s\"\n", digest, plan, config->model.shares);
+    if (config->cache.sinks == 0 && config->cache.window == 0)
+        add(text, "\ncache: {policy: \"%.15s\"}\n", config->cache.policy);
+    else
+        add(text, "\ncache: {policy: \"%.15s\", sinks: %u, window: %u}\n", config->cache.policy,
+            (unsigned)config->cache.sinks, (unsigned)config->cache.window);
+    add(text, "\nlimits:\n");
+    add(text, "  context: %u  # positions of prompt and answer together\n", (unsigned)limits->context);
+    add(text, "  connect_seconds: %u  # wait for peers at start\n", (unsigned)limits->connect_seconds);
+    add(text, "  step_seconds: %u  # wait for a peer in one step\n", (unsigned)limits->step_seconds);
+    add(text, "  ahead_mib: %u  # how far the dealer may run ahead, per link\n", (unsigned)limits->ahead_mib);
+}
+
+/* The canonical file. Whether the config is one that may be written is asked of the reader: it must give back
+ * what was put in, so that no second list of rules can differ from the first. */
+static enum base_status render(struct text *text, const struct party_config *config, struct base_error *error)
+{
+    struct party_config again;
+    struct base_error reason = {0};
+    uint8_t wanted[PARTY_CONFIG_DIGEST], got[PARTY_CONFIG_DIGEST];
+    text->used = 0;
+    if (config->client_count > PARTY_CONFIG_CLIENTS)
+        return base_fail(error, BASE_ERR_ARGUMENT,
+                         "the config cannot be written: it has %zu clients, at most %d", config->client_count,
+                         PARTY_CONFIG_CLIENTS);
+    add(text, "# cachet: the same file for every party and every client. Peers compare its digest when they "
+              "connect.\nversion: 1\n");
+    add(text, "mode: %s\n", mode_text(config->mode));
+    add_parties(text, config);
+    add_rest(text, config);
+    enum base_status status = party_config_parse(&again, "config", text->bytes, text->used, &reason);
+    if (status == BASE_ERR_MEMORY)
+        return base_fail(error, status, "%s", reason.text);
+    if (status != BASE_OK)
+        return base_fail(error, BASE_ERR_ARGUMENT, "the config cannot be written: %s", reason.text);
+    party_config_digest(config, wanted);
+    party_config_digest(&again, got);
+    if (memcmp(wanted, got, sizeof got) != 0)
+        return base_fail(error, BASE_ERR_ARGUMENT,
+                         "the config cannot be written: it would read back with other values");
+    return BASE_OK;
+}
+
+static enum base_status fail_io(const char *path, const char *what, struct base_error *error)
+{
+    return base_fail(error, BASE_ERR_IO, "%s: %s: %s", path, what, strerror(errno));
+}
+
+static enum base_status write_all(int fd, const struct text *text, const char *path, struct base_error *error)
+{
+    for (size_t at = 0; at < text->used;) {
+        ssize_t size = write(fd, text->bytes + at, text->used - at);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size <= 0)
+            return fail_io(path, "cannot be written", error);
+        at += (size_t)size;
+    }
+    return fsync(fd) == 0 ? BASE_OK : fail_io(path, "cannot be written", error);
+}
+
+/* Makes the new entry of the folder durable. */
+static void sync_folder(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    int length = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
+    (void)snprintf(folder, sizeof folder, "%.*s", length, slash == NULL ? "." : path);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)close(fd);
+    }
+}
+
+enum base_status party_config_write(const struct party_config *config, const char *path,
+                                    struct base_error *error)
+{
+    char temporary[4096];
+    struct text *text = NULL;
+    enum base_status status;
+    TRY(base_alloc(&text, 1, sizeof *text, error));
+    TRY(render(text, config, error));
+    TRY_THAT((size_t)snprintf(temporary, sizeof temporary, "%s.%08x.tmp", path, randombytes_random()) <
+                 sizeof temporary,
+             error, BASE_ERR_ARGUMENT, "the path of the config file is too long");
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        status = fail_io(path, "cannot be created", error);
+        goto out;
+    }
+    status = write_all(fd, text, path, error);
+    if (close(fd) != 0 && status == BASE_OK)
+        status = fail_io(path, "cannot be written", error);
+    if (status == BASE_OK && rename(temporary, path) != 0)
+        status = fail_io(path, "cannot be put in place", error);
+    if (status != BASE_OK)
+        (void)unlink(temporary);
+    else
+        sync_folder(path);
+out:
+    base_free(&text);
+    return status;
+}
+
+static void hash_number(crypto_hash_sha256_state *state, uint64_t value)
+{
+    uint8_t bytes[8];
+    base_store_u64(bytes, value);
+    crypto_hash_sha256_update(state, bytes, sizeof bytes);
+}
+
+/* With its length, so that no two lists of texts run together. */
+static void hash_text(crypto_hash_sha256_state *state, const char *text, size_t room)
+{
+    size_t length = strnlen(text, room);
+    hash_number(state, length);
+    crypto_hash_sha256_update(state, (const uint8_t *)text, length);
+}
+
+void party_config_digest(const struct party_config *config, uint8_t ret[PARTY_CONFIG_DIGEST])
+{
+    static const char tag[] = "cachet config 1";
+    const uint32_t numbers[] = {config->cache.sinks,         config->cache.window,
+                                config->limits.context,      config->limits.connect_seconds,
+                                config->limits.step_seconds, config->limits.ahead_mib};
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    hash_text(&state, tag, sizeof tag);
+    hash_number(&state, (uint64_t)config->mode);
+    for (size_t i = 0; i < PARTY_CONFIG_PARTIES; i++) {
+        hash_text(&state, config->parties[i].host, sizeof config->parties[i].host);
+        hash_number(&state, config->parties[i].port);
+        crypto_hash_sha256_update(&state, config->parties[i].key, NET_KEY_BYTES);
+    }
+    hash_number(&state, config->client_count);
+    for (size_t i = 0; i < config->client_count; i++) {
+        hash_text(&state, config->clients[i].name, sizeof config->clients[i].name);
+        crypto_hash_sha256_update(&state, config->clients[i].key, NET_KEY_BYTES);
+    }
+    crypto_hash_sha256_update(&state, config->model.digest, sizeof config->model.digest);
+    crypto_hash_sha256_update(&state, config->model.plan, sizeof config->model.plan);
+    hash_text(&state, config->model.shares, sizeof config->model.shares);
+    hash_text(&state, config->cache.policy, sizeof config->cache.policy);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        hash_number(&state, numbers[i]);
+    crypto_hash_sha256_final(&state, ret);
+}
+
+struct config_owner party_config_find_key(const struct party_config *config, const uint8_t key[NET_KEY_BYTES])
+{
+    for (size_t i = 0; i < PARTY_CONFIG_PARTIES; i++)
+        if (memcmp(config->parties[i].key, key, NET_KEY_BYTES) == 0)
+            return (struct config_owner){.who = CONFIG_PARTY, .index = i};
+    for (size_t i = 0; i < config->client_count; i++)
+        if (memcmp(config->clients[i].key, key, NET_KEY_BYTES) == 0)
+            return (struct config_owner){.who = CONFIG_CLIENT, .index = i};
+    return (struct config_owner){.who = CONFIG_NOBODY};
+}
+
+const char *party_config_name(const struct party_config *config, size_t party)
+{
+    static const char *const names[PARTY_CONFIG_PARTIES] = {"P0", "P1", "P2"};
+    if (party == 0 && config->mode == CONFIG_TWO_PARTY_WITH_DEALER)
+        return "dealer";
+    return party < PARTY_CONFIG_PARTIES ? names[party] : "nobody";
+}

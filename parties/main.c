@@ -1,0 +1,79 @@
+/* cachet: private LLM inference on secret shares. */
+#include "parties/command.h"
+#include "parties/version.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+static const struct command *const commands[] = {&command_up, &command_generate, &command_keygen, &command_plan, &command_share, &command_party};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static volatile sig_atomic_t stop_requested;
+
+static void request_stop(int signal_number)
+{
+    (void)signal_number;
+    stop_requested = 1;
+}
+
+int command_stopped(void *context)
+{
+    (void)context;
+    return stop_requested;
+}
+
+static void print_help(FILE *out)
+{
+    (void)fprintf(out, "cachet %s: private LLM inference on secret shares\n\nusage: cachet COMMAND [--FLAG VALUE ...]\n\n", CACHET_VERSION);
+    for (int i = 0; i < COMMANDS; i++)
+        (void)fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    (void)fprintf(out, "\ncachet COMMAND --help lists the flags of a command. Exit codes: 0 good; 2 bad request, 3 memory, 4 file access, 5 file\n"
+                       "content, 6 not supported, 7 out of range, 8 peer broke the protocol, 9 mismatch, 10 timeout, 11 peer gone or stopped,\n"
+                       "12 internal.\n");
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    struct base_error error = {0};
+    char name[64];
+    (void)snprintf(name, sizeof name, "cachet %s", command->name);
+    argv[1] = name;
+    enum base_status status = command->run(argc - 1, argv + 1, &error);
+    if (status != BASE_OK)
+        (void)fprintf(stderr, "cachet %s: error (%s): %s\n", command->name, base_status_name(status), error.text);
+    return base_status_exit_code(status);
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction stop = {.sa_handler = request_stop};
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    /* Shares and keys must not reach a core dump or a debugger of another user. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)sigaction(SIGINT, &stop, NULL);
+    (void)sigaction(SIGTERM, &stop, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sodium_init() < 0) {
+        (void)fprintf(stderr, "cachet: libsodium cannot start\n");
+        return base_status_exit_code(BASE_ERR_INTERNAL);
+    }
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+        (void)printf("cachet %s\n", CACHET_VERSION);
+        return 0;
+    }
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_help(stdout);
+        return 0;
+    }
+    for (int i = 0; argc >= 2 && i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i]->name) == 0)
+            return run_command(commands[i], argc, argv);
+    if (argc >= 2)
+        (void)fprintf(stderr, "cachet: there is no command \"%.40s\"\n\n", argv[1]);
+    print_help(stderr);
+    return base_status_exit_code(BASE_ERR_ARGUMENT);
+}

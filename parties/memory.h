@@ -1,0 +1,24 @@
+/* What a party will need, said before it starts. */
+#ifndef CACHET_PARTIES_MEMORY_H
+#define CACHET_PARTIES_MEMORY_H
+
+#include "engine/session.h"
+
+struct memory_need {
+    uint64_t weights, cache, work, queues; /* bytes */
+};
+struct memory_form {
+    const struct eng_model_shape *shape;
+    const struct eng_plan *plan;
+    const struct kv_policy *policy;
+    struct kv_config config;
+    size_t context;
+    size_t queue_bytes; /* per link */
+};
+/* role: MPC_HELPER, MPC_LEFT, MPC_RIGHT, or MPC_CLEAR for the twin. Errors: those of the policy. */
+BASE_MUST_USE enum base_status memory_of(struct memory_need *ret, enum mpc_role role, const struct memory_form *form, struct base_error *error);
+uint64_t memory_total(const struct memory_need *need);
+/* Bytes that the system could give now; 0 when it does not say. */
+uint64_t memory_available(void);
+
+#endif

@@ -1,0 +1,179 @@
+#include "parties/model.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "engine/shape_file.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SAMPLES = 4, SAMPLE_TOKENS = 96, SYNTHETIC_TOKENS = 64, LONGEST_WINDOW = 1024 };
+
+static enum base_status open_file(struct model *m, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    uint8_t digest[ENG_DIGEST_BYTES];
+    TRY(eng_model_file_open(&m->file, m->input.path, error));
+    m->shape = *eng_model_file_shape(m->file);
+    m->source = eng_weights_of_file(m->file);
+    TRY(eng_model_file_digest(m->file, digest, error));
+    (void)sodium_bin2hex(m->digest, sizeof m->digest, digest, sizeof digest);
+out:
+    return status;
+}
+
+static enum base_status open_shape(struct model *m, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    uint8_t digest[32];
+    TRY(eng_shape_named(m->input.shape, &m->shape, error));
+    m->source = eng_weights_synthetic(&m->shape);
+    (void)crypto_hash_sha256(digest, (const uint8_t *)m->input.shape, strlen(m->input.shape));
+    (void)sodium_bin2hex(m->digest, sizeof m->digest, digest, sizeof digest);
+out:
+    return status;
+}
+
+enum base_status model_open(struct model *ret, struct model_input input, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    *ret = (struct model){.input = input};
+    TRY_THAT((input.path == NULL) != (input.shape == NULL), error, BASE_ERR_ARGUMENT, "give either --model PATH or --shape NAME");
+    TRY(input.path != NULL ? open_file(ret, error) : open_shape(ret, error));
+    return BASE_OK;
+out:
+    model_close(ret);
+    return status;
+}
+
+void model_close(struct model *model)
+{
+    eng_model_file_close(&model->file);
+}
+
+const char *model_tokenizer_path(const struct model *model)
+{
+    struct stat info;
+    if (model->input.tokenizer != NULL)
+        return model->input.tokenizer;
+    bool directory = model->input.path != NULL && stat(model->input.path, &info) == 0 && S_ISDIR(info.st_mode);
+    return directory ? model->input.path : NULL;
+}
+
+enum base_status model_tokenizer(const struct model *model, struct eng_tokenizer **ret, struct base_error *error)
+{
+    if (model->input.path == NULL && model->input.tokenizer == NULL)
+        return BASE_OK;
+    enum base_status status = eng_tokenizer_open(ret, model->input.tokenizer != NULL ? model->input.tokenizer : model->input.path, error);
+    if (status != BASE_OK && model->input.tokenizer == NULL)
+        base_error_prefix(error, "no tokenizer beside the model (give --tokenizer PATH)");
+    return status;
+}
+
+enum base_status model_encode_file(const struct eng_tokenizer *tokenizer, const char *path, bool add_bos, struct eng_tokens *ret,
+                                   struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct base_file file = {0};
+    TRY(base_file_map(&file, path, error));
+    status = eng_tokenizer_encode(tokenizer, (const char *)file.data, file.size, add_bos, ret, error);
+    if (status != BASE_OK)
+        base_error_prefix(error, "%s", path);
+out:
+    base_file_unmap(&file);
+    return status;
+}
+
+/* --- calibration ------------------------------------------------------------------------------------------------------------- */
+
+struct sequences {
+    int32_t *tokens;
+    size_t *lengths;
+    size_t count, total;
+};
+
+static void finish_sequences(struct sequences *s)
+{
+    base_free_secret(&s->tokens);
+    base_free(&s->lengths);
+}
+
+/* A text in windows, each with its start token. */
+static enum base_status from_text(const struct model *model, const char *path, size_t window, struct sequences *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_tokenizer *tokenizer = NULL;
+    struct eng_tokens tokens = {0};
+    TRY(model_tokenizer(model, &tokenizer, error));
+    TRY_THAT(tokenizer != NULL, error, BASE_ERR_ARGUMENT, "--text needs a tokenizer: give --tokenizer PATH");
+    TRY(model_encode_file(tokenizer, path, false, &tokens, error));
+    int32_t bos = eng_tokenizer_adds_bos(tokenizer) ? eng_tokenizer_bos(tokenizer) : -1;
+    size_t room = window - (bos >= 0 ? 1 : 0), count = (tokens.count + room - 1) / room;
+    TRY_THAT(tokens.count > 0, error, BASE_ERR_ARGUMENT, "%s is empty: give a text of a few thousand tokens", path);
+    TRY(base_alloc(&ret->tokens, tokens.count + count, sizeof *ret->tokens, error));
+    TRY(base_alloc(&ret->lengths, count, sizeof *ret->lengths, error));
+    for (size_t i = 0; i < count; i++) {
+        size_t first = i * room, n = tokens.count - first < room ? tokens.count - first : room;
+        if (bos >= 0)
+            ret->tokens[ret->total++] = bos;
+        memcpy(ret->tokens + ret->total, tokens.ids + first, n * sizeof *tokens.ids);
+        ret->total += n;
+        ret->lengths[ret->count++] = n + (bos >= 0);
+    }
+out:
+    eng_tokens_finish(&tokens);
+    eng_tokenizer_close(&tokenizer);
+    return status;
+}
+
+/* The model's own samples; random tokens for synthetic weights, whose samples mean nothing. */
+static enum base_status from_model(const struct model *model, size_t window, struct sequences *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct base_progress progress = {0};
+    bool real = model->file != NULL;
+    size_t count = real ? SAMPLES : 1, length = real ? SAMPLE_TOKENS : SYNTHETIC_TOKENS;
+    length = length < window ? length : window;
+    TRY(base_alloc(&ret->tokens, count * length, sizeof *ret->tokens, error));
+    TRY(base_alloc(&ret->lengths, count, sizeof *ret->lengths, error));
+    for (size_t i = 0; i < count; i++)
+        ret->lengths[i] = length;
+    ret->count = count;
+    ret->total = count * length;
+    if (real) {
+        base_progress_start(&progress, "sampling calibration text", ret->total);
+        TRY(eng_calibration_samples(&model->source, model->shape.bos, count, length, ret->tokens, &progress, error));
+    } else {
+        for (size_t i = 0; i < length; i++)
+            ret->tokens[i] = (int32_t)(i * 7919 % model->shape.vocab);
+    }
+out:
+    base_progress_finish(&progress);
+    return status;
+}
+
+enum base_status model_plan(const struct model *model, const struct model_plan_options *options, struct eng_plan *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct sequences s = {0};
+    struct base_progress progress = {0};
+    char beside[4096];
+    const char *text = options->text;
+    size_t window = options->context < LONGEST_WINDOW ? options->context : LONGEST_WINDOW;
+    (void)snprintf(beside, sizeof beside, "%s/calibration.txt", model->input.path == NULL ? "" : model->input.path);
+    if (text == NULL && model->input.path != NULL && access(beside, R_OK) == 0)
+        text = beside;
+    TRY(text != NULL ? from_text(model, text, window, &s, error) : from_model(model, window, &s, error));
+    struct eng_calibration c = {.tokens = s.tokens, .lengths = s.lengths, .sequences = s.count, .context = options->context, .thin = options->thin,
+                                .fold = options->fold};
+    base_progress_start(&progress, "calibrating", s.total);
+    TRY(eng_calibrate(ret, &model->source, &c, &progress, error));
+    (void)snprintf(ret->model, sizeof ret->model, "%s", model->digest);
+out:
+    base_progress_finish(&progress);
+    finish_sequences(&s);
+    return status;
+}

@@ -1,0 +1,318 @@
+#include "parties/node.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "parties/command.h"
+#include "parties/version.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { POLL_MS = 300, SECOND_MS = 1000 };
+
+/* --- identity -------------------------------------------------------------------------------------------------------------------- */
+
+static void add_text(struct node_identity *id, const char *name, const char *text)
+{
+    id->fields[id->field_count++] = (struct net_hello_field){.name = name, .text = text};
+}
+
+void node_identify(struct node_identity *ret, const struct party_config *config, const struct eng_share *share, size_t chunk, const uint8_t gates[32])
+{
+    *ret = (struct node_identity){0};
+    party_config_digest(config, ret->config_digest);
+    (void)snprintf(ret->chunk, sizeof ret->chunk, "%zu", chunk);
+    (void)snprintf(ret->context, sizeof ret->context, "%u", config->limits.context);
+    add_text(ret, "build version", CACHET_VERSION);
+    add_text(ret, "suite", "aes128-mmo z64 cut-1");
+    add_text(ret, "model digest", share->model);
+    add_text(ret, "plan digest", share->plan_digest);
+    add_text(ret, "share set", share->set);
+    add_text(ret, "cache policy", config->cache.policy);
+    add_text(ret, "context", ret->context);
+    add_text(ret, "rows per prefill step", ret->chunk);
+    if (gates == NULL)
+        return;
+    memcpy(ret->gates, gates, sizeof ret->gates);
+    ret->fields[ret->field_count++] = (struct net_hello_field){.name = "gate tables", .bytes = ret->gates, .size = sizeof ret->gates};
+}
+
+enum base_status node_check_share(const struct party_config *config, const char *config_path, const struct eng_share *share, const char *directory,
+                                  struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    char digest[65], plan[65];
+    (void)sodium_bin2hex(digest, sizeof digest, config->model.digest, 32);
+    (void)sodium_bin2hex(plan, sizeof plan, config->model.plan, 32);
+    const struct {
+        const char *name, *want, *have;
+    } fields[] = {{"model.digest", digest, share->model}, {"model.plan", plan, share->plan_digest}, {"model.shares", config->model.shares, share->set}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        TRY_THAT(strcmp(fields[i].want, fields[i].have) == 0, error, BASE_ERR_MISMATCH, "%s says %s %.16s..., %s holds %.16s...: use the directory and the config of one share set",
+                 config_path, fields[i].name, fields[i].want, directory, fields[i].have);
+    TRY_THAT(config->limits.context <= (uint32_t)share->plan.context, error, BASE_ERR_RANGE, "%s: limits.context is %u, the plan was made for %d: lower it, or make a plan and share again",
+             config_path, config->limits.context, share->plan.context);
+out:
+    return status;
+}
+
+/* --- opening --------------------------------------------------------------------------------------------------------------------- */
+
+static enum base_status find_index(struct node *n, const char *config_path, struct base_error *error)
+{
+    char text[NET_KEY_TEXT];
+    struct config_owner owner = party_config_find_key(&n->config, n->key.public_key);
+    net_key_write_text(n->key.public_key, text);
+    if (owner.who != CONFIG_PARTY)
+        return base_fail(error, BASE_ERR_MISMATCH, "%s lists no party with this key (public part %s): paste the line that keygen printed, or use the other key file",
+                         config_path, text);
+    n->index = (int)owner.index;
+    return BASE_OK;
+}
+
+static enum base_status open_engine(struct node *n, const struct node_options *options, struct base_error *error)
+{
+    static const enum mpc_role roles[3] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
+    enum base_status status = BASE_OK;
+    const struct kv_policy *policy;
+    struct base_progress progress = {0};
+    uint8_t gates[32];
+    base_progress_start(&progress, "checking shares", 0);
+    status = eng_share_open(&n->share, options->shares, n->index, &progress, error);
+    base_progress_finish(&progress);
+    TRY(status);
+    TRY(node_check_share(&n->config, options->config, &n->share, options->shares, error));
+    TRY(kv_policy_find(n->config.cache.policy, &policy, error));
+    TRY(eng_gates_init(&n->gates, &n->share.shape, &n->share.plan, error));
+    eng_gates_digest(&n->gates, gates);
+    struct eng_decoder_form form = {.shape = &n->share.shape, .plan = &n->share.plan, .weights = &n->share.weights, .gates = &n->gates,
+                                    .policy = policy, .config = {.sinks = n->config.cache.sinks, .window = n->config.cache.window},
+                                    .context = n->config.limits.context};
+    TRY(eng_session_init(&n->session, roles[n->index], form, kern_table_select(~0u), error));
+    node_identify(&n->identity, &n->config, &n->share, n->session.decoder.form.chunk, gates);
+out:
+    return status;
+}
+
+static void allow_party(struct node *n, int offset, int party)
+{
+    struct net_peer_key *key = &n->allowed[offset][0];
+    (void)snprintf(key->name, sizeof key->name, "%s", n->names[party]);
+    memcpy(key->public_key, n->config.parties[party].key, sizeof key->public_key);
+}
+
+/* P0 is connected from, never to; P1 listens for P0, P2 for both. Everybody listens for clients. */
+static enum base_status listen_all(struct node *n, const char *bind, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct config_party *own = &n->config.parties[n->index];
+    for (size_t i = 0; i < n->config.client_count; i++) {
+        struct net_peer_key *key = &n->allowed[NET_PORT_CLIENTS][i];
+        (void)snprintf(key->name, sizeof key->name, "client %.20s", n->config.clients[i].name);
+        memcpy(key->public_key, n->config.clients[i].key, sizeof key->public_key);
+    }
+    for (int from = 0; from < n->index; from++)
+        allow_party(n, NET_PORT_FROM_P0 + from, from);
+    for (int offset = 0; offset <= n->index; offset++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "%s for %s", n->names[n->index], offset == 0 ? "clients" : n->names[offset - 1]);
+        struct net_listen_config config = {.name = name, .host = bind != NULL ? bind : own->host, .port = (uint16_t)(own->port + offset),
+                                           .peers = offset == 0 ? NET_PEER_CLIENT : NET_PEER_PARTY, .allowed = n->allowed[offset],
+                                           .allowed_count = offset == 0 ? n->config.client_count : 1};
+        TRY(net_listen(n->context, &config, &n->listener[offset], error));
+    }
+out:
+    return status;
+}
+
+enum base_status node_open(struct node *ret, const struct node_options *options, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    *ret = (struct node){.log = options->log};
+    TRY(party_config_read(&ret->config, options->config, error));
+    TRY(net_key_load(&ret->key, options->key, error));
+    TRY(find_index(ret, options->config, error));
+    for (int i = 0; i < 3; i++)
+        (void)snprintf(ret->names[i], sizeof ret->names[i], "%s", party_config_name(&ret->config, (size_t)i));
+    (void)snprintf(ret->log.who, sizeof ret->log.who, "%s", ret->names[ret->index]);
+    TRY(open_engine(ret, options, error));
+    struct net_context_config context = {.secret_key = ret->key.secret, .limit_bytes = (size_t)ret->config.limits.ahead_mib << 20};
+    TRY(net_context_create(&ret->context, &context, error));
+    TRY(listen_all(ret, options->bind, error));
+    return BASE_OK;
+out:
+    node_close(ret);
+    return status;
+}
+
+static void drop_links(struct node *n)
+{
+    for (int i = 0; i < 3; i++)
+        net_link_destroy(&n->link[i]);
+}
+
+void node_close(struct node *n)
+{
+    drop_links(n);
+    for (int i = 0; i < 3; i++)
+        net_listener_destroy(&n->listener[i]);
+    net_context_destroy(&n->context);
+    eng_session_finish(&n->session);
+    eng_gates_finish(&n->gates);
+    eng_share_close(&n->share);
+    net_key_finish(&n->key);
+    party_config_finish(&n->config);
+}
+
+/* --- the other parties ----------------------------------------------------------------------------------------------------------- */
+
+static struct net_wait wait_of(const struct node *n)
+{
+    return (struct net_wait){.timeout_ms = (int64_t)n->config.limits.connect_seconds * SECOND_MS, .cancelled = command_stopped};
+}
+
+static enum base_status meet(struct node *n, int peer, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct net_wait wait = wait_of(n);
+    if (peer < n->index) {
+        TRY(net_accept(n->listener[NET_PORT_FROM_P0 + peer], &wait, &n->link[peer], NULL, error));
+    } else {
+        struct net_endpoint_config endpoint = {.name = n->names[peer], .host = n->config.parties[peer].host,
+                                               .port = (uint16_t)(n->config.parties[peer].port + NET_PORT_FROM_P0 + n->index)};
+        memcpy(endpoint.public_key, n->config.parties[peer].key, sizeof endpoint.public_key);
+        TRY(net_connect(n->context, &endpoint, &wait, &n->link[peer], error));
+    }
+    net_link_set_cancel(n->link[peer], command_stopped, NULL);
+    net_link_set_timeout(n->link[peer], wait.timeout_ms);
+    struct net_hello_config hello = {.own_id = (uint8_t)n->index, .peer_id = (uint8_t)peer, .fields = n->identity.fields, .field_count = n->identity.field_count};
+    memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
+    TRY(net_hello(n->link[peer], &hello, NULL, error));
+out:
+    return status;
+}
+
+/* Why this party stops, to whoever is connected. */
+static void tell_all(struct node *n, const struct base_error *cause)
+{
+    for (int i = 0; i < 3; i++)
+        if (n->link[i] != NULL && net_link_failure(n->link[i]) == NULL)
+            net_link_abort(n->link[i], cause);
+}
+
+enum base_status node_join(struct node *n, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_session_links links = {0};
+    drop_links(n);
+    base_log_write(&n->log, BASE_LOG_INFO, NULL, "waiting for the other parties");
+    for (int peer = 0; peer < 3; peer++)
+        if (peer != n->index)
+            TRY(meet(n, peer, error));
+    for (int i = 0; i < 3; i++)
+        links.to[i] = n->link[i];
+    TRY(eng_session_join(&n->session, &links, error));
+    for (int i = 0; i < 3; i++)
+        if (n->link[i] != NULL)
+            net_link_set_timeout(n->link[i], (int64_t)n->config.limits.step_seconds * SECOND_MS);
+    base_log_write(&n->log, BASE_LOG_INFO, NULL, "ready: connected to %s and %s", n->names[n->index == 0 ? 1 : 0], n->names[n->index == 2 ? 1 : 2]);
+    return BASE_OK;
+out:
+    tell_all(n, error);
+    return status;
+}
+
+/* --- requests -------------------------------------------------------------------------------------------------------------------- */
+
+static void log_request(const struct node *n, const char *who, const struct eng_usage *u)
+{
+    base_log_write(&n->log, BASE_LOG_INFO, NULL,
+                   "request of %s done: %llu prompt tokens in %.1f s, %llu steps in %.1f s; sent %.1f MB online, %.1f MB dealt", who,
+                   (unsigned long long)u->prefill.tokens, (double)u->prefill.microseconds * 1e-6, (unsigned long long)u->decode.tokens,
+                   (double)u->decode.microseconds * 1e-6, (double)(u->prefill.online + u->decode.online) * 1e-6,
+                   (double)(u->prefill.offline + u->decode.offline) * 1e-6);
+}
+
+/* HELLO with a client and one request. *ret_joined: the links to the other parties still stand. */
+static enum base_status serve_client(struct node *n, struct net_link *client, size_t who, bool *ret_joined, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_usage usage;
+    const size_t for_clients = n->identity.field_count - 1; /* gate tables are between parties */
+    *ret_joined = true;
+    net_link_set_cancel(client, command_stopped, NULL);
+    net_link_set_timeout(client, (int64_t)n->config.limits.step_seconds * SECOND_MS);
+    struct net_hello_config hello = {.own_id = (uint8_t)n->index, .peer_id = (uint8_t)(3 + who), .fields = n->identity.fields, .field_count = for_clients};
+    memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
+    TRY(net_hello(client, &hello, NULL, error));
+    TRY(eng_session_serve(&n->session, client, &usage, ret_joined, error));
+    log_request(n, n->config.clients[who].name, &usage);
+out:
+    return status;
+}
+
+static bool lost_a_party(struct node *n)
+{
+    for (int i = 0; i < 3; i++)
+        if (n->link[i] != NULL && net_link_lost(n->link[i]))
+            return true;
+    return false;
+}
+
+/* Waits for a client; *ret_client stays NULL when there was a reason to look up. */
+static enum base_status next_client(struct node *n, struct net_link **ret_client, size_t *ret_who, struct base_error *error)
+{
+    struct net_wait wait = {.timeout_ms = POLL_MS, .cancelled = command_stopped};
+    struct base_error reason = {0};
+    enum base_status status = net_accept(n->listener[NET_PORT_CLIENTS], &wait, ret_client, ret_who, &reason);
+    if (status == BASE_OK || status == BASE_ERR_TIMEOUT || status == BASE_ERR_CLOSED)
+        return BASE_OK;
+    if (status != BASE_ERR_MISMATCH && status != BASE_ERR_PEER)
+        return base_fail(error, status, "%s", reason.text);
+    base_log_write(&n->log, BASE_LOG_WARNING, NULL, "a client was refused: %s", reason.text);
+    return BASE_OK;
+}
+
+static enum base_status rejoin(struct node *n, const char *why, struct base_error *error)
+{
+    struct base_error cause = {0};
+    (void)base_fail(&cause, BASE_ERR_CLOSED, "%s", why);
+    base_log_write(&n->log, BASE_LOG_WARNING, NULL, "%s: connecting again", why);
+    tell_all(n, &cause);
+    return node_join(n, error);
+}
+
+enum base_status node_serve(struct node *n, bool once, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    while (!command_stopped(NULL)) {
+        struct net_link *client = NULL;
+        size_t who = 0;
+        bool joined = true;
+        if (lost_a_party(n)) {
+            TRY(rejoin(n, "the link to another party ended", error));
+            continue;
+        }
+        TRY(next_client(n, &client, &who, error));
+        if (client == NULL)
+            continue;
+        struct base_error failure = {0};
+        enum base_status served = serve_client(n, client, who, &joined, &failure);
+        net_link_destroy(&client);
+        if (served != BASE_OK)
+            base_log_write(&n->log, BASE_LOG_ERROR, NULL, "request of %s failed: %s", n->config.clients[who].name, failure.text);
+        if (once && served != BASE_OK)
+            TRY(base_fail(error, served, "%s", failure.text));
+        if (once)
+            break;
+        if (!joined && !command_stopped(NULL))
+            TRY(rejoin(n, "the request ended the session", error));
+    }
+    struct base_error stop = {0};
+    (void)base_fail(&stop, BASE_ERR_CLOSED, "asked to stop");
+    tell_all(n, &stop);
+    base_log_write(&n->log, BASE_LOG_INFO, NULL, "stopped");
+out:
+    return status;
+}

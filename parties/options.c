@@ -1,0 +1,148 @@
+#include "parties/options.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_OPTIONS = 48, FIRST_KEY = 0x1000, HELP_KEY = '?' };
+
+struct parse {
+    const struct option_entry *entries;
+    bool given[MAX_OPTIONS];
+    bool done;
+    enum base_status status;
+    struct base_error *error;
+};
+
+static enum base_status read_number(const struct option_entry *entry, const char *value, const char *from, double *ret, struct base_error *error)
+{
+    char *end;
+    errno = 0;
+    double number = strtod(value, &end);
+    bool whole = entry->kind != OPTION_COUNT || (number == floor(number) && strpbrk(value, "xXeE.") == NULL);
+    if (*value == '\0' || *end != '\0' || errno != 0 || !whole || !(number >= entry->low && number <= entry->high))
+        return base_fail(error, BASE_ERR_ARGUMENT, "%s is \"%s\": must be %s of %.15g to %.15g", from, value,
+                         entry->kind == OPTION_COUNT ? "a whole number" : "a number", entry->low, entry->high);
+    *ret = number;
+    return BASE_OK;
+}
+
+static enum base_status set(const struct option_entry *entry, const char *value, const char *from, struct base_error *error)
+{
+    double number = 0;
+    enum base_status status = BASE_OK;
+    if (entry->kind == OPTION_COUNT || entry->kind == OPTION_REAL)
+        TRY(read_number(entry, value, from, &number, error));
+    switch (entry->kind) {
+    case OPTION_TEXT:
+        TRY_THAT(*value != '\0', error, BASE_ERR_ARGUMENT, "%s is empty: give a value", from);
+        *(const char **)entry->target = value;
+        break;
+    case OPTION_COUNT:
+        *(uint64_t *)entry->target = strtoull(value, NULL, 10);
+        break;
+    case OPTION_REAL:
+        *(double *)entry->target = number;
+        break;
+    case OPTION_FLAG:
+        TRY_THAT(value == NULL || strcmp(value, "0") == 0 || strcmp(value, "1") == 0, error, BASE_ERR_ARGUMENT, "%s is \"%s\": must be 0 or 1", from, value);
+        *(bool *)entry->target = value == NULL || *value == '1';
+        break;
+    }
+out:
+    return status;
+}
+
+static error_t parse_one(int key, char *value, struct argp_state *state)
+{
+    struct parse *p = state->input;
+    char from[80];
+    if (key == HELP_KEY) {
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK);
+        p->done = true;
+        return ECANCELED;
+    }
+    if (key == ARGP_KEY_ARG) {
+        p->status = base_fail(p->error, BASE_ERR_ARGUMENT, "\"%.200s\" is no flag: flags start with --; see --help", value);
+        return EINVAL;
+    }
+    if (key < FIRST_KEY || key >= FIRST_KEY + MAX_OPTIONS)
+        return ARGP_ERR_UNKNOWN;
+    const struct option_entry *entry = &p->entries[key - FIRST_KEY];
+    p->given[key - FIRST_KEY] = true;
+    (void)snprintf(from, sizeof from, "--%s", entry->name);
+    p->status = set(entry, value, from, p->error);
+    return p->status == BASE_OK ? 0 : EINVAL;
+}
+
+static enum base_status read_environment(struct parse *p)
+{
+    enum base_status status = BASE_OK;
+    for (size_t i = 0; p->entries[i].name != NULL; i++) {
+        char name[80];
+        size_t at = (size_t)snprintf(name, sizeof name, "CACHET_");
+        for (const char *c = p->entries[i].name; *c != '\0' && at + 1 < sizeof name; c++)
+            name[at++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+        name[at] = '\0';
+        const char *value = getenv(name);
+        if (value == NULL)
+            continue;
+        TRY(set(&p->entries[i], value, name, p->error));
+        p->given[i] = true;
+    }
+out:
+    return status;
+}
+
+/* argp names a flag that it does not know on its own stream: its text becomes the error. */
+static enum base_status run_argp(const struct argp *argp, int argc, char **argv, struct parse *p)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *sink = open_memstream(&text, &size);
+    if (sink == NULL)
+        return base_fail(p->error, BASE_ERR_MEMORY, "cannot allocate the text of an error");
+    FILE *before = stderr;
+    stderr = sink;
+    error_t failed = argp_parse(argp, argc, argv, ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_IN_ORDER, NULL, p);
+    stderr = before;
+    (void)fclose(sink);
+    if (failed != 0 && p->status == BASE_OK && !p->done) {
+        char *colon = strstr(text, ": "), *line = strchr(text, '\n');
+        if (line != NULL)
+            *line = '\0';
+        p->status = base_fail(p->error, BASE_ERR_ARGUMENT, "%s: see --help", colon != NULL ? colon + 2 : "bad flags");
+    }
+    free(text);
+    return p->status;
+}
+
+enum base_status options_parse(int argc, char **argv, const char *summary, const char *more, const struct option_entry *entries, bool *ret_done,
+                               struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct argp_option options[MAX_OPTIONS + 2] = {{0}};
+    struct parse p = {.entries = entries, .error = error};
+    char text[4096];
+    size_t n = 0;
+    for (; entries[n].name != NULL; n++) {
+        if (n == MAX_OPTIONS)
+            return base_fail(error, BASE_ERR_INTERNAL, "a command has more than %d flags", MAX_OPTIONS);
+        options[n] = (struct argp_option){.name = entries[n].name, .key = FIRST_KEY + (int)n, .arg = entries[n].value, .doc = entries[n].help};
+    }
+    options[n] = (struct argp_option){.name = "help", .key = HELP_KEY, .doc = "this page"};
+    (void)snprintf(text, sizeof text, "%s\v%s%sEvery flag --some-flag may also be given as the environment variable CACHET_SOME_FLAG.", summary,
+                   more == NULL ? "" : more, more == NULL ? "" : "\n");
+    struct argp argp = {.options = options, .parser = parse_one, .doc = text};
+    TRY(read_environment(&p));
+    TRY(run_argp(&argp, argc, argv, &p));
+    *ret_done = p.done;
+    for (size_t i = 0; i < n && !p.done; i++)
+        TRY_THAT(!entries[i].required || p.given[i], error, BASE_ERR_ARGUMENT, "--%s is missing: %s", entries[i].name, entries[i].help);
+out:
+    return status;
+}
