@@ -61,6 +61,18 @@ out:
     return status;
 }
 
+/* The next rows wait until both have done these: nothing piles up at a party that computes, and progress is what it says. */
+static enum base_status hear(struct eng_remote *r, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    enum eng_control control;
+    for (int party = 1; party <= 2; party++)
+        TRY(eng_control_receive(r->client.link[party], r->client.step, &control, error));
+    r->client.step++;
+out:
+    return status;
+}
+
 static enum base_status step(void *context, const int32_t *tokens, size_t n, size_t rows, struct eng_answer *ret, struct base_error *error)
 {
     struct eng_remote *r = context;
@@ -77,7 +89,7 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
     TRY(mpc_client_give(&r->client, r->hot, n * vocab, SEC_ROW_RING, error));
     r->fed += n;
     if (rows == 0)
-        return BASE_OK;
+        return hear(r, error);
     if (r->request.mode == ENG_REQUEST_ARGMAX) {
         int64_t token;
         TRY(mpc_client_take(&r->client, 1, sec_max_step_for(eng_logit_bound(r->plan), vocab).ri, &token, error));

@@ -31,7 +31,7 @@ void eng_request_encode(const struct eng_request *request, uint8_t ret[ENG_REQUE
 /* Errors: BASE_ERR_PEER (not a request of this version). */
 BASE_MUST_USE enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct eng_request *ret, struct base_error *error);
 
-/* What the client tells P1 and P2 before each step, and P0 at the end. */
+/* What the client tells P1 and P2 before each step, and P0 at the end; what P1 and P2 tell the client after a step that answers nothing. */
 enum eng_control { ENG_CONTROL_GO = 1, ENG_CONTROL_STOP = 2 };
 BASE_MUST_USE enum base_status eng_control_send(struct net_link *link, uint32_t step, enum eng_control control, struct base_error *error);
 BASE_MUST_USE enum base_status eng_control_receive(struct net_link *link, uint32_t step, enum eng_control *ret, struct base_error *error);

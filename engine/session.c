@@ -178,6 +178,8 @@ static enum base_status run_step(struct eng_session *s, const struct eng_request
     TRY(eng_decoder_step(&s->decoder, p, hot, n, rows, &out));
     if (rows > 0)
         TRY(answer(s, r, &out));
+    else if (mpc_computes(p))
+        TRY(eng_control_send(p->client, p->client_step++, ENG_CONTROL_GO, &p->error));
 out:
     base_arena_release(&p->arena, mark);
     return status;

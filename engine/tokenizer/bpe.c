@@ -94,6 +94,7 @@ static struct eng_bpe_candidate heap_pop(struct eng_bpe_candidate *heap, size_t 
 static uint32_t rank_of_score(float score)
 {
     uint32_t bits;
+    score += 0.0f; /* -0 ranks as 0 */
     memcpy(&bits, &score, sizeof bits);
     uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
     return ~ascending;

@@ -1,5 +1,7 @@
 #include "engine/tokenizer/decoder.h"
 
+#include "engine/tokenizer/stages.h"
+
 #include <string.h>
 
 static enum base_status add_replace(struct eng_decoder *ret, const char *from, const char *to, struct base_error *error)
@@ -78,6 +80,7 @@ static enum base_status parse_stage(struct eng_decoder *ret, const json_t *json,
 enum base_status eng_decoder_parse(struct eng_decoder *ret, const json_t *json, struct base_error *error)
 {
     enum base_status status = BASE_OK;
+    TRY(eng_stages_check(json, "decoder", "decoders", error));
     for (size_t i = 0; i < eng_json_stages(json, "decoders"); i++)
         TRY(parse_stage(ret, eng_json_stage(json, "decoders", i), error));
 out:

@@ -31,6 +31,8 @@ BASE_MUST_USE enum base_status eng_tokenizer_json_parse(struct eng_tokenizer *re
                                                         struct base_error *error);
 BASE_MUST_USE enum base_status eng_tokenizer_llama2c_parse(struct eng_tokenizer *ret, struct eng_bytes file,
                                                            struct base_error *error);
+BASE_MUST_USE enum base_status eng_tokenizer_gguf_parse(struct eng_tokenizer *ret, struct eng_bytes file,
+                                                        struct base_error *error);
 
 /* Adds what tokenizer_config.json, held in memory, says beside a tokenizer.json that has been read: bos, eos, and whether
  * prompts begin with bos. A bos in the tokenizer's own template stays. */

@@ -1,8 +1,8 @@
 #include "engine/tokenizer/normalizer.h"
 
-#include "base/memory.h"
+#include "engine/tokenizer/normal_form.h"
+#include "engine/tokenizer/stages.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -19,17 +19,29 @@ static enum base_status set_text(uint8_t ret[ENG_NORMAL_TEXT], size_t *ret_size,
     return BASE_OK;
 }
 
+static enum base_status check_room(const struct eng_normalizer *normalizer, struct base_error *error)
+{
+    if (normalizer->count == ENG_LIMIT_PIPELINE_STAGES)
+        return base_fail(error, BASE_ERR_SUPPORT, "the normalizer has more than %u steps", ENG_LIMIT_PIPELINE_STAGES);
+    return BASE_OK;
+}
+
 enum base_status eng_normalizer_add(struct eng_normalizer *normalizer, enum eng_normal_kind kind, const char *from,
                                     const char *to, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_normal_stage stage = {.kind = kind};
-    TRY_THAT(normalizer->count < ENG_LIMIT_PIPELINE_STAGES, error, BASE_ERR_SUPPORT,
-             "the normalizer has more than %u steps", ENG_LIMIT_PIPELINE_STAGES);
+    TRY(check_room(normalizer, error));
     TRY(set_text(stage.from, &stage.from_size, from, error));
     TRY(set_text(stage.to, &stage.to_size, to, error));
     TRY_THAT(kind != ENG_NORMAL_REPLACE || stage.from_size > 0, error, BASE_ERR_FORMAT,
              "normalizer Replace has an empty pattern");
+    size_t growth = kind == ENG_NORMAL_REPLACE ? (stage.to_size + stage.from_size - 1) / stage.from_size : 1;
+    growth = (growth > 1 ? growth : 1) * (normalizer->growth > 1 ? normalizer->growth : 1);
+    TRY_THAT(growth <= ENG_NORMAL_GROWTH, error, BASE_ERR_SUPPORT,
+             "the normalizer's Replace steps make text %zu times as long; cachet supports up to %d times", growth,
+             (int)ENG_NORMAL_GROWTH);
+    normalizer->growth = growth;
     normalizer->stages[normalizer->count++] = stage;
 out:
     return status;
@@ -59,6 +71,7 @@ static enum base_status parse_stage(struct eng_normalizer *ret, const json_t *js
     enum base_status status = BASE_OK;
     const char *type = json_string_value(json_object_get(json, "type")), *text = NULL, *pattern = NULL;
     TRY_THAT(type != NULL, error, BASE_ERR_FORMAT, "normalizer has no type");
+    TRY(check_room(ret, error));
     if (eng_normalizer_add_unicode(ret, type))
         goto out;
     if (strcmp(type, "Prepend") == 0) {
@@ -85,6 +98,7 @@ enum base_status eng_normalizer_parse(struct eng_normalizer *ret, const json_t *
     enum base_status status = BASE_OK;
     if (json == NULL || json_is_null(json))
         goto out;
+    TRY(eng_stages_check(json, "normalizer", "normalizers", error));
     for (size_t i = 0; i < eng_json_stages(json, "normalizers"); i++)
         TRY(parse_stage(ret, eng_json_stage(json, "normalizers", i), error));
 out:
@@ -99,28 +113,6 @@ static bool is_ascii(struct eng_bytes text)
     return all < 0x80;
 }
 
-static enum base_status run_unicode(int options, struct eng_bytes text, struct eng_buffer *ret,
-                                    struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    utf8proc_uint8_t *mapped = NULL;
-    struct eng_buffer made = {0};
-    utf8proc_ssize_t size =
-        utf8proc_map(text.data, (utf8proc_ssize_t)text.size, &mapped, (utf8proc_option_t)options);
-    TRY_THAT(size >= 0, error, size == UTF8PROC_ERROR_NOMEM ? BASE_ERR_MEMORY : BASE_ERR_ARGUMENT,
-             "the text cannot be brought into Unicode normal form: %s", utf8proc_errmsg(size));
-    TRY(base_alloc(&made.data, (size_t)size, 1, error));
-    made.size = (size_t)size;
-    memcpy(made.data, mapped, made.size);
-    eng_buffer_finish(ret);
-    *ret = made;
-out:
-    if (mapped != NULL && size > 0)
-        base_wipe(mapped, (size_t)size);
-    free(mapped);
-    return status;
-}
-
 enum base_status eng_normalizer_run(const struct eng_normalizer *normalizer, struct eng_bytes text,
                                     struct eng_buffer *work, struct eng_bytes *ret_text, struct base_error *error)
 {
@@ -132,7 +124,7 @@ enum base_status eng_normalizer_run(const struct eng_normalizer *normalizer, str
         if (stage->kind == ENG_NORMAL_UNICODE) {
             if (is_ascii(text))
                 continue;
-            TRY(run_unicode(stage->unicode_options, text, work, error));
+            TRY(eng_normal_form(stage->unicode_options, text, work, error));
         } else {
             if (stage->kind == ENG_NORMAL_PREPEND)
                 rewrite = (struct eng_rewrite){.prefix = to};

@@ -11,7 +11,8 @@ enum eng_normal_kind {
     ENG_NORMAL_REPLACE, /* every `from` becomes `to` */
 };
 
-enum { ENG_NORMAL_TEXT = 16 };
+/* Bytes of a text in a stage, and how much longer the Replace stages together may make a text. */
+enum { ENG_NORMAL_TEXT = 16, ENG_NORMAL_GROWTH = 16 };
 
 struct eng_normal_stage {
     enum eng_normal_kind kind;
@@ -26,6 +27,7 @@ struct eng_normal_stage {
 struct eng_normalizer {
     struct eng_normal_stage stages[ENG_LIMIT_PIPELINE_STAGES];
     size_t count;
+    size_t growth; /* of a text, by the Replace stages; 0 for none */
 };
 
 /* Reads the "normalizer" of a tokenizer.json (NULL and null: none): NFC, NFD, NFKC, NFKD, Prepend, Replace with a string
@@ -33,7 +35,8 @@ struct eng_normalizer {
 BASE_MUST_USE enum base_status eng_normalizer_parse(struct eng_normalizer *ret, const json_t *json,
                                                     struct base_error *error);
 
-/* Appends a stage; texts are UTF-8 strings, NULL for none. Errors: BASE_ERR_SUPPORT (too long, too many stages). */
+/* Appends a stage; texts are UTF-8 strings, NULL for none. Errors: BASE_ERR_SUPPORT (too long, too many stages, too much
+ * growth). */
 BASE_MUST_USE enum base_status eng_normalizer_add(struct eng_normalizer *normalizer, enum eng_normal_kind kind,
                                                   const char *from, const char *to, struct base_error *error);
 

@@ -1,5 +1,9 @@
 #include "engine/tokenizer/pretokenizer.h"
 
+#include "engine/tokenizer/pattern.h"
+#include "engine/tokenizer/stages.h"
+#include "engine/tokenizer/utf8.h"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <string.h>
@@ -28,32 +32,20 @@ static enum base_status add_stage(struct eng_pretokenizer *ret, struct eng_split
     return BASE_OK;
 }
 
-/* Takes nothing; compiles `pattern` into a stage that has all else. */
+/* Compiles `pattern` into a stage that has all else. */
 static enum base_status add_pattern(struct eng_pretokenizer *ret, struct eng_split_stage stage, const char *pattern,
-                                    uint32_t options, struct base_error *error)
+                                    bool literal, struct base_error *error)
 {
-    int code;
-    PCRE2_SIZE offset;
-    size_t size = strlen(pattern);
-    if (size == 0 || size > ENG_LIMIT_REGEX_BYTES)
-        return base_fail(error, BASE_ERR_SUPPORT, "a split pattern has %zu bytes; cachet supports 1 to %u", size,
-                         ENG_LIMIT_REGEX_BYTES);
     stage.kind = ENG_SPLIT_PATTERN;
-    stage.pattern = pcre2_compile((PCRE2_SPTR)pattern, size, options | PCRE2_UTF, &code, &offset, NULL);
-    if (stage.pattern == NULL) {
-        PCRE2_UCHAR reason[128] = {0};
-        (void)pcre2_get_error_message(code, reason, sizeof reason);
-        return base_fail(error, BASE_ERR_SUPPORT, "split pattern \"%s\": offset %zu: %s",
-                         eng_printable_string(pattern).text, (size_t)offset, (const char *)reason);
-    }
-    return add_stage(ret, stage, error);
+    enum base_status status = eng_pattern_compile(pattern, literal, &stage.pattern, error);
+    return status != BASE_OK ? status : add_stage(ret, stage, error);
 }
 
 enum base_status eng_pretokenizer_add_regex(struct eng_pretokenizer *pretokenizer, const char *regex,
                                             struct base_error *error)
 {
     return add_pattern(pretokenizer, (struct eng_split_stage){.behavior = ENG_SPLIT_ISOLATED}, regex,
-                       PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, error);
+                       false, error);
 }
 
 static enum base_status parse_behavior(const json_t *json, enum eng_split_behavior *ret, struct base_error *error)
@@ -82,9 +74,9 @@ static enum base_status parse_split(struct eng_pretokenizer *ret, const json_t *
     TRY(parse_behavior(json, &stage.behavior, error));
     TRY(eng_json_bool(json, "invert", false, &stage.invert, error));
     if (regex != NULL)
-        TRY(add_pattern(ret, stage, regex, PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, error));
+        TRY(add_pattern(ret, stage, regex, false, error));
     else
-        TRY(add_pattern(ret, stage, literal, PCRE2_LITERAL, error));
+        TRY(add_pattern(ret, stage, literal, true, error));
 out:
     return status;
 }
@@ -114,8 +106,9 @@ static enum base_status parse_metaspace(struct eng_pretokenizer *ret, const json
     TRY(eng_json_bool(json, "add_prefix_space", true, &old_prefix, error));
     TRY(eng_json_string(json, "prepend_scheme", old_prefix ? "always" : "never", &scheme, error));
     TRY(eng_json_bool(json, "split", true, &split, error));
-    TRY_THAT(replacement[0] != '\0' && strlen(replacement) < sizeof stage.text, error, BASE_ERR_FORMAT,
-             "pre_tokenizer Metaspace: replacement is no single character");
+    TRY_THAT(replacement[0] != '\0' && strlen(replacement) == eng_utf8_length((uint8_t)replacement[0]), error,
+             BASE_ERR_FORMAT, "pre_tokenizer Metaspace: replacement is \"%s\"; it must be a single character",
+             eng_printable_string(replacement).text);
     TRY_THAT(strcmp(scheme, "always") == 0 || strcmp(scheme, "first") == 0 || strcmp(scheme, "never") == 0, error,
              BASE_ERR_FORMAT, "pre_tokenizer Metaspace: prepend_scheme is \"%s\", which does not exist",
              eng_printable_string(scheme).text);
@@ -127,7 +120,7 @@ static enum base_status parse_metaspace(struct eng_pretokenizer *ret, const json
         TRY(add_stage(ret, stage, error));
     if (split)
         TRY(add_pattern(ret, (struct eng_split_stage){.behavior = ENG_SPLIT_MERGED_WITH_NEXT}, replacement,
-                        PCRE2_LITERAL, error));
+                        true, error));
 out:
     return status;
 }
@@ -167,6 +160,7 @@ enum base_status eng_pretokenizer_parse(struct eng_pretokenizer *ret, const json
     enum base_status status = BASE_OK;
     if (json == NULL || json_is_null(json))
         goto out;
+    TRY(eng_stages_check(json, "pre_tokenizer", "pretokenizers", error));
     for (size_t i = 0; i < eng_json_stages(json, "pretokenizers"); i++)
         TRY(parse_stage(ret, eng_json_stage(json, "pretokenizers", i), error));
 out:

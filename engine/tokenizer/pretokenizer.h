@@ -43,8 +43,8 @@ void eng_pretokenizer_finish(struct eng_pretokenizer *pretokenizer);
 BASE_MUST_USE enum base_status eng_pretokenizer_parse(struct eng_pretokenizer *ret, const json_t *json,
                                                       struct base_error *error);
 
-/* Appends a pattern whose matches become words of their own. `regex` is in the syntax of PCRE2 with Unicode classes.
- * Errors: BASE_ERR_SUPPORT with PCRE2's reason and offset. */
+/* Appends a pattern whose matches become words of their own. `regex` is as in
+ * tokenizer.json. Errors: those of eng_pattern_compile. */
 BASE_MUST_USE enum base_status eng_pretokenizer_add_regex(struct eng_pretokenizer *pretokenizer, const char *regex,
                                                           struct base_error *error);
 

@@ -1,6 +1,7 @@
 #include "engine/tokenizer/internal.h"
 
 #include "base/memory.h"
+#include "engine/formats/gguf.h"
 #include "engine/tokenizer/utf8.h"
 
 #include <errno.h>
@@ -65,6 +66,8 @@ static bool begins_with_brace(struct eng_bytes file)
 /* Tells the formats of single files apart by how they begin. */
 static enum base_status read_any(struct eng_tokenizer *ret, struct eng_bytes file, struct base_error *error)
 {
+    if (eng_gguf_matches(file))
+        return eng_tokenizer_gguf_parse(ret, file, error);
     if (!begins_with_brace(file))
         return eng_tokenizer_llama2c_parse(ret, file, error);
     if (file.size > ENG_LIMIT_JSON_BYTES)
@@ -218,7 +221,7 @@ enum base_status eng_tokenizer_decode_piece(const struct eng_tokenizer *tokenize
     struct eng_bytes out = entry->out;
     if (entry->kind == ENG_ENTRY_NONE || entry->kind == ENG_ENTRY_SPECIAL)
         out = (struct eng_bytes){0};
-    bool first = prev < 0 || (size_t)prev >= vocab->count || vocab->entries[prev].kind == ENG_ENTRY_SPECIAL;
+    bool first = prev < 0 || prev == tokenizer->bos;
     for (size_t i = 0; first && i < tokenizer->decoder.strip_count && out.size > 0; i++) {
         if (out.data[0] != (uint8_t)tokenizer->decoder.strip)
             break;

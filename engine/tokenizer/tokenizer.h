@@ -1,7 +1,8 @@
 /* Tokenizers: text to token ids and back, as the model was trained with.
  *
  * Kinds: byte-level BPE from tokenizer.json (GPT-2, SmolLM2, Llama 3, Qwen2 splits) and SentencePiece-style BPE from
- * tokenizer.json, both with added tokens; and SentencePiece BPE with scores from llama2.c's tokenizer.bin. What a file asks for beyond these is refused by name.
+ * tokenizer.json, both with added tokens; both also from the metadata of a GGUF file (models "gpt2" and "llama"); and
+ * SentencePiece BPE with scores from llama2.c's tokenizer.bin. What a file asks for beyond these is refused by name.
  *
  * A tokenizer is immutable after opening: any number of threads may encode and decode with it. */
 #ifndef CACHET_ENGINE_TOKENIZER_TOKENIZER_H
@@ -60,8 +61,8 @@ struct eng_piece {
     size_t size;
 };
 
-/* What a token adds to the text after `prev` (-1 at the start: SentencePiece drops one leading space there). Special
- * tokens add nothing. Errors: BASE_ERR_ARGUMENT when id is no token. */
+/* What a token adds to the text after `prev` (-1 at the start: SentencePiece drops one leading space there, and after
+ * bos). Special tokens add nothing. Errors: BASE_ERR_ARGUMENT when id is no token. */
 BASE_MUST_USE enum base_status eng_tokenizer_decode_piece(const struct eng_tokenizer *tokenizer, int32_t prev,
                                                           int32_t id, struct eng_piece *ret, struct base_error *error);
 

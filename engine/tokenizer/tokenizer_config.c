@@ -6,7 +6,8 @@
 static int32_t id_of_text(const struct eng_vocab *vocab, const char *text)
 {
     for (size_t id = 0; id < vocab->count; id++)
-        if (vocab->entries[id].kind != ENG_ENTRY_NONE && eng_bytes_equal(vocab->entries[id].out, text))
+        if (vocab->entries[id].kind != ENG_ENTRY_NONE &&
+            (eng_bytes_equal(vocab->entries[id].out, text) || eng_bytes_equal(vocab->entries[id].text, text)))
             return (int32_t)id;
     return -1;
 }

@@ -1,5 +1,7 @@
 #include "engine/tokenizer/internal.h"
 
+#include "engine/tokenizer/stages.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -43,8 +45,10 @@ static enum base_status parse_options(struct eng_bpe *bpe, const struct source *
                  affixes[i], eng_printable_string(text).text);
     }
     const json_t *dropout = json_object_get(s->model, "dropout");
-    TRY_THAT(dropout == NULL || json_is_null(dropout) || json_number_value(dropout) == 0, error, BASE_ERR_SUPPORT,
-             "model.dropout is %s; cachet tokenizes without chance", eng_json_show(dropout).text);
+    bool without = dropout == NULL || json_is_null(dropout) ||
+                   (json_is_number(dropout) && json_number_value(dropout) == 0);
+    TRY_THAT(without, error, BASE_ERR_SUPPORT, "model.dropout is %s; cachet tokenizes without chance",
+             eng_json_show(dropout).text);
     TRY(eng_json_bool(s->model, "fuse_unk", false, &bpe->fuse_unk, error));
     TRY(eng_json_bool(s->model, "byte_fallback", false, &bpe->byte_fallback, error));
     TRY(eng_json_bool(s->model, "ignore_merges", false, &bpe->ignore_merges, error));
@@ -80,13 +84,29 @@ static enum base_status read_added(const json_t *entry, struct eng_added_token *
     ret->text = (struct eng_bytes){(const uint8_t *)content, strlen(content)};
     ret->id = (int32_t)id;
 out:
-    if (status != BASE_OK)
-        base_error_prefix(error, "added_tokens");
+    return status;
+}
+
+/* What one added token asks of the vocabulary: its id, and room for its text as written and as normalized. */
+static enum base_status size_added(struct eng_tokenizer *t, const json_t *entry, size_t *highest, size_t *bytes,
+                                   struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_added_token token = {0};
+    struct eng_buffer work = {0};
+    bool special, normalized;
+    TRY(read_added(entry, &token, &special, &normalized, error));
+    *highest = (size_t)token.id > *highest ? (size_t)token.id : *highest;
+    *bytes += token.text.size;
+    TRY(eng_normalizer_run(&t->normalizer, token.text, &work, &token.text, error));
+    *bytes += token.text.size;
+out:
+    eng_buffer_finish(&work);
     return status;
 }
 
 /* Ids run to the largest one named, and gaps are few: a lying id must not make a table of millions. */
-static enum base_status size_vocab(struct eng_vocab *vocab, const struct source *s, struct base_error *error)
+static enum base_status size_vocab(struct eng_tokenizer *t, const struct source *s, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     size_t highest = 0, named = json_object_size(s->vocab) + json_array_size(s->added), bytes = 0, i;
@@ -102,15 +122,15 @@ static enum base_status size_vocab(struct eng_vocab *vocab, const struct source 
     }
     json_array_foreach(s->added, i, value)
     {
-        struct eng_added_token token = {0};
-        bool special, normalized;
-        TRY(read_added(value, &token, &special, &normalized, error));
-        highest = (size_t)token.id > highest ? (size_t)token.id : highest;
-        bytes += token.text.size;
+        status = size_added(t, value, &highest, &bytes, error);
+        if (status != BASE_OK) {
+            base_error_prefix(error, "added_tokens[%zu]", i);
+            goto out;
+        }
     }
     TRY_THAT(highest < 2 * named + 1024, error, BASE_ERR_FORMAT, "the highest id is %zu, but only %zu tokens are named",
              highest, named);
-    TRY(eng_vocab_init(vocab, highest + 1, 2 * bytes, error));
+    TRY(eng_vocab_init(&t->bpe.vocab, highest + 1, 2 * bytes, error));
 out:
     return status;
 }
@@ -135,13 +155,16 @@ out:
     return status;
 }
 
-/* A normalized token is compared with normalized text, so its own text is normalized first. */
+/* A normalized token is compared with normalized text, so its own text is normalized first; it also decodes from there,
+ * or a space that it was matched with would be lost. */
 static enum base_status put_normalized(struct eng_tokenizer *t, struct eng_added_token token, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_buffer work = {0};
     TRY(eng_normalizer_run(&t->normalizer, token.text, &work, &token.text, error));
     TRY(eng_added_put(&t->normal_added, token, error));
+    if (t->bpe.vocab.entries[token.id].kind == ENG_ENTRY_ADDED)
+        TRY(eng_vocab_set_out(&t->bpe.vocab, (size_t)token.id, token.text, error));
 out:
     eng_buffer_finish(&work);
     return status;
@@ -157,12 +180,15 @@ static enum base_status put_added(struct eng_tokenizer *t, const struct source *
     TRY(read_added(entry, &token, &special, &normalized, error));
     struct eng_entry *taken = &vocab->entries[token.id];
     enum eng_entry_kind kind = special ? ENG_ENTRY_SPECIAL : ENG_ENTRY_ADDED;
+    const char *content = (const char *)token.text.data;
+    int32_t named = vocab_id(s, content);
+    TRY_THAT(named < 0 || named == token.id, error, BASE_ERR_FORMAT, "\"%s\" has id %d, but model.vocab gives it id %d",
+             eng_printable_string(content).text, (int)token.id, (int)named);
     if (taken->kind == ENG_ENTRY_NONE) {
         TRY(eng_vocab_put(vocab, (size_t)token.id, token.text, kind, error));
     } else {
-        TRY_THAT(vocab_id(s, (const char *)token.text.data) == token.id, error, BASE_ERR_FORMAT,
-                 "added_tokens: \"%s\" has id %d, which belongs to another piece",
-                 eng_printable(token.text.data, token.text.size).text, (int)token.id);
+        TRY_THAT(named == token.id, error, BASE_ERR_FORMAT, "\"%s\" has id %d, which belongs to another piece",
+                 eng_printable_string(content).text, (int)token.id);
         TRY(eng_vocab_set_out(vocab, (size_t)token.id, token.text, error));
         taken->kind = kind;
     }
@@ -183,7 +209,11 @@ static enum base_status put_all_added(struct eng_tokenizer *t, const struct sour
     TRY(eng_added_init(&t->normal_added, json_array_size(s->added), error));
     json_array_foreach(s->added, i, entry)
     {
-        TRY(put_added(t, s, entry, error));
+        status = put_added(t, s, entry, error);
+        if (status != BASE_OK) {
+            base_error_prefix(error, "added_tokens[%zu]", i);
+            goto out;
+        }
     }
     TRY(eng_added_ready(&t->raw_added, error));
     TRY(eng_added_ready(&t->normal_added, error));
@@ -288,7 +318,11 @@ static enum base_status parse_template(struct eng_tokenizer *t, const struct sou
 {
     size_t i;
     json_t *item;
-    json_array_foreach(json_object_get(template, "single"), i, item)
+    const json_t *single = json_object_get(template, "single");
+    if (!json_is_array(single))
+        return base_fail(error, BASE_ERR_FORMAT,
+                         "post_processor: single of TemplateProcessing is %s; it must be a list", eng_json_show(single).text);
+    json_array_foreach(single, i, item)
     {
         if (json_object_get(item, "Sequence") != NULL)
             break;
@@ -321,6 +355,7 @@ static enum base_status parse_processors(struct eng_tokenizer *t, const struct s
 {
     enum base_status status = BASE_OK;
     const json_t *processor = json_object_get(s->root, "post_processor");
+    TRY(eng_stages_check(processor, "post_processor", "processors", error));
     for (size_t i = 0; i < eng_json_stages(processor, "processors"); i++)
         TRY(parse_processor(t, s, eng_json_stage(processor, "processors", i), error));
 out:
@@ -351,7 +386,7 @@ enum base_status eng_tokenizer_json_parse(struct eng_tokenizer *ret, struct eng_
     TRY(find_parts(&source, error));
     TRY(parse_options(&ret->bpe, &source, error));
     TRY(parse_pipeline(ret, &source, error));
-    TRY(size_vocab(&ret->bpe.vocab, &source, error));
+    TRY(size_vocab(ret, &source, error));
     TRY(put_vocab(ret, &source, error));
     TRY(put_all_added(ret, &source, error));
     TRY(eng_decoder_apply(&ret->decoder, &ret->bpe.vocab, error));
