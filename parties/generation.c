@@ -211,8 +211,10 @@ static struct phase phase_of(const struct generation_run *run, bool decode, size
                       .seconds = (decode ? g->decode_seconds : g->prefill_seconds) / steps};
     for (int i = 0; i < 3; i++) {
         const struct eng_phase_usage *u = decode ? &run->usage[i].decode : &run->usage[i].prefill;
-        p.online += (double)u->online / steps;
-        p.offline += (double)u->offline / steps;
+        /* P0 may have dealt for more steps than the client took. */
+        double own = decode && u->tokens > 0 ? (double)u->tokens : 1;
+        p.online += (double)u->online / own;
+        p.offline += (double)u->offline / own;
         if (i == 1)
             p.rounds = (double)u->rounds / steps;
     }
