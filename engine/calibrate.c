@@ -96,13 +96,8 @@ static void plan_norms(struct eng_plan *plan, size_t layer, const struct extreme
         l->rho[i] = (int)base_nearest(e->log_rms[norm] / e->rows[norm] * INVERSE_LN2);
         l->low[i] = (int)floor(log2(fmax(e->smallest[at], 0x1p-50)) - SQUARES_MARGIN);
         l->high[i] = (int)ceil(log2(fmax(e->largest[at], 0x1p-50)) + SQUARES_MARGIN);
-        double low = base_power_of_two(l->low[i]) + shape->norm_eps, high = base_power_of_two(l->high[i]) + shape->norm_eps;
-        double rho = base_power_of_two(l->rho[i]);
-        l->ft[i] = clamp(13 + (int)ceil(log2(sqrt(high) / rho)), 14, 20);
-        int above = (int)ceil(log2(rho / sqrt(low)) + 0.1);
-        l->bt[i] = l->ft[i] + (above > 1 ? above : 1);
-        l->fs[i] = plan->kn - (int)ceil(log2((double)shape->width * high));
     }
+    eng_plan_derive_norms(plan, layer, shape->width, shape->norm_eps);
 }
 
 static void plan_layer(struct eng_plan *plan, size_t layer, const struct extremes *e, const struct eng_model_shape *shape)

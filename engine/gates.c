@@ -77,8 +77,8 @@ enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_sh
         TRY(find_exp(&gates, plan, l, error));
     }
     TRY(init_reciprocal(&gates, plan, error));
-    TRY(sec_segments_init(&gates.silu, (struct sec_segments_form){SEC_CURVE_SILU, plan->kg, plan->hs, plan->fg, plan->f_silu, plan->ring},
-                          error));
+    enum sec_curve curve = shape->activation == ENG_ACTIVATION_GELU ? SEC_CURVE_GELU : SEC_CURVE_SILU;
+    TRY(sec_segments_init(&gates.activation, (struct sec_segments_form){curve, plan->kg, plan->hs, plan->fg, plan->f_silu, plan->ring}, error));
     *ret = gates;
     return BASE_OK;
 out:
@@ -96,7 +96,7 @@ void eng_gates_finish(struct eng_gates *gates)
     for (size_t i = 0; gates->exp != NULL && i < gates->exp_count; i++)
         sec_exp_finish(&gates->exp[i]);
     sec_spline_finish(&gates->reciprocal);
-    sec_segments_finish(&gates->silu);
+    sec_segments_finish(&gates->activation);
     base_free(&gates->layer);
     base_free(&gates->exp);
 }
@@ -127,6 +127,6 @@ void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32])
     for (size_t i = 0; i < gates->exp_count; i++)
         hash_words(&state, gates->exp[i].table, (size_t)1 << gates->exp[i].k);
     hash_spline(&state, &gates->reciprocal);
-    hash_words(&state, gates->silu.coefficient, 3 * ((size_t)1 << gates->silu.form.h));
+    hash_words(&state, gates->activation.coefficient, 3 * ((size_t)1 << gates->activation.form.h));
     crypto_hash_sha256_final(&state, ret);
 }

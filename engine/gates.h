@@ -22,7 +22,7 @@ struct eng_gates {
     size_t exp_count;
     struct sec_exp *exp;
     struct sec_spline reciprocal;
-    struct sec_segments silu;
+    struct sec_segments activation; /* SiLU, or GELU where the MLP has no gate */
     int sum_bits; /* bits of S as the division reads it */
     int sum_cut;  /* bits that S loses before */
 };

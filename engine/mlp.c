@@ -27,7 +27,8 @@ out:
     return status;
 }
 
-enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret)
+/* SiLU(gate) up: u_gate, u_up and sum x^2; t = rho / rms; g and p; h. Four rounds. */
+static enum base_status gated(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_h)
 {
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
@@ -54,9 +55,47 @@ enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, str
     struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, ffn, plan->ring), plan->ring, ft, eng_bound(fu, b[ENG_P]), false, "p");
     TRY(mpc_round(p));
 
-    struct mpc_wire h = sec_segments_eval(p, &d->form.gates->silu, g, &u, plan->f_silu, eng_bound(fu, b[ENG_H]), "silu(g) p");
+    *ret_h = sec_segments_eval(p, &d->form.gates->activation, g, &u, plan->f_silu, eng_bound(fu, b[ENG_H]), "silu(g) p");
     TRY(mpc_round(p));
-    TRY(eng_residual_add(step, x, h, &w->down, ENG_YD, ret));
+out:
+    return status;
+}
+
+/* GELU(up): one projection and two dealt groups less. Four rounds. */
+static enum base_status plain(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_h)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_decoder *d = step->decoder;
+    const struct eng_plan *plan = d->form.plan;
+    const struct eng_layer_plan *l = &plan->layer[step->layer];
+    const int *b = l->bits;
+    int fu = plan->fu, cut = plan->fx + plan->fw - fu, cut_g = l->ft[ENG_NORM_MLP] + fu - plan->fg;
+    enum base_status status = BASE_OK;
+
+    struct mpc_share share = mpc_share_matmul(p, x, step->n, &d->form.weights->layer[step->layer].up);
+    struct mpc_wire u = mpc_cut(p, share, plan->ring, cut, eng_bound(fu, b[ENG_UG]), false, "u_up");
+    struct mpc_wire s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
+    TRY(mpc_round(p));
+
+    sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
+    TRY(mpc_round(p));
+
+    share = mpc_share_mul(p, u, t, d->form.shape->ffn, cut_g + plan->kg);
+    struct mpc_wire g = mpc_cut(p, share, cut_g + plan->kg, cut_g, eng_bound(plan->fg, b[ENG_G]), true, "g");
+    TRY(mpc_round(p));
+
+    *ret_h = sec_segments_eval(p, &d->form.gates->activation, g, NULL, plan->f_silu - fu, eng_bound(fu, b[ENG_H]), "gelu(g)");
+    TRY(mpc_round(p));
+out:
+    return status;
+}
+
+enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret)
+{
+    enum base_status status = BASE_OK;
+    struct mpc_wire h;
+    TRY(step->decoder->form.shape->activation == ENG_ACTIVATION_GELU ? plain(step, x, &h) : gated(step, x, &h));
+    TRY(eng_residual_add(step, x, h, &step->decoder->form.weights->layer[step->layer].down, ENG_YD, ret));
 out:
     return status;
 }

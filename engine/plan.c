@@ -13,6 +13,16 @@ const char *eng_wire_name(enum eng_wire wire)
     return names[wire];
 }
 
+static int minimum(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int maximum(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t context, struct base_error *error)
 {
     struct eng_plan plan = {.fx = 14, .fw = 17, .fwo = 14, .fc = 11, .fu = 12, .fs = 11, .bin = 1, .cell = 1, .fb = 12, .fe = 22,
@@ -51,14 +61,34 @@ enum base_status eng_plan_copy(struct eng_plan *ret, const struct eng_plan *plan
     return BASE_OK;
 }
 
-static int minimum(int a, int b)
+void eng_plan_derive_norms(struct eng_plan *plan, size_t layer, size_t width, double norm_eps)
 {
-    return a < b ? a : b;
+    struct eng_layer_plan *l = &plan->layer[layer];
+    for (int i = 0; i < ENG_NORMS; i++) {
+        double low = base_power_of_two(l->low[i]) + norm_eps, high = base_power_of_two(l->high[i]) + norm_eps;
+        double rho = base_power_of_two(l->rho[i]);
+        l->ft[i] = minimum(20, maximum(14, 13 + (int)ceil(log2(sqrt(high) / rho))));
+        l->bt[i] = l->ft[i] + maximum(1, (int)ceil(log2(rho / sqrt(low)) + 0.1));
+        l->fs[i] = plan->kn - (int)ceil(log2((double)width * high));
+    }
 }
 
-static int maximum(int a, int b)
+void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, int score_bits)
 {
-    return a > b ? a : b;
+    static const int bits[ENG_WIRES] = {[ENG_Q] = 3,  [ENG_K] = 4,  [ENG_V] = 4,  [ENG_O] = 4, [ENG_YO] = 6,   [ENG_G] = 4,
+                                        [ENG_P] = 4,  [ENG_H] = 6,  [ENG_YD] = 8, [ENG_X] = 10, [ENG_UQ] = 4,  [ENG_UK] = 5,
+                                        [ENG_UV] = 4, [ENG_A] = 7,  [ENG_AOWN] = 6, [ENG_UG] = 5, [ENG_UP] = 5};
+    for (size_t l = 0; l < plan->layers; l++) {
+        struct eng_layer_plan *layer = &plan->layer[l];
+        memcpy(layer->bits, bits, sizeof bits);
+        layer->bits[ENG_SCORE] = score_bits;
+        for (int i = 0; i < ENG_NORMS; i++) {
+            layer->low[i] = -5;
+            layer->high[i] = 3;
+        }
+        eng_plan_derive_norms(plan, l, width, norm_eps);
+    }
+    plan->lm_bits = 6;
 }
 
 int eng_plan_ft2(const struct eng_plan *plan, size_t layer)

@@ -62,6 +62,10 @@ struct eng_plan {
 BASE_MUST_USE enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t context, struct base_error *error);
 /* The thin widths: bins of 4 nats and cells of 8, e extended to `ring_sv` bits: fewer dealt bytes, one round more per layer. */
 void eng_plan_set_thin(struct eng_plan *plan);
+/* ft, bt and fs of a layer's norms from rho, low and high. */
+void eng_plan_derive_norms(struct eng_plan *plan, size_t layer, size_t width, double norm_eps);
+/* Bounds of a mid-size model with scores within 2^score_bits nats, for costs of shapes that nobody calibrates. */
+void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, int score_bits);
 void eng_plan_finish(struct eng_plan *plan);
 /* A deep copy. */
 BASE_MUST_USE enum base_status eng_plan_copy(struct eng_plan *ret, const struct eng_plan *plan, struct base_error *error);

@@ -271,22 +271,41 @@ static void attention(struct eng_reference *r, size_t l, size_t n)
     see(r, ENG_O, l, a->o, n * wide), see(r, ENG_YO, l, a->y, n * d);
 }
 
+/* GELU in its tanh-free form. */
+static float gelu(float x)
+{
+    return 0.5f * x * (1 + erff(x * 0.70710678f));
+}
+
+static void activate(struct eng_reference *r, size_t l, size_t n)
+{
+    struct reference_work *a = &r->w;
+    size_t count = n * r->shape.ffn;
+    for (size_t i = 0; i < count; i++)
+        a->h[i] = r->shape.activation == ENG_ACTIVATION_GELU ? gelu(a->g[i]) : a->g[i] / (1 + expf(-a->g[i])) * a->p[i];
+    see(r, ENG_H, l, a->h, count);
+}
+
 static void mlp(struct eng_reference *r, size_t l, size_t n)
 {
     const struct reference_layer *w = &r->layer[l];
     struct reference_work *a = &r->w;
     size_t d = r->shape.width, ffn = r->shape.ffn;
     norms(r, n, ENG_PROBE_SQUARES + ENG_NORM_MLP, l);
-    matmul(a->g, a->x, n, w->gate, ffn, d);
-    matmul(a->p, a->x, n, w->up, ffn, d);
-    see(r, ENG_UG, l, a->g, n * ffn), see(r, ENG_UP, l, a->p, n * ffn);
+    bool gated = r->shape.activation != ENG_ACTIVATION_GELU;
+    matmul(a->g, a->x, n, gated ? w->gate : w->up, ffn, d);
+    see(r, ENG_UG, l, a->g, n * ffn);
     scale_rows(a->g, a->g, a->mean, n, ffn);
-    scale_rows(a->p, a->p, a->mean, n, ffn);
-    see(r, ENG_G, l, a->g, n * ffn), see(r, ENG_P, l, a->p, n * ffn);
-    for (size_t i = 0; i < n * ffn; i++)
-        a->h[i] = a->g[i] / (1 + expf(-a->g[i])) * a->p[i];
+    see(r, ENG_G, l, a->g, n * ffn);
+    if (gated) {
+        matmul(a->p, a->x, n, w->up, ffn, d);
+        see(r, ENG_UP, l, a->p, n * ffn);
+        scale_rows(a->p, a->p, a->mean, n, ffn);
+        see(r, ENG_P, l, a->p, n * ffn);
+    }
+    activate(r, l, n);
     matmul(a->y, a->h, n, w->down, d, ffn);
-    see(r, ENG_H, l, a->h, n * ffn), see(r, ENG_YD, l, a->y, n * d);
+    see(r, ENG_YD, l, a->y, n * d);
 }
 
 static void add_residual(struct eng_reference *r, size_t l, size_t n)

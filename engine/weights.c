@@ -76,6 +76,17 @@ size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape)
     return c.used;
 }
 
+uint64_t eng_weights_count(const struct eng_model_shape *shape)
+{
+    uint64_t count = 2 * shape->vocab * shape->width;
+    for (int k = 0; k < KINDS; k++) {
+        size_t rows, columns;
+        eng_tensor_extent(shape, kinds[k].tensor, &rows, &columns);
+        count += shape->layers * rows * columns;
+    }
+    return count;
+}
+
 enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role, const struct eng_model_shape *shape,
                                   const struct eng_plan *plan, void *block, struct base_error *error)
 {
@@ -84,8 +95,7 @@ enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role, c
     struct cursor c = {.role = role, .block = block};
     TRY_THAT(shape->layers == plan->layers, error, BASE_ERR_MISMATCH, "the plan has %zu layers and the model %zu: make a plan for this model",
              plan->layers, shape->layers);
-    TRY_THAT(!shape->qkv_bias && shape->activation == ENG_ACTIVATION_SILU_GATED, error, BASE_ERR_SUPPORT,
-             "model type \"%s\": biases of Q, K and V and MLPs without a gate are not computed on shares", shape->model_type);
+    TRY_THAT(!shape->qkv_bias, error, BASE_ERR_SUPPORT, "model type \"%s\": biases of Q, K and V are not computed on shares", shape->model_type);
     TRY(base_alloc(&w.layer, shape->layers, sizeof *w.layer, error));
     w.embedding = lay_out_embedding(&c, shape, plan->fx, eng_plan_embedding_bound(plan));
     for (size_t l = 0; l < shape->layers; l++)
@@ -193,6 +203,9 @@ static enum base_status pour_tensor(struct maker *k, const struct pour *pour, in
     enum base_status status = BASE_OK;
     size_t rows, columns;
     eng_tensor_extent(k->source->shape, pour->tensor, &rows, &columns);
+    /* An MLP without a gate has no such tensor. */
+    if (rows == 0)
+        return BASE_OK;
     size_t step = k->room / columns;
     for (size_t r = 0; r < rows; r += step) {
         struct eng_row_range range = {r, rows - r < step ? rows - r : step};

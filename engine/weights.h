@@ -27,6 +27,9 @@ struct eng_weights {
 /* Bytes of a role's block; 0 in the count role. */
 size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape);
 
+/* Weights that are masked, embedding and head both. */
+uint64_t eng_weights_count(const struct eng_model_shape *shape);
+
 /* Lays the matrices out over `block` (64-byte aligned, eng_weights_size bytes; NULL in the count role). */
 BASE_MUST_USE enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role, const struct eng_model_shape *shape,
                                                 const struct eng_plan *plan, void *block, struct base_error *error);

@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t weights_of(const struct eng_model_shape *s)
-{
-    uint64_t per_layer = 2 * s->width * s->head_dim * (s->heads + s->kv_heads) + 3 * s->width * s->ffn;
-    return s->layers * per_layer + 2 * s->vocab * s->width;
-}
-
 static enum base_status run(int argc, char **argv, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -41,11 +35,11 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     TRY_THAT(strcmp(plan.model, model.digest) == 0, error, BASE_ERR_MISMATCH, "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
              plan_path, plan.model, model.digest);
     tokenizer = model_tokenizer_path(&model);
-    base_progress_start(&progress, "sharing", weights_of(&model.shape));
+    base_progress_start(&progress, "sharing", eng_weights_count(&model.shape));
     TRY(eng_share_set_write(out, &model.source, &plan, tokenizer, kern_table_select(~0u), &progress, set, error));
     base_progress_finish(&progress);
     if (json)
-        (void)printf("{\"set\": \"%s\", \"model\": \"%s\", \"weights\": %llu}\n", set, model.digest, (unsigned long long)weights_of(&model.shape));
+        (void)printf("{\"set\": \"%s\", \"model\": \"%s\", \"weights\": %llu}\n", set, model.digest, (unsigned long long)eng_weights_count(&model.shape));
     else
         (void)printf("%s: share set %s of model %.16s...\nsend p0, p1 and p2 to their parties and client to the clients\n", out, set, model.digest);
 out:

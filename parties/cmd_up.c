@@ -134,8 +134,7 @@ static enum base_status make_shares(struct up *u, struct base_error *error)
     char path[ENG_PATH_MAX];
     struct base_progress progress = {0};
     double start = base_clock_seconds();
-    const struct eng_model_shape *s = &u->model.shape;
-    uint64_t weights = s->layers * (2 * s->width * s->head_dim * (s->heads + s->kv_heads) + 3 * s->width * s->ffn) + 2 * s->vocab * s->width;
+    uint64_t weights = eng_weights_count(&u->model.shape);
     TRY(eng_path_print(path, error, "%s/set", u->directory));
     base_progress_start(&progress, "sharing", weights);
     status = eng_share_set_write(path, &u->model.source, &u->plan, model_tokenizer_path(&u->model), kern_table_select(~0u), &progress, u->set_id, error);

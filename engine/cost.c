@@ -1,0 +1,74 @@
+#include "engine/cost.h"
+
+#include "base/memory.h"
+
+enum { WORK_SIZE_LOG = 36 };
+
+static struct mpc_cost minus(struct mpc_cost a, struct mpc_cost b)
+{
+    return (struct mpc_cost){a.rounds - b.rounds, a.online - b.online, a.offline - b.offline};
+}
+
+/* Embedding, head and final sum of squares of one row. */
+static struct mpc_cost ends_cost(const struct eng_model_shape *s, const struct eng_plan *plan)
+{
+    struct mpc_cost cost = {3, 0, 0};
+    cost = mpc_cost_add(cost, sec_row_lookup_cost(1, s->width));
+    cost = mpc_cost_add(cost, mpc_extend_cost(s->width, SEC_ROW_RING, plan->ring));
+    cost = mpc_cost_add(cost, mpc_cut_cost(s->vocab, plan->ring, plan->fx + plan->fw - ENG_LOGIT_FRACTION, false));
+    cost = mpc_cost_add(cost, mpc_cut_cost(1, plan->ring, ENG_SQUARES_CUT, false));
+    /* Those formulas count no rounds, whatever the operation: the three are above. */
+    cost.rounds = 3;
+    return cost;
+}
+
+static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n, size_t rows, struct mpc_cost *ret)
+{
+    struct eng_logits out;
+    struct mpc_cost before = p->declared;
+    size_t mark = base_arena_mark(&p->arena);
+    struct mpc_wire hot = mpc_wire_make(p, n * d->form.shape->vocab, SEC_ROW_RING, 0, 1);
+    enum base_status status = eng_decoder_step(d, p, hot, n, rows, &out);
+    *ret = mpc_cost_add(*ret, minus(p->declared, before));
+    base_arena_release(&p->arena, mark);
+    return status;
+}
+
+enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt, struct base_progress *progress,
+                                struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_cost cost = {0};
+    struct eng_decoder_form own = *form;
+    struct eng_weights weights = {0};
+    struct eng_gates gates = {0};
+    struct eng_decoder decoder = {0};
+    struct mpc_party p = {0};
+    TRY(eng_weights_init(&weights, MPC_COUNT, form->shape, form->plan, NULL, error));
+    TRY(eng_gates_init(&gates, form->shape, form->plan, error));
+    own.weights = &weights;
+    own.gates = &gates;
+    TRY(eng_decoder_init(&decoder, MPC_COUNT, own, error));
+    TRY(mpc_party_init(&p, MPC_COUNT, kern_table_select(0), (size_t)1 << WORK_SIZE_LOG, error));
+    cost.chunk = decoder.form.chunk;
+    for (size_t at = 0; at < prompt && status == BASE_OK;) {
+        size_t n = prompt - at < cost.chunk ? prompt - at : cost.chunk;
+        at += n;
+        status = run(&decoder, &p, n, at == prompt, &cost.prefill);
+        if (progress != NULL)
+            base_progress_update(progress, at, 0);
+    }
+    if (status == BASE_OK)
+        status = run(&decoder, &p, 1, 1, &cost.decode);
+    if (status != BASE_OK)
+        (void)base_fail(error, status, "%s", p.error.text);
+    TRY(status);
+    cost.layers = minus(cost.decode, ends_cost(form->shape, form->plan));
+    *ret = cost;
+out:
+    mpc_party_finish(&p);
+    eng_decoder_finish(&decoder);
+    eng_gates_finish(&gates);
+    eng_weights_finish(&weights);
+    return status;
+}

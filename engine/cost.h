@@ -1,0 +1,20 @@
+/* What a request will cost, without running it: the decoder graph in the count role, which adds up what every operation declares. Exact, and
+ * equal to what links count. */
+#ifndef CACHET_ENGINE_COST_H
+#define CACHET_ENGINE_COST_H
+
+#include "engine/decoder.h"
+
+struct eng_cost {
+    struct mpc_cost prefill; /* of the whole prompt; logits of its last row */
+    struct mpc_cost decode;  /* of one token after it, logits included */
+    struct mpc_cost layers;  /* the decoder layers' part of decode */
+    size_t chunk;            /* rows of one prefill step */
+};
+
+/* prompt rows are in the cache when the counted token is decoded; form.context > prompt. form.weights and form.gates may be NULL.
+ * Errors: those of the plan's and gates' conditions. */
+BASE_MUST_USE enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt, struct base_progress *progress,
+                                              struct base_error *error);
+
+#endif
