@@ -5,18 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SAMPLES = 4, SAMPLE_LENGTH = 96 };
-
 static void calibrate(struct model *m, struct model_options options)
 {
     struct base_error error = {0};
-    static int32_t tokens[SAMPLES * SAMPLE_LENGTH];
-    size_t lengths[SAMPLES];
-    for (size_t i = 0; i < SAMPLES; i++)
-        lengths[i] = SAMPLE_LENGTH;
-    check_ok(eng_calibration_samples(&m->source, m->source.shape->bos, SAMPLES, SAMPLE_LENGTH, tokens, NULL, &error), &error, "samples");
-    struct eng_calibration c = {.tokens = tokens, .lengths = lengths, .sequences = SAMPLES, .context = options.context, .thin = options.thin,
-                                .fold = options.fold};
+    size_t lengths[MODEL_SAMPLES];
+    for (size_t i = 0; i < MODEL_SAMPLES; i++)
+        lengths[i] = MODEL_SAMPLE_LENGTH;
+    check_ok(eng_calibration_samples(&m->source, m->source.shape->bos, MODEL_SAMPLES, MODEL_SAMPLE_LENGTH, m->samples[0], NULL, &error), &error,
+             "samples");
+    struct eng_calibration c = {.tokens = m->samples[0], .lengths = lengths, .sequences = MODEL_SAMPLES, .context = options.context,
+                                .thin = options.thin, .fold = options.fold};
     check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, &error), &error, "plan");
 }
 
@@ -26,13 +24,16 @@ bool model_open(struct model *ret, const char *path, struct model_options option
     char full[1024];
     struct stat info;
     (void)snprintf(full, sizeof full, "%s/%s", CACHET_SOURCE_DIR, path);
-    if (stat(full, &info) != 0) {
+    *ret = (struct model){0};
+    if (options.shape != NULL) {
+        ret->source = eng_weights_synthetic(options.shape);
+    } else if (stat(full, &info) != 0) {
         (void)fprintf(stderr, "skipped: %s is not there\n", path);
         return false;
+    } else {
+        check_ok(eng_model_file_open(&ret->file, full, &error), &error, path);
+        ret->source = eng_weights_of_file(ret->file);
     }
-    *ret = (struct model){0};
-    check_ok(eng_model_file_open(&ret->file, full, &error), &error, path);
-    ret->source = eng_weights_of_file(ret->file);
     calibrate(ret, options);
     check_ok(eng_gates_init(&ret->gates, ret->source.shape, &ret->plan, &error), &error, "gates");
     struct eng_weight_targets targets = {.key1 = {1}, .key2 = {2}, .kern = kern_table_select(~0u)};

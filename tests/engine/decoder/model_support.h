@@ -7,7 +7,10 @@
 #include "engine/decoder.h"
 #include "tests/protocols/check.h"
 
+enum { MODEL_SAMPLES = 4, MODEL_SAMPLE_LENGTH = 96 };
+
 struct model {
+    int32_t samples[MODEL_SAMPLES][MODEL_SAMPLE_LENGTH]; /* the text that the plan was made from */
     struct eng_model_file *file;
     struct eng_weight_source source;
     struct eng_plan plan;
@@ -20,6 +23,7 @@ struct model {
 struct model_options {
     size_t context;
     bool thin, fold;
+    const struct eng_model_shape *shape; /* synthetic weights of this shape instead of a file */
 };
 
 /* false (and a message) when the model is not there; any other failure ends the test. `path` is relative to the source tree. */

@@ -36,10 +36,11 @@ out:
 static void make_inputs(const struct request *r, uint64_t seed, struct trio_input *inputs)
 {
     size_t vocab = r->model->source.shape->vocab;
+    const int32_t *token = r->model->samples[seed % MODEL_SAMPLES];
     for (size_t s = 0; s < r->steps; s++) {
         int64_t *hot = must_alloc(r->rows[s] * vocab, sizeof *hot);
         for (size_t i = 0; i < r->rows[s]; i++)
-            hot[i * vocab + trio_random(&seed) % vocab] = 1;
+            hot[i * vocab + (size_t)*token++] = 1;
         inputs[s] = (struct trio_input){hot, r->rows[s] * vocab, SEC_ROW_RING, 0, 1};
     }
 }
@@ -58,20 +59,121 @@ static void run(const struct request *r, uint64_t seed, struct trio *ret, const 
                   (unsigned long long)ret->measured[0].offline);
 }
 
-static void test_keeper(void **state)
+/* Rounds of a step: three for embedding and head, the layers', and one more per layer when e is extended. */
+static size_t rounds_of(const struct model *m, const struct request *r)
+{
+    size_t total = 0;
+    for (size_t s = 0; s < r->steps; s++) {
+        bool deferred = r->rows[s] == 1 && !m->plan.fold;
+        total += 3 + m->plan.layers * (size_t)((deferred ? 16 : 17) + (m->plan.ring_sv != 0));
+    }
+    return total;
+}
+
+static void check_model(const char *path, struct model_options options, struct request r)
 {
     struct model model;
     struct trio trio = {0};
+    options.context = r.context;
+    if (!model_open(&model, path, options))
+        skip();
+    r.model = &model;
+    run(&r, 5, &trio, path);
+    assert_int_equal(trio.measured[0].rounds, rounds_of(&model, &r));
+    trio_finish(&trio);
+    model_close(&model);
+}
+
+static const struct request plain_request = {.policy = &kv_policy_full, .rows = {PROMPT, 9, 1, 1, 1}, .steps = 5, .context = 64, .chunk = PROMPT};
+
+static void test_keeper(void **state)
+{
+    (void)state;
+    check_model("models/keeper", (struct model_options){0}, plain_request);
+}
+
+static void test_keeper_folded(void **state)
+{
+    (void)state;
+    check_model("models/keeper", (struct model_options){.fold = true}, plain_request);
+}
+
+static void test_keeper_thin(void **state)
+{
+    (void)state;
+    check_model("models/keeper", (struct model_options){.thin = true}, plain_request);
+}
+
+static void test_first_token_alone(void **state)
+{
+    struct request r = {.policy = &kv_policy_full, .rows = {1, 1, 1}, .steps = 3, .context = 8, .chunk = 1};
+    (void)state;
+    check_model("models/keeper", (struct model_options){0}, r);
+    check_model("models/keeper", (struct model_options){.thin = true}, r);
+}
+
+/* The ring of slots turns during the prompt and again while decoding. */
+static void test_window(void **state)
+{
+    struct request r = {.policy = &kv_policy_window, .config = {.sinks = 2, .window = 7}, .rows = {6, 6, 6, 6, 1, 1, 1, 1}, .steps = 8, .context = 64, .chunk = 6};
+    (void)state;
+    check_model("models/keeper", (struct model_options){0}, r);
+    check_model("models/keeper", (struct model_options){.thin = true, .fold = true}, r);
+}
+
+static void test_tinystories(void **state)
+{
+    (void)state;
+    check_model("../shared/models/tinystories-656k", (struct model_options){0}, plain_request);
+}
+
+static void test_stories260k(void **state)
+{
+    (void)state;
+    check_model("../shared/models/stories260K/stories260K.bin", (struct model_options){0}, plain_request);
+}
+
+/* Odd extents, one KV head for all, a separate head, and heads wider together than the residual. */
+static const struct eng_model_shape odd_shape = {.layers = 2, .width = 20, .heads = 3, .kv_heads = 1, .head_dim = 10, .ffn = 37, .vocab = 53, .context = 64,
+                                                 .rope_theta = 10000, .norm_eps = 1e-5, .bos = -1, .model_type = "odd"};
+
+static void test_odd_extents(void **state)
+{
+    (void)state;
+    check_model("odd", (struct model_options){.shape = &odd_shape}, plain_request);
+}
+
+static void test_mlp_without_gate(void **state)
+{
+    struct eng_model_shape shape = odd_shape;
+    (void)state;
+    shape.activation = ENG_ACTIVATION_GELU;
+    check_model("odd, GELU", (struct model_options){.shape = &shape}, plain_request);
+}
+
+/* Prompts of equal length: number, order, direction, step and size of every frame on every link are the same. */
+static void test_equal_transcripts(void **state)
+{
+    struct model model;
+    struct trio a = {0}, b = {0};
+    struct base_error error = {0};
     (void)state;
     assert_true(model_open(&model, "models/keeper", (struct model_options){.context = 64}));
-    struct request r = {.model = &model, .policy = &kv_policy_full, .rows = {PROMPT, 1, 1}, .steps = 3, .context = 64, .chunk = PROMPT};
-    run(&r, 5, &trio, "keeper");
-    trio_finish(&trio);
+    struct request r = plain_request;
+    r.model = &model;
+    run(&r, 5, &a, "one prompt");
+    run(&r, 6, &b, "another prompt");
+    check_ok(trio_same_transcript(&a, &b, &error), &error, "transcripts");
+    trio_finish(&a);
+    trio_finish(&b);
     model_close(&model);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keeper)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keeper), cmocka_unit_test(test_keeper_folded), cmocka_unit_test(test_keeper_thin), cmocka_unit_test(test_first_token_alone),
+        cmocka_unit_test(test_window), cmocka_unit_test(test_tinystories), cmocka_unit_test(test_stories260k), cmocka_unit_test(test_odd_extents),
+        cmocka_unit_test(test_mlp_without_gate), cmocka_unit_test(test_equal_transcripts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,10 +33,7 @@ static void test_generate(void **state)
     struct base_error error = {0};
     (void)state;
     assert_true(model_open(&m, "models/keeper", (struct model_options){.context = CONTEXT}));
-    int32_t prompt[PROMPT];
-    uint64_t random = 3;
-    for (size_t i = 0; i < PROMPT; i++)
-        prompt[i] = (int32_t)(3 + trio_random(&random) % (m.source.shape->vocab - 3));
+    const int32_t *prompt = m.samples[1];
     struct eng_local *local = make_parties(&m);
     struct net_link *links[3];
     check_ok(eng_local_start(local, links, &error), &error, "start");
