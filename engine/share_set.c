@@ -5,6 +5,7 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -137,6 +138,19 @@ struct manifest {
     size_t size;
 };
 
+/* SHA-256 of the canonical form: equal shapes, equal digests. */
+static enum base_status digest_shape(const struct eng_model_shape *shape, char ret[ENG_HEX_DIGEST], struct base_error *error)
+{
+    json_t *root = eng_shape_to_json(shape);
+    char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(root);
+    if (text == NULL)
+        return base_fail(error, BASE_ERR_MEMORY, "cannot allocate the text of the model's shape");
+    enum base_status status = eng_sha256_hex(text, strlen(text), ret, error);
+    free(text);
+    return status;
+}
+
 static enum base_status read_manifest(const json_t *root, struct eng_share *ret, struct manifest *manifest, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -151,6 +165,7 @@ static enum base_status read_manifest(const json_t *root, struct eng_share *ret,
     TRY(text_field(root, "plan", ret->plan_digest, sizeof ret->plan_digest, error));
     TRY(text_field(root, "weights_sha256", manifest->weights, sizeof manifest->weights, error));
     TRY(eng_shape_from_json(json_object_get(root, "shape"), &ret->shape, error));
+    TRY(digest_shape(&ret->shape, ret->shape_digest, error));
     manifest->size = (size_t)json_integer_value(bytes);
 out:
     return status;
@@ -169,6 +184,9 @@ static enum base_status open_manifest(struct eng_share *ret, const char *directo
     TRY(status);
     TRY_THAT(strcmp(manifest->role, role_names[role]) == 0, error, BASE_ERR_MISMATCH, "%s holds the shares of %s, this is %s: give the directory that was made for it",
              directory, manifest->role, role_names[role]);
+    size_t size = role < ENG_SHARE_PARTIES ? eng_weights_size(roles[role], &ret->shape) : 0;
+    TRY_THAT(manifest->size == size, error, BASE_ERR_FORMAT,
+             "%s: field \"weights_bytes\" is %zu, the shape beside it needs %zu: the file is damaged or of another set; copy it again", path, manifest->size, size);
 out:
     json_decref(root);
     return status;
@@ -185,9 +203,10 @@ static enum base_status open_plan(struct eng_share *ret, const char *directory, 
     (void)sodium_bin2hex(hex, sizeof hex, digest, sizeof digest);
     TRY_THAT(strcmp(hex, ret->plan_digest) == 0, error, BASE_ERR_MISMATCH, "%s has digest %.16s..., its manifest says %.16s...: the plan of another set was put here",
              path, hex, ret->plan_digest);
-    TRY_THAT(strcmp(ret->plan.model, ret->model) == 0, error, BASE_ERR_MISMATCH, "%s was made for model %.16s..., the shares are of model %.16s...", path,
-             ret->plan.model, ret->model);
-    TRY_THAT(ret->plan.layers == ret->shape.layers, error, BASE_ERR_MISMATCH, "%s has %zu layers, the model %zu", path, ret->plan.layers, ret->shape.layers);
+    TRY_THAT(strcmp(ret->plan.model, ret->model) == 0, error, BASE_ERR_MISMATCH, "%s was made for model %.16s..., its manifest says %.16s...: copy the whole directory again",
+             path, ret->plan.model, ret->model);
+    TRY_THAT(ret->plan.layers == ret->shape.layers, error, BASE_ERR_MISMATCH, "%s has %zu layers, its manifest says %zu: copy the whole directory again", path,
+             ret->plan.layers, ret->shape.layers);
     TRY(eng_plan_check(&ret->plan, error));
 out:
     return status;
@@ -198,11 +217,11 @@ static enum base_status open_weights(struct eng_share *ret, const char *director
 {
     enum base_status status = BASE_OK;
     char path[ENG_PATH_MAX], hex[ENG_HEX_DIGEST];
-    size_t size = eng_weights_size(roles[ret->role], &ret->shape);
+    size_t size = manifest->size;
     TRY(eng_path_print(path, error, "%s/weights.bin", directory));
     TRY(base_file_map(&ret->file, path, error));
-    TRY_THAT(ret->file.size == size && manifest->size == size, error, BASE_ERR_FORMAT,
-             "%s has %zu bytes, a model of this shape needs %zu: the file is truncated or of another set; copy it again", path, ret->file.size, size);
+    TRY_THAT(ret->file.size == size, error, BASE_ERR_FORMAT, "%s has %zu bytes, its manifest says %zu: the file is truncated or of another set; copy it again",
+             path, ret->file.size, size);
     TRY(eng_sha256_hex_watched(ret->file.data, size, hex, progress, error));
     TRY_THAT(strcmp(hex, manifest->weights) == 0, error, BASE_ERR_FORMAT, "%s has digest %.16s..., its manifest says %.16s...: the file is damaged or of another set; copy it again",
              path, hex, manifest->weights);

@@ -23,6 +23,7 @@ BASE_MUST_USE enum base_status eng_share_set_write(const char *out, const struct
 struct eng_share {
     int role; /* 0 to 2: party, 3: client */
     char set[ENG_SET_ID], model[ENG_HEX_DIGEST], plan_digest[ENG_HEX_DIGEST];
+    char shape_digest[ENG_HEX_DIGEST]; /* the manifest has no digest of its own: parties compare this one */
     struct eng_model_shape shape;
     struct eng_plan plan;
     struct base_file file;   /* weights.bin, mapped */

@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-enum { SECOND_MS = 1000 };
+enum {
+    SECOND_MS = 1000,
+    GRACE_MS = 1000, /* a party that waited for another in vain tells its clients so at the end of connect_seconds */
+};
 
 enum base_status client_open(struct client *ret, const char *config, const char *key, const char *shares, struct base_error *error)
 {
@@ -41,7 +44,7 @@ void client_close(struct client *client)
 static enum base_status connect_one(struct client *c, int party, size_t own, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct net_wait wait = {.timeout_ms = (int64_t)c->config.limits.connect_seconds * SECOND_MS, .cancelled = c->cancelled, .context = c->cancel_context};
+    struct net_wait wait = {.timeout_ms = (int64_t)c->config.limits.connect_seconds * SECOND_MS + GRACE_MS, .cancelled = c->cancelled, .context = c->cancel_context};
     struct net_endpoint_config endpoint = {.name = party_config_name(&c->config, (size_t)party), .host = c->config.parties[party].host,
                                            .port = (uint16_t)(c->config.parties[party].port + NET_PORT_CLIENTS), .as = NET_PEER_CLIENT};
     memcpy(endpoint.public_key, c->config.parties[party].key, sizeof endpoint.public_key);

@@ -13,6 +13,8 @@ struct command {
 
 extern const struct command command_keygen, command_plan, command_share, command_party, command_generate, command_up, command_check, command_cost;
 
+/* SIGINT and SIGTERM ask the program to stop; SIGPIPE is ignored. */
+void command_catch_signals(void);
 /* Ends when the program was asked to stop (SIGINT, SIGTERM): for net_link_set_cancel and net_wait. */
 int command_stopped(void *context);
 

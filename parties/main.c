@@ -2,8 +2,8 @@
 #include "parties/command.h"
 #include "parties/version.h"
 
+#include <errno.h>
 #include <locale.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,20 +12,6 @@
 static const struct command *const commands[] = {&command_up, &command_generate, &command_keygen, &command_plan, &command_share, &command_party,
                                                  &command_cost};
 enum { COMMANDS = sizeof commands / sizeof *commands };
-
-static volatile sig_atomic_t stop_requested;
-
-static void request_stop(int signal_number)
-{
-    (void)signal_number;
-    stop_requested = 1;
-}
-
-int command_stopped(void *context)
-{
-    (void)context;
-    return stop_requested;
-}
 
 static void print_help(FILE *out)
 {
@@ -44,6 +30,12 @@ static int run_command(const struct command *command, int argc, char **argv)
     (void)snprintf(name, sizeof name, "cachet %s", command->name);
     argv[1] = name;
     enum base_status status = command->run(argc - 1, argv + 1, &error);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == BASE_OK)
+        status = base_fail(&error, BASE_ERR_IO, "cannot write to standard output: %s", strerror(errno));
+    /* Names of files and texts in them come from others: they must not forge a line or drive a terminal. */
+    for (char *c = error.text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
     if (status != BASE_OK)
         (void)fprintf(stderr, "cachet %s: error (%s): %s\n", command->name, base_status_name(status), error.text);
     return base_status_exit_code(status);
@@ -51,13 +43,10 @@ static int run_command(const struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct sigaction stop = {.sa_handler = request_stop};
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     /* Shares and keys must not reach a core dump or a debugger of another user. */
     (void)prctl(PR_SET_DUMPABLE, 0);
-    (void)sigaction(SIGINT, &stop, NULL);
-    (void)sigaction(SIGTERM, &stop, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
+    command_catch_signals();
     if (sodium_init() < 0) {
         (void)fprintf(stderr, "cachet: libsodium cannot start\n");
         return base_status_exit_code(BASE_ERR_INTERNAL);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POLL_MS = 300, SECOND_MS = 1000 };
+enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, PARTING_MS = 100 };
 
 /* --- identity -------------------------------------------------------------------------------------------------------------------- */
 
@@ -27,6 +27,7 @@ void node_identify(struct node_identity *ret, const struct party_config *config,
     add_text(ret, "build version", CACHET_VERSION);
     add_text(ret, "suite", "aes128-mmo z64 cut-1");
     add_text(ret, "model digest", share->model);
+    add_text(ret, "model shape", share->shape_digest);
     add_text(ret, "plan digest", share->plan_digest);
     add_text(ret, "share set", share->set);
     add_text(ret, "cache policy", config->cache.policy);
@@ -167,15 +168,15 @@ void node_close(struct node *n)
 
 /* --- the other parties ----------------------------------------------------------------------------------------------------------- */
 
-static struct net_wait wait_of(const struct node *n)
+static int64_t connect_ms(const struct node *n)
 {
-    return (struct net_wait){.timeout_ms = (int64_t)n->config.limits.connect_seconds * SECOND_MS, .cancelled = command_stopped};
+    return (int64_t)n->config.limits.connect_seconds * SECOND_MS;
 }
 
-static enum base_status meet(struct node *n, int peer, struct base_error *error)
+static enum base_status meet(struct node *n, int peer, int64_t wait_ms, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct net_wait wait = wait_of(n);
+    struct net_wait wait = {.timeout_ms = wait_ms, .cancelled = command_stopped};
     if (peer < n->index) {
         TRY(net_accept(n->listener[NET_PORT_FROM_P0 + peer], &wait, &n->link[peer], NULL, error));
     } else {
@@ -185,11 +186,33 @@ static enum base_status meet(struct node *n, int peer, struct base_error *error)
         TRY(net_connect(n->context, &endpoint, &wait, &n->link[peer], error));
     }
     net_link_set_cancel(n->link[peer], command_stopped, NULL);
-    net_link_set_timeout(n->link[peer], wait.timeout_ms);
+    net_link_set_timeout(n->link[peer], connect_ms(n));
     struct net_hello_config hello = {.own_id = (uint8_t)n->index, .peer_id = (uint8_t)peer, .fields = n->identity.fields, .field_count = n->identity.field_count};
     memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
     TRY(net_hello(n->link[peer], &hello, NULL, error));
 out:
+    return status;
+}
+
+/* P0 connects to two and asks them in turns, so that one that is missing does not keep it from the one that waits for it. */
+static enum base_status meet_all(struct node *n, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    int64_t deadline = base_deadline_after(connect_ms(n));
+    for (int peer = 0, met = 0; met < 2; peer = (peer + 1) % 3) {
+        struct base_error cause = {0};
+        if (peer == n->index || n->link[peer] != NULL)
+            continue;
+        bool in_turns = n->index == 0 && met == 0 && base_deadline_left(deadline, TURN_MS) == TURN_MS;
+        status = meet(n, peer, in_turns ? TURN_MS : n->index == 0 ? base_deadline_left(deadline, connect_ms(n)) : connect_ms(n), &cause);
+        if (status == BASE_OK)
+            met++;
+        else if (!in_turns || status != BASE_ERR_TIMEOUT || n->link[peer] != NULL) {
+            if (n->index == 0 && status == BASE_ERR_TIMEOUT)
+                base_error_prefix(&cause, "waited %u s in all", n->config.limits.connect_seconds);
+            return base_fail(error, status, "%s", cause.text);
+        }
+    }
     return status;
 }
 
@@ -201,15 +224,27 @@ static void tell_all(struct node *n, const struct base_error *cause)
             net_link_abort(n->link[i], cause);
 }
 
+/* The same to a client that waits to be served, which would otherwise only see this party vanish. */
+static void tell_clients(struct node *n, const struct base_error *cause)
+{
+    struct net_wait wait = {.timeout_ms = PARTING_MS};
+    struct net_link *client = NULL;
+    struct base_error ignored = {0};
+    for (int i = 0; i < PARTY_CONFIG_CLIENTS; i++) {
+        if (net_accept(n->listener[NET_PORT_CLIENTS], &wait, &client, NULL, &ignored) != BASE_OK)
+            return;
+        net_link_abort(client, cause);
+        net_link_destroy(&client);
+    }
+}
+
 enum base_status node_join(struct node *n, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_session_links links = {0};
     drop_links(n);
     base_log_write(&n->log, BASE_LOG_INFO, NULL, "waiting for the other parties");
-    for (int peer = 0; peer < 3; peer++)
-        if (peer != n->index)
-            TRY(meet(n, peer, error));
+    TRY(meet_all(n, error));
     for (int i = 0; i < 3; i++)
         links.to[i] = n->link[i];
     TRY(eng_session_join(&n->session, &links, error));
@@ -220,6 +255,7 @@ enum base_status node_join(struct node *n, struct base_error *error)
     return BASE_OK;
 out:
     tell_all(n, error);
+    tell_clients(n, error);
     return status;
 }
 
