@@ -1,5 +1,6 @@
 #include "engine/request.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -34,6 +35,32 @@ enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct en
     memcpy(ret->key1, bytes + AT_KEY1, sizeof ret->key1);
     memcpy(ret->key2, bytes + AT_KEY2, sizeof ret->key2);
 out:
+    return status;
+}
+
+static const char ping_magic[8] = "CCHTPNG1";
+
+bool eng_is_ping(const uint8_t *bytes, size_t size)
+{
+    return size >= sizeof ping_magic && memcmp(bytes, ping_magic, sizeof ping_magic) == 0;
+}
+
+enum base_status eng_ping(struct net_link *link, size_t size, double *ret_seconds, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    unsigned char *sent = NULL, *back = NULL;
+    size_t back_size = 0;
+    size = size < sizeof ping_magic ? sizeof ping_magic : size;
+    TRY(base_alloc(&sent, size, 1, error));
+    memcpy(sent, ping_magic, sizeof ping_magic);
+    double start = base_clock_seconds();
+    TRY(net_link_send_blob(link, 0, sent, size, error));
+    TRY(net_link_receive_blob(link, 0, size, &back, &back_size, error));
+    *ret_seconds = base_clock_seconds() - start;
+    TRY_THAT(back_size == size && memcmp(sent, back, size) == 0, error, BASE_ERR_PEER, "%s: a ping of %zu bytes came back changed", net_link_peer(link), size);
+out:
+    base_free(&sent);
+    base_free_secret(&back);
     return status;
 }
 

@@ -31,6 +31,13 @@ void eng_request_encode(const struct eng_request *request, uint8_t ret[ENG_REQUE
 /* Errors: BASE_ERR_PEER (not a request of this version). */
 BASE_MUST_USE enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct eng_request *ret, struct base_error *error);
 
+/* A ping instead of a request: its bytes come back. What `cachet check` measures links with. */
+enum { ENG_PING_MAX = 8 << 20 };
+/* Round trip of `size` bytes in seconds. Errors: those of the link. */
+BASE_MUST_USE enum base_status eng_ping(struct net_link *link, size_t size, double *ret_seconds, struct base_error *error);
+/* Whether a message is a ping. */
+bool eng_is_ping(const uint8_t *bytes, size_t size);
+
 /* What the client tells P1 and P2 before each step, and P0 at the end; what P1 and P2 tell the client after a step that answers nothing. */
 enum eng_control { ENG_CONTROL_GO = 1, ENG_CONTROL_STOP = 2 };
 BASE_MUST_USE enum base_status eng_control_send(struct net_link *link, uint32_t step, enum eng_control control, struct base_error *error);

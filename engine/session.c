@@ -286,12 +286,25 @@ static void count_all(const struct eng_session *s, struct eng_usage *ret)
         ret->peak_memory = (uint64_t)self.ru_maxrss * 1024;
 }
 
-static enum base_status receive_request(struct net_link *client, struct eng_request *ret, struct base_error *error)
+/* Pings come back until the request is there, or until the client goes: *ret_gone. */
+static enum base_status receive_request(struct net_link *client, struct eng_request *ret, bool *ret_gone, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     unsigned char *bytes = NULL;
     size_t size = 0;
-    TRY(net_link_receive_blob(client, 0, ENG_REQUEST_BYTES, &bytes, &size, error));
+    bool pinged = false;
+    for (;;) {
+        struct base_error reason = {0};
+        status = net_link_receive_blob(client, 0, ENG_PING_MAX, &bytes, &size, &reason);
+        *ret_gone = pinged && status == BASE_ERR_CLOSED;
+        if (status != BASE_OK)
+            return *ret_gone ? BASE_OK : base_fail(error, status, "%s", reason.text);
+        if (!eng_is_ping(bytes, size))
+            break;
+        pinged = true;
+        TRY(net_link_send_blob(client, 0, bytes, size, error));
+        base_free_secret(&bytes);
+    }
     TRY(eng_request_decode(bytes, size, ret, error));
 out:
     base_free_secret(&bytes);
@@ -324,8 +337,12 @@ enum base_status eng_session_serve(struct eng_session *s, struct net_link *clien
     struct eng_request request = {0};
     struct eng_usage usage = {0};
     uint8_t report[ENG_USAGE_BYTES];
+    bool gone = false;
     *ret_joined = true;
-    status = receive_request(client, &request, error);
+    *ret_usage = usage;
+    status = receive_request(client, &request, &gone, error);
+    if (gone)
+        return BASE_OK;
     if (status == BASE_OK)
         status = check_request(s, &request, error);
     if (status != BASE_OK) {

@@ -37,7 +37,7 @@ BASE_MUST_USE enum base_status eng_session_join(struct eng_session *session, con
 /* Given keys instead of agreed ones: for runs that must be repeated bit for bit. */
 void eng_session_set_keys(struct eng_session *session, const uint8_t key1[ENG_SESSION_KEY], const uint8_t key2[ENG_SESSION_KEY]);
 
-/* Answers one request of a client. A request that must be refused costs the client its link, nothing else; any failure after its start
+/* Answers one request of a client, and pings before it; a client that only pinged leaves *ret_usage zero. A request that must be refused costs the client its link, nothing else; any failure after its start
  * tells every peer and ends the links to them, and the parties have to join again: *ret_joined says which.
  * Errors: BASE_ERR_ARGUMENT (refused), and those of links and gates. */
 BASE_MUST_USE enum base_status eng_session_serve(struct eng_session *session, struct net_link *client, struct eng_usage *ret_usage,

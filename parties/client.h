@@ -23,7 +23,7 @@ struct client {
 /* Reads and checks config, key and directory. The client must stay where it is while it lives. */
 BASE_MUST_USE enum base_status client_open(struct client *ret, const char *config, const char *key, const char *shares, struct base_error *error);
 void client_close(struct client *client);
-/* Connects to P0, P1 and P2 within limits.connect_seconds. Errors name the party. */
+/* Connects to P0, P1 and P2, each within limits.connect_seconds and a little more. Errors name the party that is missing, or why one stopped. */
 BASE_MUST_USE enum base_status client_connect(struct client *client, struct base_error *error);
 
 /* One request over the links: begins, runs, ends, and collects the parties' reports. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-static const struct command *const commands[] = {&command_up, &command_generate, &command_keygen, &command_plan, &command_share, &command_party,
+static const struct command *const commands[] = {&command_up, &command_generate, &command_keygen, &command_plan, &command_share, &command_party, &command_check,
                                                  &command_cost};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -173,18 +173,22 @@ static int64_t connect_ms(const struct node *n)
     return (int64_t)n->config.limits.connect_seconds * SECOND_MS;
 }
 
+static enum base_status connect_to(struct node *n, int peer, const struct net_wait *wait, struct base_error *error)
+{
+    struct net_endpoint_config endpoint = {.name = n->names[peer], .host = n->config.parties[peer].host,
+                                           .port = (uint16_t)(n->config.parties[peer].port + NET_PORT_FROM_P0 + n->index)};
+    memcpy(endpoint.public_key, n->config.parties[peer].key, sizeof endpoint.public_key);
+    return net_connect(n->context, &endpoint, wait, &n->link[peer], error);
+}
+
 static enum base_status meet(struct node *n, int peer, int64_t wait_ms, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct net_wait wait = {.timeout_ms = wait_ms, .cancelled = command_stopped};
-    if (peer < n->index) {
+    if (peer < n->index)
         TRY(net_accept(n->listener[NET_PORT_FROM_P0 + peer], &wait, &n->link[peer], NULL, error));
-    } else {
-        struct net_endpoint_config endpoint = {.name = n->names[peer], .host = n->config.parties[peer].host,
-                                               .port = (uint16_t)(n->config.parties[peer].port + NET_PORT_FROM_P0 + n->index)};
-        memcpy(endpoint.public_key, n->config.parties[peer].key, sizeof endpoint.public_key);
-        TRY(net_connect(n->context, &endpoint, &wait, &n->link[peer], error));
-    }
+    else
+        TRY(connect_to(n, peer, &wait, error));
     net_link_set_cancel(n->link[peer], command_stopped, NULL);
     net_link_set_timeout(n->link[peer], connect_ms(n));
     struct net_hello_config hello = {.own_id = (uint8_t)n->index, .peer_id = (uint8_t)peer, .fields = n->identity.fields, .field_count = n->identity.field_count};
@@ -224,6 +228,17 @@ static void tell_all(struct node *n, const struct base_error *cause)
             net_link_abort(n->link[i], cause);
 }
 
+/* The same to those that P0 has not come to connect to: they would wait for it in vain. */
+static void tell_unmet(struct node *n, const struct base_error *cause)
+{
+    struct base_error ignored = {0};
+    for (int i = 1; i < 3 && n->index == 0 && !command_stopped(NULL); i++) {
+        struct net_wait wait = {.timeout_ms = TURN_MS, .cancelled = command_stopped};
+        if (n->link[i] == NULL && connect_to(n, i, &wait, &ignored) == BASE_OK)
+            net_link_abort(n->link[i], cause);
+    }
+}
+
 /* The same to a client that waits to be served, which would otherwise only see this party vanish. */
 static void tell_clients(struct node *n, const struct base_error *cause)
 {
@@ -255,6 +270,7 @@ enum base_status node_join(struct node *n, struct base_error *error)
     return BASE_OK;
 out:
     tell_all(n, error);
+    tell_unmet(n, error);
     tell_clients(n, error);
     return status;
 }
@@ -283,7 +299,8 @@ static enum base_status serve_client(struct node *n, struct net_link *client, si
     memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
     TRY(net_hello(client, &hello, NULL, error));
     TRY(eng_session_serve(&n->session, client, &usage, ret_joined, error));
-    log_request(n, n->config.clients[who].name, &usage);
+    if (usage.prefill.tokens > 0)
+        log_request(n, n->config.clients[who].name, &usage);
 out:
     return status;
 }

@@ -38,6 +38,12 @@ static size_t place_knots(const struct sec_spline_form *form, int64_t *ret_knot)
     return x >= INT64_C(1) << form->k ? n - 1 : n;
 }
 
+/* Nearest integer at any size: from 2^51 on a double has at most one fraction bit, which may be dropped. */
+static int64_t nearest(double x)
+{
+    return fabs(x) < 0x1p51 ? base_nearest(x) : (int64_t)x;
+}
+
 /* The line through both ends of [x0, x1), shifted so that the largest errors above and below are equal. */
 static void fit_piece(struct sec_spline *gate, int e, size_t i, int64_t x0, int64_t x1)
 {
@@ -52,7 +58,7 @@ static void fit_piece(struct sec_spline *gate, int e, size_t i, int64_t x0, int6
         high = fmax(high, d);
         low = fmin(low, d);
     }
-    int64_t B = base_nearest(slope * scale), A = base_nearest((first + (high + low) / 2) * scale);
+    int64_t B = nearest(slope * scale), A = nearest((first + (high + low) / 2) * scale);
     gate->slope[e][i] = B;
     gate->value[e][i] = (int64_t)((uint64_t)A - (uint64_t)B * (uint64_t)x0);
     for (int s = 0; s < SAMPLES; s++) {
@@ -71,7 +77,7 @@ static void fit(struct sec_spline *gate)
                 continue;
             }
             double end = function_value(&gate->form.function[e], (double)(i == 0 ? gate->form.low : gate->form.high));
-            gate->value[e][i] = base_nearest(end * base_power_of_two(gate->form.F));
+            gate->value[e][i] = nearest(end * base_power_of_two(gate->form.F));
             gate->slope[e][i] = 0;
         }
 }
