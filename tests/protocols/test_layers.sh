@@ -42,11 +42,11 @@ $bad"
 # --- every header alone, every guard its own ----------------------------------------------------------------------------
 for header in $(find $floors parties tests -name '*.h' | sort); do
     printf '#include "%s"\n#include "%s"\n' "$header" "$header" |
-        "$@" -std=gnu17 -D_GNU_SOURCE -I. -fsyntax-only -x c - 2>/dev/null || {
+        "$@" -std=gnu17 -D_GNU_SOURCE -DCACHET_SOURCE_DIR='""' -I. -fsyntax-only -x c - 2>/dev/null || {
         # Headers of tests may ask for cmocka's headers before them.
         case $header in
         tests/*) printf '#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <cmocka.h>\n#include "%s"\n' "$header" |
-            "$@" -std=gnu17 -D_GNU_SOURCE -I. -fsyntax-only -x c - 2>/dev/null || complain "$header does not compile alone" ;;
+            "$@" -std=gnu17 -D_GNU_SOURCE -DCACHET_SOURCE_DIR='""' -I. -fsyntax-only -x c - 2>/dev/null || complain "$header does not compile alone" ;;
         *) complain "$header does not compile alone" ;;
         esac
     }

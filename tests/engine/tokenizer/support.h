@@ -42,7 +42,7 @@ static inline void check_fails(enum base_status status, enum base_status want, c
 /* A path below the root of the source tree. */
 static inline const char *path_in_source(const char *path, char ret[TOK_PATH])
 {
-    int size = snprintf(ret, TOK_PATH, "%s/%s", TOK_SOURCE_ROOT, path);
+    int size = snprintf(ret, TOK_PATH, "%s/%s", CACHET_SOURCE_DIR, path);
     assert_true(size > 0 && size < TOK_PATH);
     return ret;
 }
