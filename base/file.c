@@ -10,7 +10,7 @@
 enum base_status base_file_map(struct base_file *ret, const char *path, struct base_error *error)
 {
     struct stat about;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block here */
     if (file < 0)
         return base_fail(error, BASE_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size == 0) {

@@ -33,6 +33,9 @@ static void *run_seat(void *argument)
     struct seat *s = argument;
     s->status = s->joining ? eng_session_join(&s->session, &s->links, &s->error)
                            : eng_session_serve(&s->session, s->client, &s->usage, &s->joined, &s->error);
+    /* A session that has ended hangs up, so that nobody waits for it. */
+    for (int i = 0; !s->joining && !s->joined && i < PARTIES; i++)
+        net_link_destroy(&s->peer[i]);
     return NULL;
 }
 

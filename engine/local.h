@@ -19,7 +19,7 @@ struct eng_local_form {
 BASE_MUST_USE enum base_status eng_local_create(struct eng_local **ret, const struct eng_local_form *form, struct base_error *error);
 void eng_local_destroy(struct eng_local **local);
 
-/* Starts serving one request; the client's ends of its links. */
+/* Starts serving one request; the client's ends of its links. After a request that failed once it had begun the parties have hung up: make new ones. */
 BASE_MUST_USE enum base_status eng_local_start(struct eng_local *local, struct net_link *ret_links[3], struct base_error *error);
 /* Waits until the request has ended at every party. Errors: the first failure that is not a consequence of another one. */
 BASE_MUST_USE enum base_status eng_local_wait(struct eng_local *local, struct eng_usage ret_usage[3], struct base_error *error);

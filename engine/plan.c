@@ -182,11 +182,43 @@ static void check_rest(const struct eng_plan *p, struct checker *c)
         need(c, "1/rms", l->bt[i] + 2, p->ring - (44 - l->ft[i]) - 2);
 }
 
+/* Every shift is to the right and every small ring has room: what a hostile plan could break before any bound does. */
+static void check_widths(const struct eng_plan *p, struct checker *c)
+{
+    const struct eng_layer_plan *l = &p->layer[c->layer];
+    need(c, "fraction of scores", p->fs, 2 * p->fu);
+    need(c, "fraction of the residual after W_o", p->fx, p->fu + p->fwo);
+    need(c, "fraction of o' = sum e v", p->fo2, p->fo + p->fu);
+    need(c, "fraction of o", p->fu, p->fo2 + p->fy);
+    need(c, "fraction of e", p->fo, p->fb + p->fe);
+    need(c, "fraction of h", p->fu, p->f_silu);
+    need(c, "fraction of the logits", 14, p->fx + p->fw);
+    need(c, "fraction of the final sum of squares", 16, 2 * p->fx);
+    need(c, "fraction of 1 / S", p->fy, p->f_reciprocal);
+    need(c, "segments of the activation", p->hs + 1, p->kg);
+    need(c, "ring of sum e v", p->ring_sv, p->ring);
+    need(c, "cells of exp", p->cell + 1, eng_plan_score_bits(p, c->layer) + 2);
+    for (int i = 0; i < ENG_NORMS; i++) {
+        int cut = 2 * p->fx - l->fs[i];
+        need(c, "fraction of sum x^2", l->fs[i], 2 * p->fx);
+        need(c, "sum x^2 as the norm reads it", cut + p->kn, p->ring);
+        need(c, "range of the mean square", l->low[i], l->high[i]);
+        need(c, "fraction of 1 / rms", l->ft[i], 30);
+        need(c, "fraction of 1 / rms, least", 8, l->ft[i]);
+        need(c, "bound of 1 / rms", l->bt[i], l->ft[i] + 20);
+        need(c, "bound of 1 / rms, least", l->ft[i], l->bt[i]);
+        need(c, "fraction of g", p->fg, l->ft[i] + p->fu);
+        need(c, "ring of g", l->ft[i] + p->fu - p->fg + p->kg, p->ring);
+        need(c, "ring of scores", l->ft[i] + eng_plan_score_ring(p, c->layer), p->ring);
+    }
+}
+
 enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *error)
 {
     struct checker c = {.error = error};
     double slack = base_power_of_two(p->bin + 1) * 1.4427;
     for (c.layer = 0; c.layer < p->layers; c.layer++) {
+        check_widths(p, &c);
         check_attention(p, &c);
         check_rest(p, &c);
         need(&c, "exp table", eng_plan_score_ring(p, c.layer), 24);

@@ -2,6 +2,7 @@
 #include "engine/plan.h"
 
 #include "base/memory.h"
+#include "engine/share_files.h"
 
 #include <jansson.h>
 #include <sodium.h>
@@ -159,11 +160,11 @@ out:
 
 enum base_status eng_plan_read(struct eng_plan *ret, const char *path, struct base_error *error)
 {
-    json_error_t where;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    if (root == NULL)
-        return base_fail(error, BASE_ERR_FORMAT, "%s: not a readable plan: line %d: %s", path, where.line, where.text);
-    enum base_status status = from_json(root, ret, error);
+    json_t *root = NULL;
+    enum base_status status = eng_json_load(path, &root, error);
+    if (status != BASE_OK)
+        return status;
+    status = from_json(root, ret, error);
     if (status != BASE_OK)
         base_error_prefix(error, "%s", path);
     json_decref(root);

@@ -1,0 +1,178 @@
+/* The numeric plan: its file, its digest, and each condition refused by name. */
+#include "tests/protocols/check.h"
+
+#include "engine/plan.h"
+
+#include <jansson.h>
+#include <unistd.h>
+
+enum { LAYERS = 2, WIDTH = 64 };
+
+struct place {
+    char directory[64], path[96];
+};
+
+static int make_place(void **state)
+{
+    struct place *place = must_alloc(1, sizeof *place);
+    (void)snprintf(place->directory, sizeof place->directory, "/tmp/cachet-plan-XXXXXX");
+    assert_non_null(mkdtemp(place->directory));
+    (void)snprintf(place->path, sizeof place->path, "%s/plan.json", place->directory);
+    *state = place;
+    return 0;
+}
+
+static int remove_place(void **state)
+{
+    struct place *place = *state;
+    (void)unlink(place->path);
+    (void)rmdir(place->directory);
+    free(place);
+    return 0;
+}
+
+static struct eng_plan typical(void)
+{
+    struct eng_plan plan;
+    struct base_error error = {0};
+    check_ok(eng_plan_init(&plan, LAYERS, 100, &error), &error, "plan");
+    eng_plan_set_typical(&plan, WIDTH, 1e-5, 5);
+    memset(plan.model, 'a', 64);
+    check_ok(eng_plan_check(&plan, &error), &error, "typical");
+    return plan;
+}
+
+static void test_round_trip(void **state)
+{
+    struct place *place = *state;
+    struct base_error error = {0};
+    struct eng_plan plan = typical(), back, copy;
+    uint8_t a[32], b[32];
+    check_ok(eng_plan_write(&plan, place->path, &error), &error, "write");
+    check_ok(eng_plan_read(&back, place->path, &error), &error, "read");
+    check_ok(eng_plan_copy(&copy, &back, &error), &error, "copy");
+    check_ok(eng_plan_digest(&plan, a, &error), &error, "digest");
+    check_ok(eng_plan_digest(&copy, b, &error), &error, "digest");
+    assert_memory_equal(a, b, sizeof a);
+    assert_memory_equal(plan.layer, back.layer, LAYERS * sizeof *plan.layer);
+    back.layer[1].bits[ENG_V]++;
+    check_ok(eng_plan_digest(&back, b, &error), &error, "digest");
+    assert_memory_not_equal(a, b, sizeof a);
+    eng_plan_finish(&plan);
+    eng_plan_finish(&back);
+    eng_plan_finish(&copy);
+}
+
+static void expect_refused(const struct place *place, const char *text, enum base_status want, const char *says)
+{
+    struct base_error error = {0};
+    struct eng_plan plan = {.fx = -7};
+    FILE *file = fopen(place->path, "w");
+    assert_non_null(file);
+    (void)fputs(text, file);
+    (void)fclose(file);
+    enum base_status status = eng_plan_read(&plan, place->path, &error);
+    if (status != want || strstr(error.text, says) == NULL || strstr(error.text, "plan.json") == NULL)
+        (void)fprintf(stderr, "wanted \"%s\", got %s: %s\n", says, base_status_name(status), error.text);
+    assert_int_equal(status, want);
+    assert_non_null(strstr(error.text, says));
+    assert_non_null(strstr(error.text, "plan.json"));
+    assert_int_equal(plan.fx, -7);
+}
+
+/* The file of a good plan as an object to spoil. */
+static json_t *good_file(const struct place *place)
+{
+    struct base_error error = {0};
+    struct eng_plan plan = typical();
+    check_ok(eng_plan_write(&plan, place->path, &error), &error, "write");
+    eng_plan_finish(&plan);
+    json_t *root = json_load_file(place->path, 0, NULL);
+    assert_non_null(root);
+    return root;
+}
+
+static void refuse_object(const struct place *place, json_t *root, enum base_status want, const char *says)
+{
+    char *text = json_dumps(root, 0);
+    expect_refused(place, text, want, says);
+    free(text);
+    json_decref(root);
+}
+
+static void test_every_field_counts(void **state)
+{
+    struct place *place = *state;
+    json_t *root = good_file(place), *value;
+    const char *key;
+    json_object_foreach(root, key, value) {
+        char quoted[80];
+        (void)snprintf(quoted, sizeof quoted, "\"%s\"", key);
+        json_t *missing = json_deep_copy(root), *wrong = json_deep_copy(root);
+        (void)json_object_del(missing, key);
+        refuse_object(place, missing, BASE_ERR_FORMAT, strcmp(key, "layers") == 0 || strcmp(key, "model") == 0 || strcmp(key, "format") == 0 ? quoted : "field");
+        (void)json_object_set_new(wrong, key, json_string("7"));
+        refuse_object(place, wrong, BASE_ERR_FORMAT, quoted);
+    }
+    json_decref(root);
+}
+
+static void test_hostile_files(void **state)
+{
+    struct place *place = *state;
+    json_t *root = good_file(place);
+    (void)json_object_set_new(root, "extra", json_integer(1));
+    refuse_object(place, root, BASE_ERR_FORMAT, "unknown field");
+    root = good_file(place);
+    (void)json_object_set_new(root, "format", json_integer(9));
+    refuse_object(place, root, BASE_ERR_SUPPORT, "plan format 9");
+    root = good_file(place);
+    (void)json_object_set_new(root, "ring", json_integer(65));
+    refuse_object(place, root, BASE_ERR_FORMAT, "\"ring\" is 65");
+    root = good_file(place);
+    (void)json_object_set_new(json_object_get(json_array_get(json_object_get(root, "layers"), 1), "bits"), "uq", json_integer(1000));
+    refuse_object(place, root, BASE_ERR_FORMAT, "layer 1");
+    expect_refused(place, "", BASE_ERR_IO, "not a regular file with content");
+    expect_refused(place, "[]", BASE_ERR_FORMAT, "not a JSON object");
+    expect_refused(place, "{\"format\": 1, \"format\": 1}", BASE_ERR_FORMAT, "duplicate");
+    expect_refused(place, "{\"format\": 1,", BASE_ERR_FORMAT, "");
+    struct base_error error = {0};
+    struct eng_plan plan;
+    (void)unlink(place->path);
+    assert_int_equal(eng_plan_read(&plan, place->path, &error), BASE_ERR_IO);
+    assert_non_null(strstr(error.text, place->path));
+}
+
+/* Numbers that each lie in their range and together break a condition. */
+static void test_conditions(void **state)
+{
+    (void)state;
+    struct {
+        const char *says;
+        int which, value;
+    } cases[] = {{"u with RoPE", 0, 40}, {"sum e v", 1, 40}, {"W_down h", 2, 40}, {"1 / rms", 3, 60},    {"1 / rms, least", 3, -60},
+                 {"sum x^2", 4, 60},     {"sum x^2", 4, -60}, {"mean square", 5, 60}, {"g needs", 6, 40}, {"scores", 7, 16}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct eng_plan plan = typical();
+        struct base_error error = {0};
+        struct eng_layer_plan *l = &plan.layer[1];
+        int *field[] = {&l->bits[ENG_UQ], &l->bits[ENG_V], &l->bits[ENG_YD], &l->ft[1], &l->fs[0], &l->low[0], &l->bits[ENG_G], &plan.fs};
+        *field[cases[i].which] = cases[i].value;
+        if (cases[i].which == 7)
+            plan.fu = 4;
+        enum base_status status = eng_plan_check(&plan, &error);
+        if (status != BASE_ERR_RANGE || strstr(error.text, cases[i].says) == NULL)
+            (void)fprintf(stderr, "wanted \"%s\", got %s: %s\n", cases[i].says, base_status_name(status), error.text);
+        assert_int_equal(status, BASE_ERR_RANGE);
+        assert_non_null(strstr(error.text, cases[i].says));
+        assert_non_null(strstr(error.text, cases[i].which == 7 ? "layer 0" : "layer 1"));
+        eng_plan_finish(&plan);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_every_field_counts), cmocka_unit_test(test_hostile_files),
+                                       cmocka_unit_test(test_conditions)};
+    return cmocka_run_group_tests(tests, make_place, remove_place);
+}

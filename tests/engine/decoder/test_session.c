@@ -1,0 +1,243 @@
+/* Sessions over memory links: requests one after the other, early ends, refusals, tokens chosen inside. */
+#include "tests/engine/decoder/model_support.h"
+
+#include "engine/generate.h"
+#include "engine/local.h"
+#include "engine/remote.h"
+#include "engine/twin.h"
+
+enum { CONTEXT = 64, PROMPT = 20, NEW_TOKENS = 12 };
+
+struct stage {
+    struct model model;
+    struct eng_local *local;
+    struct eng_sampler sampler;
+};
+
+static struct eng_decoder_form form_of(const struct model *m, enum mpc_role role)
+{
+    return (struct eng_decoder_form){.shape = m->source.shape, .plan = &m->plan, .weights = &m->weights[role], .gates = &m->gates,
+                                     .policy = &kv_policy_full, .context = CONTEXT, .chunk = 0};
+}
+
+static int open_stage(void **state)
+{
+    struct base_error error = {0};
+    struct stage *s = must_alloc(1, sizeof *s);
+    *state = s;
+    if (!model_open(&s->model, "models/keeper", (struct model_options){.context = CONTEXT}))
+        return 1;
+    struct eng_local_form form = {.form = form_of(&s->model, MPC_HELPER), .kern = kern_table_select(~0u)};
+    for (int i = 0; i < 3; i++)
+        form.weights[i] = &s->model.weights[i];
+    check_ok(eng_local_create(&s->local, &form, &error), &error, "parties");
+    check_ok(eng_sampler_init(&s->sampler, (struct eng_sampling){0}, s->model.source.shape->vocab, &error), &error, "sampler");
+    return 0;
+}
+
+static int close_stage(void **state)
+{
+    struct stage *s = *state;
+    eng_local_destroy(&s->local);
+    eng_sampler_finish(&s->sampler);
+    model_close(&s->model);
+    free(s);
+    return 0;
+}
+
+/* Ends after `stop_after` tokens when it is not 0. */
+struct counter {
+    size_t tokens, stop_after;
+};
+
+static bool count_token(void *context, int32_t token)
+{
+    struct counter *c = context;
+    (void)token;
+    return ++c->tokens != c->stop_after;
+}
+
+static struct eng_generation generation_of(const struct stage *s, const struct eng_backend *backend, struct counter *counter)
+{
+    return (struct eng_generation){.backend = backend, .shape = s->model.source.shape, .plan = &s->model.plan, .sampler = (struct eng_sampler *)&s->sampler,
+                                   .prompt = s->model.samples[2], .prompt_tokens = PROMPT, .new_tokens = NEW_TOKENS, .ignore_eos = true,
+                                   .token = count_token, .context = counter};
+}
+
+static struct eng_request request_of(const struct stage *s, enum eng_request_mode mode)
+{
+    return (struct eng_request){.prompt_tokens = PROMPT, .new_tokens = NEW_TOKENS,
+                                .chunk = (uint32_t)eng_decoder_choose_chunk(s->model.source.shape, CONTEXT), .mode = mode};
+}
+
+static struct eng_remote_form remote_form(const struct stage *s, struct net_link *const links[3])
+{
+    return (struct eng_remote_form){.shape = s->model.source.shape, .plan = &s->model.plan, .link = {links[0], links[1], links[2]},
+                                    .kern = kern_table_select(~0u)};
+}
+
+static void ask(struct stage *s, enum eng_request_mode mode, size_t stop_after, struct eng_generated *ret, struct eng_usage usage[3])
+{
+    struct base_error error = {0};
+    struct net_link *links[3];
+    struct eng_remote remote;
+    struct eng_usage served[3];
+    struct counter counter = {.stop_after = stop_after};
+    struct eng_request request = request_of(s, mode);
+    check_ok(eng_local_start(s->local, links, &error), &error, "start");
+    struct eng_remote_form form = remote_form(s, links);
+    check_ok(eng_remote_begin(&remote, &form, &request, false, &error), &error, "begin");
+    struct eng_backend backend = eng_remote_backend(&remote);
+    struct eng_generation g = generation_of(s, &backend, &counter);
+    check_ok(eng_generate(&g, ret, &error), &error, "generate");
+    check_ok(eng_remote_end(&remote, usage, &error), &error, "end");
+    check_ok(eng_local_wait(s->local, served, &error), &error, "wait");
+    eng_remote_finish(&remote);
+}
+
+static void ask_twin(struct stage *s, enum eng_request_mode mode, struct eng_generated *ret)
+{
+    struct base_error error = {0};
+    struct eng_twin twin;
+    struct counter counter = {0};
+    check_ok(eng_twin_init(&twin, form_of(&s->model, MPC_CLEAR), kern_table_select(~0u), mode, &error), &error, "twin");
+    struct eng_backend backend = eng_twin_backend(&twin);
+    struct eng_generation g = generation_of(s, &backend, &counter);
+    check_ok(eng_generate(&g, ret, &error), &error, "twin");
+    assert_int_equal(twin.party.violations, 0);
+    eng_twin_finish(&twin);
+}
+
+/* The parties' streams and caches start afresh: the second answer is the first one, also after a request that ended early and left dealt
+ * material behind. */
+static void test_one_after_the_other(void **state)
+{
+    struct stage *s = *state;
+    struct eng_generated clear, answer;
+    struct eng_usage usage[3];
+    ask_twin(s, ENG_REQUEST_SAMPLE, &clear);
+    for (size_t stop_after = 0; stop_after <= 3; stop_after++) {
+        size_t want = stop_after == 0 ? NEW_TOKENS : stop_after;
+        ask(s, ENG_REQUEST_SAMPLE, stop_after, &answer, usage);
+        assert_int_equal(answer.count, want);
+        assert_memory_equal(answer.tokens, clear.tokens, want * sizeof *clear.tokens);
+        assert_int_equal(usage[1].decode.tokens, want - 1);
+        assert_int_equal(usage[1].decode.rounds, (want - 1) * (16 * s->model.plan.layers + 3));
+        assert_true(usage[0].decode.tokens >= want - 1);
+        /* One row of logits and one sum per token, and nothing else, leaves the shares. */
+        assert_int_equal(usage[1].opened, want * (s->model.source.shape->vocab + 1));
+        assert_int_equal(usage[2].opened, usage[1].opened);
+        eng_generated_finish(&answer);
+    }
+    eng_generated_finish(&clear);
+}
+
+static void test_chosen_inside(void **state)
+{
+    struct stage *s = *state;
+    struct eng_generated clear, inside;
+    struct eng_usage usage[3];
+    ask_twin(s, ENG_REQUEST_SAMPLE, &clear);
+    ask(s, ENG_REQUEST_ARGMAX, 0, &inside, usage);
+    assert_memory_equal(inside.tokens, clear.tokens, NEW_TOKENS * sizeof *clear.tokens);
+    assert_int_equal(usage[1].opened, NEW_TOKENS);
+    eng_generated_finish(&inside);
+    ask_twin(s, ENG_REQUEST_ARGMAX, &inside);
+    assert_memory_equal(inside.tokens, clear.tokens, NEW_TOKENS * sizeof *clear.tokens);
+    eng_generated_finish(&inside);
+    eng_generated_finish(&clear);
+}
+
+/* Refused by every party with the same words; the next request is answered. */
+static void test_refusals(void **state)
+{
+    struct stage *s = *state;
+    const struct {
+        const char *says;
+        uint32_t prompt, new_tokens, chunk;
+    } cases[] = {{"both must be 1 or more", 0, 4, 0}, {"both must be 1 or more", 4, 0, 0}, {"more than the context of 64", 60, 5, 0},
+                 {"more than the context of 64", UINT32_MAX, UINT32_MAX, 0}, {"in chunks of 7 rows", 4, 4, 7}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct base_error error = {0};
+        struct net_link *links[3];
+        struct eng_usage usage[3];
+        uint8_t bytes[ENG_REQUEST_BYTES], word[8];
+        struct eng_request request = request_of(s, ENG_REQUEST_SAMPLE);
+        request.prompt_tokens = cases[i].prompt;
+        request.new_tokens = cases[i].new_tokens;
+        request.chunk = cases[i].chunk != 0 ? cases[i].chunk : request.chunk;
+        check_ok(eng_local_start(s->local, links, &error), &error, "start");
+        eng_request_encode(&request, bytes);
+        for (int party = 0; party < 3; party++)
+            check_ok(net_link_send_blob(links[party], 0, bytes, sizeof bytes, &error), &error, "send");
+        assert_int_equal(eng_local_wait(s->local, usage, &error), BASE_ERR_ARGUMENT);
+        assert_non_null(strstr(error.text, cases[i].says));
+        for (int party = 0; party < 3; party++) {
+            struct base_error told = {0};
+            assert_int_equal(net_link_receive(links[party], 0, word, sizeof word, &told), BASE_ERR_CLOSED);
+            assert_non_null(strstr(told.text, cases[i].says));
+        }
+    }
+    struct eng_generated answer;
+    struct eng_usage usage[3];
+    ask(s, ENG_REQUEST_SAMPLE, 0, &answer, usage);
+    eng_generated_finish(&answer);
+}
+
+static void test_not_a_request(void **state)
+{
+    struct stage *s = *state;
+    struct base_error error = {0};
+    struct net_link *links[3];
+    struct eng_usage usage[3];
+    check_ok(eng_local_start(s->local, links, &error), &error, "start");
+    for (int party = 0; party < 3; party++)
+        check_ok(net_link_send_blob(links[party], 0, "good morning", 12, &error), &error, "send");
+    assert_int_equal(eng_local_wait(s->local, usage, &error), BASE_ERR_PEER);
+    assert_non_null(strstr(error.text, "12 bytes is not one of this version"));
+}
+
+static void test_pings(void **state)
+{
+    struct stage *s = *state;
+    struct base_error error = {0};
+    struct net_link *links[3];
+    struct eng_usage usage[3];
+    double seconds;
+    check_ok(eng_local_start(s->local, links, &error), &error, "start");
+    for (int party = 0; party < 3; party++) {
+        check_ok(eng_ping(links[party], 8, &seconds, &error), &error, "ping");
+        check_ok(eng_ping(links[party], 1 << 20, &seconds, &error), &error, "ping");
+        struct base_error bye = {.code = BASE_ERR_CLOSED, .text = "done"};
+        net_link_abort(links[party], &bye);
+    }
+    check_ok(eng_local_wait(s->local, usage, &error), &error, "wait");
+    assert_int_equal(usage[0].prefill.tokens, 0);
+}
+
+/* A client that goes in the middle of its answer: every party ends with an error and says so to the others. */
+static void test_client_gone(void **state)
+{
+    struct stage *s = *state;
+    struct base_error error = {0}, bye = {.code = BASE_ERR_CLOSED, .text = "the client was closed"};
+    struct net_link *links[3];
+    struct eng_usage usage[3];
+    struct eng_remote remote;
+    struct eng_request request = request_of(s, ENG_REQUEST_SAMPLE);
+    check_ok(eng_local_start(s->local, links, &error), &error, "start");
+    struct eng_remote_form form = remote_form(s, links);
+    check_ok(eng_remote_begin(&remote, &form, &request, false, &error), &error, "begin");
+    for (int party = 0; party < 3; party++)
+        net_link_abort(links[party], &bye);
+    assert_int_equal(eng_local_wait(s->local, usage, &error), BASE_ERR_CLOSED);
+    assert_non_null(strstr(error.text, "the client was closed"));
+    eng_remote_finish(&remote);
+}
+
+int main(void)
+{
+    /* The last one ends the links between the parties. */
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_after_the_other), cmocka_unit_test(test_chosen_inside), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_not_a_request), cmocka_unit_test(test_pings), cmocka_unit_test(test_client_gone)};
+    return cmocka_run_group_tests(tests, open_stage, close_stage);
+}
