@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const struct mpc_opening_entry registry[MPC_OPENING_COUNT] = {
-    [MPC_OPEN_LOGITS] = {"logits", "the un-normalised logits of the last row", "client",
+    [MPC_OPEN_LOGITS] = {"logits", "the un-normalised logits of the rows that the client asks for: the last one, or all of its prompt", "client",
                          "they are the answer's distribution, which the client samples from; their masks are used once"},
-    [MPC_OPEN_FINAL_SQUARES] = {"final-squares", "the sum of squares of the last residual row", "client",
+    [MPC_OPEN_FINAL_SQUARES] = {"final-squares", "the sums of squares of the same residual rows", "client",
                                 "the client needs it to normalise the logits; it learns the final rms with them"},
     [MPC_OPEN_TOKEN] = {"token", "the index of the largest logit", "client", "it is the answer"},
     [MPC_OPEN_TOP_TOKENS] = {"top-tokens", "the indices of the k largest logits", "client",

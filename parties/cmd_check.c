@@ -4,6 +4,7 @@
 #include "parties/command.h"
 #include "parties/memory.h"
 #include "parties/options.h"
+#include "parties/trust.h"
 #include "parties/version.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@ enum { PINGS = 8, BULK = 4 << 20, TCP_MS = 3000 };
 
 struct check {
     const char *config_path, *key_path, *shares;
-    bool json;
+    bool json, trust;
     json_t *lines; /* with --json */
     size_t bad;
     struct party_config config;
@@ -198,15 +199,21 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct check c = {.lines = json_array()};
     bool done = false;
     const struct option_entry options[] = {
-        {.name = "config", .value = "FILE", .help = "the config that all parties and clients share", .target = &c.config_path, .required = true},
+        {.name = "config", .value = "FILE", .help = "the config that all parties and clients share", .target = &c.config_path},
         {.name = "key", .value = "FILE", .help = "key pair of the party or client that asks", .target = &c.key_path},
         {.name = "shares", .value = "DIR", .help = "its share directory", .target = &c.shares},
+        {.name = "trust", .help = "print who learns what instead", .kind = OPTION_FLAG, .target = &c.trust},
         {.name = "json", .help = "print an object instead of lines", .kind = OPTION_FLAG, .target = &c.json},
         OPTION_END};
     TRY(options_parse(argc, argv, "Checks config, key, shares, versions, memory and links: one line each, good or with what to do.",
                       "A client's key checks the running parties to the end (HELLO, round trip, bandwidth); a party's key only whether the others can be reached.",
                       options, &done, error));
-    if (!done)
+    if (done)
+        goto out;
+    TRY_THAT(c.trust || c.config_path != NULL, error, BASE_ERR_ARGUMENT, "--config is missing: the config that all parties and clients share");
+    if (c.trust)
+        trust_print(stdout);
+    else
         TRY(check_all(&c, error));
 out:
     eng_share_close(&c.share);

@@ -263,9 +263,11 @@ enum base_status node_join(struct node *n, struct base_error *error)
     for (int i = 0; i < 3; i++)
         links.to[i] = n->link[i];
     TRY(eng_session_join(&n->session, &links, error));
+    /* Those who compute know whom they wait for; P0, whose queues only fill, hears it from them. */
+    int64_t step_ms = (int64_t)n->config.limits.step_seconds * SECOND_MS * (n->index == 0 ? 2 : 1);
     for (int i = 0; i < 3; i++)
         if (n->link[i] != NULL)
-            net_link_set_timeout(n->link[i], (int64_t)n->config.limits.step_seconds * SECOND_MS);
+            net_link_set_timeout(n->link[i], step_ms);
     base_log_write(&n->log, BASE_LOG_INFO, NULL, "ready: connected to %s and %s", n->names[n->index == 0 ? 1 : 0], n->names[n->index == 2 ? 1 : 2]);
     return BASE_OK;
 out:
@@ -305,12 +307,13 @@ out:
     return status;
 }
 
-static bool lost_a_party(struct node *n)
+/* Index of a party whose link has ended, or -1. */
+static int lost_party(struct node *n)
 {
     for (int i = 0; i < 3; i++)
         if (n->link[i] != NULL && net_link_lost(n->link[i]))
-            return true;
-    return false;
+            return i;
+    return -1;
 }
 
 /* Waits for a client; *ret_client stays NULL when there was a reason to look up. */
@@ -339,12 +342,15 @@ static enum base_status rejoin(struct node *n, const char *why, struct base_erro
 enum base_status node_serve(struct node *n, bool once, struct base_error *error)
 {
     enum base_status status = BASE_OK;
+    char why[64];
     while (!command_stopped(NULL)) {
         struct net_link *client = NULL;
         size_t who = 0;
         bool joined = true;
-        if (lost_a_party(n)) {
-            TRY(rejoin(n, "the link to another party ended", error));
+        int lost = lost_party(n);
+        if (lost >= 0) {
+            (void)snprintf(why, sizeof why, "the link to %s ended", n->names[lost]);
+            TRY(rejoin(n, why, error));
             continue;
         }
         TRY(next_client(n, &client, &who, error));
