@@ -90,14 +90,17 @@ out:
     return status;
 }
 
-/* Says the need and refuses what this machine cannot hold. */
+/* Says the need and refuses what this machine cannot hold, before any weight is read: typical widths stand for those of the plan. */
 static enum base_status check_memory(const struct up *u, struct base_error *error)
 {
     static const enum mpc_role roles[] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     enum base_status status = BASE_OK;
-    struct memory_form form = {.shape = &u->model.shape, .plan = &u->plan, .policy = u->policy, .config = {u->sinks, u->window}, .context = u->context,
+    struct eng_plan plan = {0};
+    struct memory_form form = {.shape = &u->model.shape, .plan = &plan, .policy = u->policy, .config = {u->sinks, u->window}, .context = u->context,
                                .queue_bytes = (size_t)AHEAD_MIB << 20};
     uint64_t total = 0, available = memory_available();
+    TRY(eng_plan_init(&plan, u->model.shape.layers, u->context, error));
+    eng_plan_set_typical(&plan, u->model.shape.width, u->model.shape.norm_eps, 5);
     for (int i = 0; i < 3; i++) {
         struct memory_need need;
         TRY(memory_of(&need, roles[i], &form, error));
@@ -109,6 +112,7 @@ static enum base_status check_memory(const struct up *u, struct base_error *erro
              "the three parties need up to %.1f GB together and %.1f GB are free: take a smaller model or context, or run the parties on three machines",
              (double)total * 1e-9, (double)available * 1e-9);
 out:
+    eng_plan_finish(&plan);
     return status;
 }
 
@@ -310,8 +314,8 @@ static enum base_status run_all(struct up *u, struct base_error *error)
              "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
     TRY(model_open(&u->model, u->input, error));
     TRY(prepare_prompt(u, error));
-    TRY(prepare_plan(u, error));
     TRY(check_memory(u, error));
+    TRY(prepare_plan(u, error));
     TRY(make_directory(u, error));
     TRY(make_shares(u, error));
     TRY(make_config(u, error));
