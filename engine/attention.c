@@ -118,6 +118,22 @@ static bool list_pairs(const struct eng_step *step, bool own, struct pairs *ret)
     return true;
 }
 
+/* Biases of Q, K and V, where the model has them: public linear maps of masked rows, 0 bytes. */
+static void add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k, struct mpc_share *v)
+{
+    const struct eng_model_shape *shape = step->decoder->form.shape;
+    const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
+    if (!shape->qkv_bias)
+        return;
+    struct mpc_share bias = mpc_share_of_row(step->p, &w->q_bias, step->n);
+    rotate(step, &bias, shape->heads);
+    mpc_share_add(step->p, q, bias);
+    bias = mpc_share_of_row(step->p, &w->k_bias, step->n);
+    rotate(step, &bias, shape->kv_heads);
+    mpc_share_add(step->p, k, bias);
+    mpc_share_add(step->p, v, mpc_share_of_row(step->p, &w->v_bias, step->n));
+}
+
 /* Rows: rounds 2 to 4. The new rows enter the cache before they are scored. */
 static enum base_status scores_folded(const struct eng_step *step, struct projections *u, struct mpc_wire *ret_v,
                                       struct mpc_wire *ret_k, struct mpc_wire *ret_q)
@@ -132,9 +148,12 @@ static enum base_status scores_folded(const struct eng_step *step, struct projec
     struct mpc_wire t;
     sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares, &t, "rsqrt");
     TRY(mpc_round(p));
-    struct mpc_wire q = mpc_cut(p, mpc_share_mul(p, u->q, t, wide, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
-    struct mpc_wire k = mpc_cut(p, mpc_share_mul(p, u->k, t, narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
-    struct mpc_wire v = mpc_cut(p, mpc_share_mul(p, u->v, t, narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_V]), false, "v");
+    struct mpc_share turned_q = mpc_share_mul(p, u->q, t, wide, plan->ring), turned_k = mpc_share_mul(p, u->k, t, narrow, plan->ring);
+    struct mpc_share value = mpc_share_mul(p, u->v, t, narrow, plan->ring);
+    add_biases(step, &turned_q, &turned_k, &value);
+    struct mpc_wire q = mpc_cut(p, turned_q, plan->ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
+    struct mpc_wire k = mpc_cut(p, turned_k, plan->ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
+    struct mpc_wire v = mpc_cut(p, value, plan->ring, ft, eng_bound(plan->fu, b[ENG_V]), false, "v");
     TRY(mpc_round(p));
     *ret_q = swap_axes(step, q, step->n, shape->heads);
     *ret_k = swap_axes(step, k, step->n, shape->kv_heads);

@@ -163,7 +163,8 @@ enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_sou
     for (size_t i = 0; i < layers * ENG_PROBES; i++)
         e.smallest[i] = INFINITY;
     TRY(eng_plan_init(&plan, layers, c->context, error));
-    plan.fold = c->fold;
+    /* Biases join t u, which only the folded schedule has. */
+    plan.fold = c->fold || source->shape->qkv_bias;
     if (c->thin)
         eng_plan_set_thin(&plan);
     TRY(observe(&e, source, c, progress, error));

@@ -158,7 +158,8 @@ static void check_attention(const struct eng_plan *p, struct checker *c)
     int rotated = p->fx + p->fw + p->fc, ring_uq = p->ring - (rotated - p->fu), widest = maximum(b[ENG_UQ], b[ENG_UK]);
     need(c, "u with RoPE", rotated + widest + 1, p->ring - 1);
     need(c, "lift of u_q", p->fu + widest, ring_uq - 2);
-    need(c, "deferred scores", 2 * p->fu + maximum(b[ENG_A], b[ENG_AOWN]), ring_uq - 2);
+    if (!p->fold)
+        need(c, "deferred scores", 2 * p->fu + maximum(b[ENG_A], b[ENG_AOWN]), ring_uq - 2);
     need(c, "sum e v", p->fo + p->fu + eng_plan_log_context(p) + b[ENG_V], eng_plan_sum_ring(p, c->layer) - 2);
     int ring_o = p->ring - (p->fo2 + p->fy - p->fu);
     need(c, "o", p->fo2 + p->fy + b[ENG_O] + 1, p->ring - 1);
@@ -192,6 +193,7 @@ static void check_widths(const struct eng_plan *p, struct checker *c)
     need(c, "fraction of o", p->fu, p->fo2 + p->fy);
     need(c, "fraction of e", p->fo, p->fb + p->fe);
     need(c, "fraction of h", p->fu, p->f_silu);
+    need(c, "fraction of RoPE", p->fc, p->fu + l->ft[ENG_NORM_ATTENTION]);
     need(c, "fraction of the logits", 14, p->fx + p->fw);
     need(c, "fraction of the final sum of squares", 16, 2 * p->fx);
     need(c, "fraction of 1 / S", p->fy, p->f_reciprocal);

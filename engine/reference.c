@@ -10,6 +10,7 @@ enum { BATCH = 64 };
 
 struct reference_layer {
     float *q, *k, *v, *o, *gate, *up, *down; /* gains and 1 / sqrt(head_dim) folded in */
+    float *q_bias, *k_bias, *v_bias;         /* only with shape.qkv_bias */
 };
 
 /* Activations of one batch. */
@@ -85,6 +86,11 @@ static enum base_status load_weights(struct eng_reference *r, const struct eng_w
         TRY(load(source, ENG_TENSOR_GATE, l, gain, 1, &at, &w->gate, error));
         TRY(load(source, ENG_TENSOR_UP, l, gain, 1, &at, &w->up, error));
         TRY(load(source, ENG_TENSOR_DOWN, l, NULL, 1, &at, &w->down, error));
+        if (!r->shape.qkv_bias)
+            continue;
+        TRY(load(source, ENG_TENSOR_Q_BIAS, l, NULL, 1 / sqrtf((float)r->shape.head_dim), &at, &w->q_bias, error));
+        TRY(load(source, ENG_TENSOR_K_BIAS, l, NULL, 1, &at, &w->k_bias, error));
+        TRY(load(source, ENG_TENSOR_V_BIAS, l, NULL, 1, &at, &w->v_bias, error));
     }
     TRY(source->read(source->context, ENG_TENSOR_FINAL_NORM, 0, one, gain, error));
     TRY(load(source, ENG_TENSOR_HEAD, 0, gain, 1, &at, &r->head, error));
@@ -122,7 +128,7 @@ enum base_status eng_reference_create(struct eng_reference **ret, const struct e
     r->context = context;
     r->wide = s->heads * s->head_dim;
     r->narrow = s->kv_heads * s->head_dim;
-    size_t layer = 2 * s->width * (r->wide + r->narrow) + 3 * s->width * s->ffn;
+    size_t layer = 2 * s->width * (r->wide + r->narrow) + 3 * s->width * s->ffn + r->wide + 2 * r->narrow;
     size_t work = BATCH * (3 * s->width + 3 * r->wide + 4 * r->narrow + 3 * s->ffn + 1) + 2 * context;
     TRY(base_alloc(&r->layer, s->layers, sizeof *r->layer, error));
     TRY(base_alloc(&r->weights, s->layers * layer + 2 * s->vocab * s->width, sizeof *r->weights, error));
@@ -193,6 +199,12 @@ static void scale_rows(float *out, const float *in, const float *t, size_t n, si
         out[i] = in[i] * t[i / width];
 }
 
+static void add_bias(float *rows, const float *bias, size_t n, size_t width)
+{
+    for (size_t i = 0; bias != NULL && i < n * width; i++)
+        rows[i] += bias[i % width];
+}
+
 /* Mean squares go to the probe, 1 / rms to w.mean. */
 static void norms(struct eng_reference *r, size_t n, int probe, size_t layer)
 {
@@ -254,11 +266,16 @@ static void attention(struct eng_reference *r, size_t l, size_t n)
     matmul(a->uq, a->x, n, w->q, wide, d);
     matmul(a->uk, a->x, n, w->k, narrow, d);
     matmul(a->uv, a->x, n, w->v, narrow, d);
-    rotate(r, a->uq, n, r->shape.heads);
-    rotate(r, a->uk, n, r->shape.kv_heads);
     scale_rows(a->q, a->uq, a->mean, n, wide);
     scale_rows(a->k, a->uk, a->mean, n, narrow);
     scale_rows(a->v, a->uv, a->mean, n, narrow);
+    add_bias(a->q, w->q_bias, n, wide);
+    add_bias(a->k, w->k_bias, n, narrow);
+    add_bias(a->v, w->v_bias, n, narrow);
+    rotate(r, a->q, n, r->shape.heads);
+    rotate(r, a->k, n, r->shape.kv_heads);
+    rotate(r, a->uq, n, r->shape.heads);
+    rotate(r, a->uk, n, r->shape.kv_heads);
     see(r, ENG_UQ, l, a->uq, n * wide), see(r, ENG_UK, l, a->uk, n * narrow), see(r, ENG_UV, l, a->uv, n * narrow);
     see(r, ENG_Q, l, a->q, n * wide), see(r, ENG_K, l, a->k, n * narrow), see(r, ENG_V, l, a->v, n * narrow);
     size_t at = (l * r->context + r->position) * narrow;

@@ -111,16 +111,16 @@ struct named_shape {
     const char *name;
     struct eng_model_shape shape;
 };
-#define SHAPE(l, d, h, kv, dim, f, v, c, theta, eps, is_tied, gated)                                                                         \
+#define SHAPE(l, d, h, kv, dim, f, v, c, theta, eps, is_tied, gated, bias)                                                                       \
     {.layers = l, .width = d, .heads = h, .kv_heads = kv, .head_dim = dim, .ffn = f, .vocab = v, .context = c, .rope_theta = theta,         \
-     .norm_eps = eps, .tied = is_tied, .activation = (gated) ? ENG_ACTIVATION_SILU_GATED : ENG_ACTIVATION_GELU, .bos = -1}
+     .norm_eps = eps, .tied = is_tied, .qkv_bias = bias, .activation = (gated) ? ENG_ACTIVATION_SILU_GATED : ENG_ACTIVATION_GELU, .bos = -1}
 static const struct named_shape named[] = {
-    {"gpt2", SHAPE(12, 768, 12, 12, 64, 3072, 50257, 1024, 10000, 1e-5, true, false)},
-    {"gpt2-medium", SHAPE(24, 1024, 16, 16, 64, 4096, 50257, 1024, 10000, 1e-5, true, false)},
-    {"smollm2-135m", SHAPE(30, 576, 9, 3, 64, 1536, 49152, 8192, 100000, 1e-5, true, true)},
-    {"qwen2.5-0.5b", SHAPE(24, 896, 14, 2, 64, 4864, 151936, 32768, 1000000, 1e-6, true, true)},
-    {"tinyllama-1.1b", SHAPE(22, 2048, 32, 4, 64, 5632, 32000, 2048, 10000, 1e-5, false, true)},
-    {"llama-7b", SHAPE(32, 4096, 32, 32, 128, 11008, 32000, 4096, 10000, 1e-5, false, true)},
+    {"gpt2", SHAPE(12, 768, 12, 12, 64, 3072, 50257, 1024, 10000, 1e-5, true, false, false)},
+    {"gpt2-medium", SHAPE(24, 1024, 16, 16, 64, 4096, 50257, 1024, 10000, 1e-5, true, false, false)},
+    {"smollm2-135m", SHAPE(30, 576, 9, 3, 64, 1536, 49152, 8192, 100000, 1e-5, true, true, false)},
+    {"qwen2.5-0.5b", SHAPE(24, 896, 14, 2, 64, 4864, 151936, 32768, 1000000, 1e-6, true, true, true)},
+    {"tinyllama-1.1b", SHAPE(22, 2048, 32, 4, 64, 5632, 32000, 2048, 10000, 1e-5, false, true, false)},
+    {"llama-7b", SHAPE(32, 4096, 32, 32, 128, 11008, 32000, 4096, 10000, 1e-5, false, true, false)},
 };
 enum { NAMED = sizeof named / sizeof *named };
 

@@ -12,7 +12,7 @@ enum { CHUNK = 1 << 16, ALIGNMENT = 64, MAX_WEIGHT_BITS = 40 };
 
 /* --- layout ------------------------------------------------------------------------------------------------------------------- */
 
-/* The matrices of a layer in the order of the block: tensor, norm whose gain is folded in (-1: none), fraction, extra cut of Q. */
+/* The matrices of a layer in the order of the block: tensor, place, norm whose gain is folded in (-1: none). */
 struct matrix_kind {
     enum eng_tensor tensor;
     size_t offset; /* in struct eng_layer_weights */
@@ -23,12 +23,28 @@ static const struct matrix_kind kinds[] = {
     KIND(ENG_TENSOR_Q, q, ENG_NORM_ATTENTION),   KIND(ENG_TENSOR_K, k, ENG_NORM_ATTENTION), KIND(ENG_TENSOR_V, v, ENG_NORM_ATTENTION),
     KIND(ENG_TENSOR_O, o, -1),                   KIND(ENG_TENSOR_GATE, gate, ENG_NORM_MLP), KIND(ENG_TENSOR_UP, up, ENG_NORM_MLP),
     KIND(ENG_TENSOR_DOWN, down, -1),
+    KIND(ENG_TENSOR_Q_BIAS, q_bias, -1),         KIND(ENG_TENSOR_K_BIAS, k_bias, -1),       KIND(ENG_TENSOR_V_BIAS, v_bias, -1),
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static struct mpc_matrix *matrix_of(struct eng_layer_weights *layer, int kind)
 {
     return (struct mpc_matrix *)((char *)layer + kinds[kind].offset);
+}
+
+/* Biases join t u, which has fu + ft fraction bits; RoPE adds fc to those of Q and K. */
+static int fraction_of(const struct eng_plan *plan, size_t layer, int kind)
+{
+    int folded = plan->fu + plan->layer[layer].ft[ENG_NORM_ATTENTION];
+    switch (kinds[kind].tensor) {
+    case ENG_TENSOR_Q_BIAS:
+    case ENG_TENSOR_K_BIAS:
+        return folded - plan->fc;
+    case ENG_TENSOR_V_BIAS:
+        return folded;
+    default:
+        return kinds[kind].norm < 0 ? plan->fwo : plan->fw;
+    }
 }
 
 /* Hands out the block from its start. */
@@ -95,12 +111,12 @@ enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role, c
     struct cursor c = {.role = role, .block = block};
     TRY_THAT(shape->layers == plan->layers, error, BASE_ERR_MISMATCH, "the plan has %zu layers and the model %zu: make a plan for this model",
              plan->layers, shape->layers);
-    TRY_THAT(!shape->qkv_bias, error, BASE_ERR_SUPPORT, "model type \"%s\": biases of Q, K and V are not computed on shares", shape->model_type);
+    TRY_THAT(!shape->qkv_bias || plan->fold, error, BASE_ERR_MISMATCH, "the plan does not fold the norm, which biases of Q, K and V need: make a plan for this model");
     TRY(base_alloc(&w.layer, shape->layers, sizeof *w.layer, error));
     w.embedding = lay_out_embedding(&c, shape, plan->fx, eng_plan_embedding_bound(plan));
     for (size_t l = 0; l < shape->layers; l++)
         for (int k = 0; k < KINDS; k++)
-            *matrix_of(&w.layer[l], k) = lay_out(&c, shape, kinds[k].tensor, plan->ring, kinds[k].norm < 0 ? plan->fwo : plan->fw);
+            *matrix_of(&w.layer[l], k) = lay_out(&c, shape, kinds[k].tensor, plan->ring, fraction_of(plan, l, k));
     w.head = lay_out(&c, shape, ENG_TENSOR_HEAD, plan->ring, plan->fw);
     *ret = w;
 out:
@@ -226,12 +242,12 @@ static enum base_status pour_layer(struct maker *k, size_t layer, struct base_er
     static const enum eng_tensor gains[ENG_NORMS] = {ENG_TENSOR_ATTENTION_NORM, ENG_TENSOR_MLP_NORM};
     enum base_status status = BASE_OK;
     for (int kind = 0; kind < KINDS; kind++) {
-        int norm = kinds[kind].norm, fraction = norm < 0 ? k->plan->fwo : k->plan->fw;
+        int norm = kinds[kind].norm, fraction = fraction_of(k->plan, layer, kind);
         if (norm >= 0)
             TRY(k->source->read(k->source->context, gains[norm], layer, (struct eng_row_range){0, 1}, k->gain, error));
         struct pour pour = {.tensor = kinds[kind].tensor, .layer = layer, .gained = norm >= 0, .divisor = 1, .ring = k->plan->ring,
                             .exponent = fraction - (norm < 0 ? 0 : k->plan->layer[layer].rho[norm]), .bound = MAX_WEIGHT_BITS};
-        if (pour.tensor == ENG_TENSOR_Q)
+        if (pour.tensor == ENG_TENSOR_Q || pour.tensor == ENG_TENSOR_Q_BIAS)
             pour.divisor = sqrt((double)k->source->shape->head_dim);
         TRY(pour_tensor(k, &pour, kind, error));
     }
@@ -319,11 +335,12 @@ static enum base_status read_synthetic(const void *context, enum eng_tensor tens
     if (tensor == ENG_TENSOR_HEAD && shape->tied)
         tensor = ENG_TENSOR_EMBEDDING;
     bool branch = tensor == ENG_TENSOR_O || tensor == ENG_TENSOR_DOWN;
+    bool bias = tensor == ENG_TENSOR_Q_BIAS || tensor == ENG_TENSOR_K_BIAS || tensor == ENG_TENSOR_V_BIAS;
     double spread = sqrt(3.0 / (double)columns) * (branch ? sqrt(0.5 / (double)shape->layers) : 1.0);
     uint64_t seed = mix((uint64_t)(tensor + 1) << 32 | layer);
     for (size_t i = 0; i < range.rows * columns; i++) {
         double unit = (double)(int64_t)mix(seed + range.first_row * columns + i) * 0x1p-63;
-        ret[i] = gain ? 1.0f : (float)(unit * (tensor == ENG_TENSOR_EMBEDDING ? 0.05 : spread));
+        ret[i] = (float)(gain ? 1 + 0.25 * unit : unit * (bias ? 1 : tensor == ENG_TENSOR_EMBEDDING ? 0.05 : spread));
     }
     return BASE_OK;
 }

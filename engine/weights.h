@@ -1,7 +1,7 @@
 /* The weights of a model as the decoder reads them: integers of the numeric plan, masked once for the model's life.
  *
  * Everything that is linear and public to the model owner is folded in beforehand, in the clear: norm gains, a power-of-two 1 / rms
- * per norm, 1 / sqrt(head_dim) into Q. A role's weights are one block of memory whose layout follows from shape and plan alone, so that it
+ * per norm, 1 / sqrt(head_dim) into Q and its bias. A role's weights are one block of memory whose layout follows from shape and plan alone, so that it
  * can be written to a file, mapped, or kept in memory without change.
  * Memory: P1 and P2 16 bytes per weight and 8 per embedding entry, P0 8 and 4. */
 #ifndef CACHET_ENGINE_WEIGHTS_H
@@ -15,6 +15,7 @@
 
 struct eng_layer_weights {
     struct mpc_matrix q, k, v, o, gate, up, down;
+    struct mpc_matrix q_bias, k_bias, v_bias; /* one row, or none; q and k before RoPE, at the fraction that the folded norm leaves */
 };
 
 /* The masked weights of a model in one role's form: matrices that point into a block that the caller owns. */

@@ -134,6 +134,33 @@ struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mp
     return out;
 }
 
+struct mpc_share mpc_share_of_row(struct mpc_party *p, const struct mpc_matrix *w, size_t copies)
+{
+    struct mpc_share out = mpc_share_make(p, copies * w->inner, w->ring, w->frac);
+    for (size_t i = 0; !mpc_failed(p) && out.z != NULL && i < w->inner; i++) {
+        uint64_t value = 0;
+        if (p->role == MPC_CLEAR)
+            value = w->data[i];
+        else if (p->role == MPC_HELPER)
+            value = 0 - w->data[i];
+        else if (p->role == MPC_RIGHT)
+            value = w->data[i / KERN_BLOCK * 2 * KERN_BLOCK + i % KERN_BLOCK];
+        for (size_t c = 0; c < copies; c++)
+            out.z[c * w->inner + i] = value;
+    }
+    return out;
+}
+
+void mpc_share_add(struct mpc_party *p, struct mpc_share *share, struct mpc_share other)
+{
+    if (!mpc_failed(p) && (share->count != other.count || share->frac != other.frac))
+        mpc_fail(p, BASE_ERR_INTERNAL, "shares of %zu elements with %d fraction bits and of %zu with %d do not add up", share->count, share->frac, other.count,
+                 other.frac);
+    share->ring = share->ring < other.ring ? share->ring : other.ring;
+    for (size_t i = 0; !mpc_failed(p) && share->z != NULL && i < share->count; i++)
+        share->z[i] += other.z[i];
+}
+
 struct mpc_share mpc_share_gather(struct mpc_party *p, struct mpc_share share, const uint32_t *index, size_t count)
 {
     struct mpc_share out = mpc_share_make(p, count, share.ring, share.frac);

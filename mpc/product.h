@@ -59,6 +59,11 @@ struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mp
 /* Elements index[i] of a share (public indices). */
 struct mpc_share mpc_share_gather(struct mpc_party *p, struct mpc_share share, const uint32_t *index, size_t count);
 
+/* The first row of a masked matrix as a share, `copies` times one after the other: [copies][inner]. Local: P0 holds -(l1 + l2), P2 holds m. */
+struct mpc_share mpc_share_of_row(struct mpc_party *p, const struct mpc_matrix *w, size_t copies);
+/* *share += other, of equal count and fraction; in the smaller ring. Local. */
+void mpc_share_add(struct mpc_party *p, struct mpc_share *share, struct mpc_share other);
+
 /* Cost of a cut: 2 n (R - f) bits online, and n (R - f) bits offline unless gate_only. */
 struct mpc_cost mpc_cut_cost(size_t count, int ring, int f, bool gate_only);
 

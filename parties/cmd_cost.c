@@ -37,7 +37,7 @@ static enum base_status make_plan(const struct cost *o, const struct model *mode
     TRY(eng_plan_init(ret, model->shape.layers, o->plan_options.context, error));
     if (o->plan_options.thin)
         eng_plan_set_thin(ret);
-    ret->fold = o->plan_options.fold;
+    ret->fold = o->plan_options.fold || model->shape.qkv_bias;
     eng_plan_set_typical(ret, model->shape.width, model->shape.norm_eps, (int)o->score_bits);
     TRY(eng_plan_check(ret, error));
 out:

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, PARTING_MS = 100 };
+enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, PARTING_MS = 100, REASON_BYTES = 512 };
 
 /* --- identity -------------------------------------------------------------------------------------------------------------------- */
 
@@ -316,6 +316,18 @@ static int lost_party(struct node *n)
     return -1;
 }
 
+/* What a lost peer said last, if anything. */
+static const char *reason_of_loss(struct node *n, int lost, char ret[REASON_BYTES])
+{
+    struct base_error cause = {0};
+    uint8_t word[8];
+    net_link_set_timeout(n->link[lost], PARTING_MS);
+    if (net_link_receive(n->link[lost], 0, word, sizeof word, &cause) == BASE_OK)
+        cause.text[0] = '\0';
+    (void)snprintf(ret, REASON_BYTES, "the link to %s ended: %.400s", n->names[lost], cause.text);
+    return ret;
+}
+
 /* Waits for a client; *ret_client stays NULL when there was a reason to look up. */
 static enum base_status next_client(struct node *n, struct net_link **ret_client, size_t *ret_who, struct base_error *error)
 {
@@ -342,15 +354,14 @@ static enum base_status rejoin(struct node *n, const char *why, struct base_erro
 enum base_status node_serve(struct node *n, bool once, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    char why[64];
+    char why[REASON_BYTES];
     while (!command_stopped(NULL)) {
         struct net_link *client = NULL;
         size_t who = 0;
         bool joined = true;
         int lost = lost_party(n);
         if (lost >= 0) {
-            (void)snprintf(why, sizeof why, "the link to %s ended", n->names[lost]);
-            TRY(rejoin(n, why, error));
+            TRY(rejoin(n, reason_of_loss(n, lost, why), error));
             continue;
         }
         TRY(next_client(n, &client, &who, error));

@@ -151,6 +151,14 @@ static void test_mlp_without_gate(void **state)
     check_model("odd, GELU", (struct model_options){.shape = &shape}, plain_request);
 }
 
+static void test_biases(void **state)
+{
+    struct eng_model_shape shape = odd_shape;
+    (void)state;
+    shape.qkv_bias = true;
+    check_model("odd, biases", (struct model_options){.shape = &shape}, plain_request);
+}
+
 /* Prompts of equal length: number, order, direction, step and size of every frame on every link are the same. */
 static void test_equal_transcripts(void **state)
 {
@@ -174,6 +182,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeper), cmocka_unit_test(test_keeper_folded), cmocka_unit_test(test_keeper_thin), cmocka_unit_test(test_first_token_alone),
         cmocka_unit_test(test_window), cmocka_unit_test(test_tinystories), cmocka_unit_test(test_stories260k), cmocka_unit_test(test_odd_extents),
-        cmocka_unit_test(test_mlp_without_gate), cmocka_unit_test(test_equal_transcripts)};
+        cmocka_unit_test(test_mlp_without_gate), cmocka_unit_test(test_biases), cmocka_unit_test(test_equal_transcripts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
