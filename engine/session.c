@@ -210,6 +210,25 @@ out:
     return status;
 }
 
+/* P0 has dealt everything and waits for the client's word, but no longer than the other parties do: a client that neither speaks nor goes must not
+ * hold P0 back from their next meeting. */
+static enum base_status wait_for_client(struct eng_session *s)
+{
+    enum { LOOK_MS = 5 };
+    struct mpc_party *p = &s->party;
+    enum base_status status = BASE_OK;
+    int64_t deadline = base_deadline_after(s->idle_ms > 0 ? s->idle_ms : DEFAULT_IDLE_MS);
+    while (!net_link_pending(p->client)) {
+        for (int i = 1; i <= 2; i++)
+            TRY_THAT(!net_link_lost(s->links.to[i]), &p->error, BASE_ERR_CLOSED, "%s: the link ended during the request", net_link_peer(s->links.to[i]));
+        TRY_THAT(s->cancelled == NULL || !s->cancelled(NULL), &p->error, BASE_ERR_CLOSED, "this party was asked to stop");
+        TRY_THAT(base_clock_ms() < deadline, &p->error, BASE_ERR_TIMEOUT, "%s: it has not ended its request", net_link_peer(p->client));
+        base_sleep_ms(LOOK_MS);
+    }
+out:
+    return status;
+}
+
 /* P0 marks the end of what it dealt; P1 and P2 drop what they will not use. */
 static enum base_status close_material(struct eng_session *s, bool stopped)
 {
@@ -223,7 +242,7 @@ static enum base_status close_material(struct eng_session *s, bool stopped)
         TRY(net_link_send(s->links.to[i], END_STEP, word, sizeof word, &p->error));
     if (!stopped) {
         enum eng_control control;
-        net_link_set_timeout(p->client, s->idle_ms > 0 ? s->idle_ms : DEFAULT_IDLE_MS);
+        TRY(wait_for_client(s));
         TRY(eng_control_receive(p->client, p->client_step++, &control, &p->error));
     }
 out:

@@ -23,6 +23,7 @@ struct eng_session {
     struct eng_session_links links;
     uint8_t key1[ENG_SESSION_KEY], key2[ENG_SESSION_KEY]; /* with (P0, P1) and with (P0, P2), as far as the role holds them */
     uint64_t requests;
+    int (*cancelled)(void *context); /* non-zero ends P0's wait for the client; NULL: never */
     int64_t idle_ms; /* how long P0 waits for the client's end after its own work; 0: an hour */
 };
 

@@ -13,7 +13,7 @@
 void generation_options(struct generation_flags *f, struct option_entry ret[GENERATION_OPTIONS])
 {
     const struct option_entry entries[GENERATION_OPTIONS] = {
-        {.name = "prompt", .value = "TEXT", .help = "the prompt", .target = &f->prompt},
+        {.name = "prompt", .value = "TEXT", .help = "the prompt; other users of this machine can see it, unlike that of --prompt-file", .target = &f->prompt},
         {.name = "prompt-file", .value = "FILE", .help = "the prompt from a file; - reads standard input", .target = &f->prompt_file},
         {.name = "max-tokens", .value = "N", .help = "new tokens at most (default 64)", .kind = OPTION_COUNT, .target = &f->max_tokens, .low = 1, .high = 1 << 20},
         {.name = "temperature", .value = "X", .help = "0: the likeliest token (default 0)", .kind = OPTION_REAL, .target = &f->temperature, .high = 100},

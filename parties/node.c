@@ -91,6 +91,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
                                     .policy = policy, .config = {.sinks = n->config.cache.sinks, .window = n->config.cache.window},
                                     .context = n->config.limits.context};
     TRY(eng_session_init(&n->session, roles[n->index], form, kern_table_select(~0u), error));
+    n->session.cancelled = command_stopped;
     node_identify(&n->identity, &n->config, &n->share, n->session.decoder.form.chunk, gates);
 out:
     return status;
