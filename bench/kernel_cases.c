@@ -7,6 +7,9 @@
 
 enum { ROW_WORDS = 4096, TILE_ROWS = 64, TILE_OUTS = 512, STREAM_BYTES = 1 << 16, WIRE_WORDS = 1 << 16 };
 
+/* The gates evaluate a few keys at a time into the same memory. */
+enum { ROWS_BATCH = 4, ONE_BATCH = 16 };
+
 /* ---- references ---- */
 
 static void run_read_sum(struct bench_memory *memory, const struct kern_table *table)
@@ -76,6 +79,13 @@ static void run_grid_dot_4(struct bench_memory *m, const struct kern_table *tabl
     m->sink += table->grid_dot(m->a, m->b, m->sink, 8, 4);
 }
 
+static void run_segment_dot(struct bench_memory *m, const struct kern_table *table)
+{
+    const uint64_t *c[3] = {m->b + 77, m->b + 512 + 77, m->b + 1024 + 77};
+    for (size_t i = 0; i < ROWS_BATCH; i++)
+        table->segment_dot(m->y, m->a + i * 9 * 256, c, m->sink + i, 256, 3);
+}
+
 /* ---- streams and wire words ---- */
 
 static void run_prg_fill(struct bench_memory *m, const struct kern_table *table)
@@ -112,7 +122,8 @@ static void run_round_shift(struct bench_memory *m, const struct kern_table *tab
 /* ---- keys ---- */
 
 static const struct kern_dpf_shape rows_shape = {8, 0, 9, {64, 64, 64, 64, 64, 64, 16, 16, 16}};
-static const struct kern_dpf_shape one_4 = {4, 2, 1, {64}}, one_6 = {6, 2, 1, {64}}, one_8 = {8, 2, 1, {64}};
+static const struct kern_dpf_shape one_4 = {4, 2, 1, {64}}, one_5 = {5, 2, 1, {64}};
+static const struct kern_dpf_shape one_6 = {6, 2, 1, {64}}, one_8 = {8, 2, 1, {64}};
 static const struct kern_dpf_shape wide_shape = {11, 2, 1, {64}}, point_shape = {20, 2, 1, {64}};
 static const struct kern_dpf_shape compare_shape = {30, 0, 2, {64, 64}};
 
@@ -145,6 +156,24 @@ static void full(struct bench_memory *m, const struct kern_table *table, const s
     table->dpf_full(&keys, 1, m->roots, 0, count, m->y, m->scratch);
 }
 
+static void full_in_batches(struct bench_memory *m, const struct kern_table *table, const struct kern_dpf_shape *shape,
+                            size_t count, size_t batch)
+{
+    struct kern_dpf_keys keys = dpf_keys(m, shape, count);
+    for (size_t first = 0; first < count; first += batch)
+        table->dpf_full(&keys, 1, m->roots, first, count - first < batch ? count - first : batch, m->y, m->scratch);
+}
+
+static void run_gate_rows(struct bench_memory *m, const struct kern_table *table)
+{
+    full_in_batches(m, table, &rows_shape, ROWS_KEYS, ROWS_BATCH);
+}
+
+static void run_gate_one(struct bench_memory *m, const struct kern_table *table)
+{
+    full_in_batches(m, table, &one_5, ONE_KEYS, ONE_BATCH);
+}
+
 static void run_full_rows(struct bench_memory *m, const struct kern_table *table)
 {
     full(m, table, &rows_shape, ROWS_KEYS);
@@ -168,6 +197,17 @@ static void run_full_8(struct bench_memory *m, const struct kern_table *table)
 static void run_full_11(struct bench_memory *m, const struct kern_table *table)
 {
     full(m, table, &wide_shape, WIDE_KEYS);
+}
+
+static void prepare_rows(struct bench_memory *m, const struct kern_table *table)
+{
+    points_below(m, rows_shape.domain_bits);
+}
+
+static void run_rows_generate(struct bench_memory *m, const struct kern_table *table)
+{
+    struct kern_dpf_keys keys = dpf_keys(m, &rows_shape, ROWS_KEYS);
+    table->dpf_generate(&keys, m->alpha, m->b, m->roots, m->roots + 16 * BENCH_KEYS);
 }
 
 static void prepare_point(struct bench_memory *m, const struct kern_table *table)
@@ -240,6 +280,7 @@ static const struct bench_case cases[] = {
     {"dot_4096", "mac", ROW_WORDS, NULL, NULL, run_dot},
     {"grid_dot_8_0", "mac", 256, NULL, NULL, run_grid_dot_0},
     {"grid_dot_8_4", "mac", 256, NULL, NULL, run_grid_dot_4},
+    {"segment_dot_8_3", "mac", ROWS_BATCH * 9 * 256, NULL, NULL, run_segment_dot},
     {"prg_fill", "byte", 16.0 * STREAM_BYTES, "evp_aes128_ctr", NULL, run_prg_fill},
     {"prg_words", "byte", STREAM_BYTES, "evp_aes128_ctr", NULL, run_prg_words},
     {"pack_bits_40", "word", WIRE_WORDS, NULL, NULL, run_pack},
@@ -247,10 +288,13 @@ static const struct bench_case cases[] = {
     {"unpack_add_27", "word", WIRE_WORDS, NULL, NULL, run_unpack_add},
     {"round_shift", "word", WIRE_WORDS, NULL, NULL, run_round_shift},
     {"dpf_full_8_nu0_g9", "block", ROWS_KEYS *FULL_BLOCKS(8, 5), NULL, NULL, run_full_rows},
+    {"dpf_full_8_nu0_g9_gate", "block", ROWS_KEYS *FULL_BLOCKS(8, 5), NULL, NULL, run_gate_rows},
+    {"dpf_full_5_nu2_g1_gate", "block", ONE_KEYS *FULL_BLOCKS(3, 2), NULL, NULL, run_gate_one},
     {"dpf_full_4_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(2, 2), NULL, NULL, run_full_4},
     {"dpf_full_6_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(4, 2), NULL, NULL, run_full_6},
     {"dpf_full_8_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(6, 2), NULL, NULL, run_full_8},
     {"dpf_full_11_nu2_g1", "block", WIDE_KEYS *FULL_BLOCKS(9, 2), NULL, NULL, run_full_11},
+    {"dpf_generate_8_nu0_g9", "block", ROWS_KEYS *(4.0 * 8 + 10), NULL, prepare_rows, run_rows_generate},
     {"dpf_generate_20", "block", POINT_KEYS *(4.0 * 18 + 4), NULL, prepare_point, run_dpf_generate},
     {"dpf_point_20", "block", POINT_KEYS * 19.0, NULL, prepare_point, run_dpf_point},
     {"bit_generate_30", "block", POINT_KEYS *(4.0 * 23 + 2), NULL, prepare_bit, run_bit_generate},

@@ -87,7 +87,7 @@ static void measure(struct results *results, const struct bench_case *what, cons
     results->items[results->count - 1].ratio = base > 0 ? r.rate / base : 1;
 }
 
-static void run_all(struct results *results, struct bench_memory *memory)
+static void run_cases(struct results *results, struct bench_memory *memory, const char *prefix)
 {
     size_t count, references;
     const struct bench_case *cases = bench_kernel_cases(&count, &references);
@@ -96,6 +96,8 @@ static void run_all(struct results *results, struct bench_memory *memory)
             measure(results, &cases[i], "reference", memory, NULL);
             continue;
         }
+        if (prefix != NULL && strncmp(cases[i].name, prefix, strlen(prefix)) != 0)
+            continue;
         if (cases[i].prepare != NULL)
             cases[i].prepare(memory, kern_table_select(~0u));
         for (unsigned level = 0; level < KERN_LEVEL_COUNT; level++) {
@@ -130,13 +132,13 @@ static void print_json(FILE *out, const struct results *results)
     fprintf(out, "\n]}\n");
 }
 
-enum base_status bench_kernels(FILE *out, int json, struct base_error *error)
+enum base_status bench_kernels(FILE *out, int json, const char *prefix, struct base_error *error)
 {
     struct bench_memory memory = {0};
     struct results results = {.clock = measure_clock()};
     enum base_status status;
     TRY(bench_memory_init(&memory, error));
-    run_all(&results, &memory);
+    run_cases(&results, &memory, prefix);
     if (json)
         print_json(out, &results);
     else

@@ -1,4 +1,4 @@
-/* kernels-bench [--json]: a table of kernel rates, as JSON on request. */
+/* kernels-bench [--json] [PREFIX]: a table of kernel rates, as JSON on request; PREFIX picks cases by name. */
 #include "bench/kernels.h"
 
 #include "base/status.h"
@@ -8,12 +8,13 @@
 int main(int argc, char **argv)
 {
     struct base_error error = {0};
-    int json = argc == 2 && strcmp(argv[1], "--json") == 0;
-    if (argc > 2 || (argc == 2 && !json)) {
-        fprintf(stderr, "usage: kernels-bench [--json]\n");
+    int json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    const char *prefix = argc > 1 + json ? argv[1 + json] : NULL;
+    if (argc > 2 + json || (prefix != NULL && prefix[0] == '-')) {
+        fprintf(stderr, "usage: kernels-bench [--json] [PREFIX]\n");
         return 2;
     }
-    enum base_status status = bench_kernels(stdout, json, &error);
+    enum base_status status = bench_kernels(stdout, json, prefix, &error);
     if (status != BASE_OK)
         fprintf(stderr, "kernels-bench: %s\n", error.text);
     return base_status_exit_code(status);

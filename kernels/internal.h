@@ -53,6 +53,8 @@ void kern_scalar_gemm2(uint64_t *y, size_t y_stride, const uint64_t *a, const ui
                        const uint64_t *w, size_t w_stride, size_t outs, size_t inner);
 uint64_t kern_scalar_dot(const uint64_t *a, const uint64_t *b, size_t count);
 uint64_t kern_scalar_grid_dot(const uint64_t *hot, const uint64_t *table, uint64_t m, int h, int s);
+void kern_scalar_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
+                             int triples);
 
 void kern_scalar_prg_fill(const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out,
                           size_t bytes);

@@ -128,6 +128,13 @@ struct kern_table {
     /* sum over pos in [0, 2^h) of hot[pos] * table[(m - (pos << s)) mod 2^(h + s)]: the inner product of a DPF over the
      * high h bits with a public table read at the public m. */
     uint64_t (*grid_dot)(const uint64_t *hot, const uint64_t *table, uint64_t m, int h, int s);
+    /* Shares of v = c0 + c1 (j - b) + c2 (j - b)^2 in one of `cells` segments, times each of `triples` factors:
+     *   ret[t] = sum over i < cells of hot[3 t][i] (c0[i] + c1[i] j + c2[i] j^2) - hot[3 t + 1][i] (c1[i] + 2 c2[i] j)
+     *                                + hot[3 t + 2][i] c2[i]
+     * hot: [3 triples][cells] shares of factor, factor b and factor b^2 at the segment; c: three arrays of `cells`
+     * coefficients; j public; 1 to KERN_MAX_GROUPS / 3 triples. */
+    void (*segment_dot)(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
+                        int triples);
 };
 
 /* The best level that the CPU offers and `mask` allows (bit l = level l; scalar is always allowed). */

@@ -67,6 +67,7 @@ static const struct kern_table scalar_table = {
     .unpack_add = kern_scalar_unpack_add,
     .round_shift = kern_scalar_round_shift,
     .grid_dot = kern_scalar_grid_dot,
+    .segment_dot = kern_scalar_segment_dot,
 };
 
 #ifdef KERN_X86
@@ -85,6 +86,7 @@ static const struct kern_table avx2_table = {
     .unpack_add = kern_avx2_unpack_add,
     .round_shift = kern_avx2_round_shift,
     .grid_dot = kern_scalar_grid_dot,
+    .segment_dot = kern_avx2_segment_dot,
 };
 
 FSS_SLOTS(avx512)
@@ -101,7 +103,8 @@ static const struct kern_table avx512_table = {
     .unpack_bits = kern_avx2_unpack_bits,
     .unpack_add = kern_avx2_unpack_add,
     .round_shift = kern_avx2_round_shift,
-    .grid_dot = kern_avx512_grid_dot,
+    .grid_dot = kern_scalar_grid_dot,
+    .segment_dot = kern_avx512_segment_dot,
 };
 
 /* Bit 9 of ecx of leaf 7. Not every compiler of ours knows it as a feature name. */

@@ -139,20 +139,12 @@ static void deal(struct mpc_party *p, const struct sec_segments *gate, const uin
     }
 }
 
-/* sum_pos h0 w0 + h1 w1 + h2 c2 for every group of three: shares of v, v D, v B of one element. */
-static void contract(struct mpc_party *p, const struct sec_segments *gate, const uint64_t *hot, int groups, uint64_t m,
-                     uint64_t *work, uint64_t *ret)
+/* Shares of v, v D, v B of one element, one for every group of three: the coefficients by position, from the segment of m down. */
+static void contract(struct mpc_party *p, const struct sec_segments *gate, const uint64_t *hot, int groups, uint64_t m, uint64_t *ret)
 {
-    size_t n = (size_t)1 << gate->form.h, i = m >> gate->s;
-    uint64_t j = m & kern_ring_mask(gate->s), *w0 = work, *w1 = work + n;
-    const uint64_t *c0 = gate->reversed + (n - i), *c1 = c0 + 2 * n, *c2 = c1 + 2 * n;
-    for (size_t pos = 0; pos < n; pos++) {
-        uint64_t slope = c1[pos] + j * c2[pos];
-        w0[pos] = c0[pos] + j * slope;
-        w1[pos] = UINT64_C(0) - (slope + j * c2[pos]);
-    }
-    for (int g = 0; g < groups; g += 3, hot += 3 * n)
-        ret[g / 3] = p->kern->dot(hot, w0, n) + p->kern->dot(hot + n, w1, n) + p->kern->dot(hot + 2 * n, c2, n);
+    size_t n = (size_t)1 << gate->form.h;
+    const uint64_t *c0 = gate->reversed + (n - (m >> gate->s)), *const c[3] = {c0, c0 + 2 * n, c0 + 4 * n};
+    p->kern->segment_dot(ret, hot, c, m & kern_ring_mask(gate->s), n, groups / 3);
 }
 
 static uint64_t *eval(struct mpc_party *p, const struct sec_segments *gate, const uint64_t *m, size_t n,
@@ -162,7 +154,7 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_segments *gate, cons
     sec_roots(p, n, &root1, &root2);
     const uint8_t *root = p->role == MPC_LEFT ? root1 : root2;
     size_t cells = (size_t)1 << gate->form.h, width = (size_t)shape->groups * cells;
-    uint64_t *parts = mpc_words(p, 3 * n), *hot = mpc_words(p, BATCH * width), *work = mpc_words(p, 2 * cells);
+    uint64_t *parts = mpc_words(p, 3 * n), *hot = mpc_words(p, BATCH * width);
     void *scratch = mpc_bytes(p, kern_dpf_scratch(shape));
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
@@ -173,7 +165,7 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_segments *gate, cons
             size_t batch = count - first < BATCH ? count - first : BATCH;
             p->kern->dpf_full(&keys, sec_side(p), root + 16 * at, first, batch, hot, scratch);
             for (size_t i = 0; i < batch; i++)
-                contract(p, gate, hot + i * width, shape->groups, m[at + first + i], work, parts + 3 * (at + first + i));
+                contract(p, gate, hot + i * width, shape->groups, m[at + first + i], parts + 3 * (at + first + i));
         }
         base_arena_release(&p->arena, mark);
     }

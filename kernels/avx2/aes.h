@@ -38,6 +38,14 @@ AES_INLINE __m128i aes_counted(__m128i seed, uint64_t counter)
     return _mm_xor_si128(seed, _mm_set_epi64x((long long)(counter << 56), 0));
 }
 
+/* The same address, of which the compiler knows nothing: it then loads round keys where they are used. It would rather
+ * keep them in registers all through a loop, and move blocks in flight to memory and back every round instead. */
+AES_INLINE const uint8_t *aes_reload(const uint8_t *schedule)
+{
+    __asm__("" : "+r"(schedule));
+    return schedule;
+}
+
 /* out = AES(in) under one schedule with `stride` bytes from round to round. */
 AES_INLINE void aes_encrypt8(__m128i x[AES_FLIGHT], const uint8_t *schedule, size_t stride)
 {

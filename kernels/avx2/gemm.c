@@ -10,6 +10,7 @@
 #include <immintrin.h>
 
 #define GEMM_INLINE static inline __attribute__((always_inline))
+#define GEMM_APART static __attribute__((noinline)) /* a loop that needs all registers for itself */
 
 enum {
     TILE_ROWS = 2,
@@ -144,17 +145,17 @@ GEMM_INLINE void tile(const struct gemm_job *job, size_t r, int rows, size_t o, 
         }
 }
 
-static void tile_full(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_full(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
 {
     tile(job, r, TILE_ROWS, o, TILE_OUTS, from, inner);
 }
 
-static void tile_row(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_row(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
 {
     tile(job, r, 1, o, ROW_OUTS, from, inner);
 }
 
-static void tile_one(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_one(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
 {
     tile(job, r, 1, o, 1, from, inner);
 }
@@ -181,15 +182,15 @@ static void panel(const struct gemm_job *job, size_t r, size_t r_end, size_t out
 
 /* Units [from, to) of 8 elements, with w fetched `ahead` elements before its turn. A single stream has a pair of
  * accumulators for each half of a unit, so that additions do not wait for each other. */
-GEMM_INLINE void row_part(struct sums *s, const struct gemm_job *job, const uint64_t *w, int outs, size_t from,
-                          size_t to, size_t ahead)
+GEMM_INLINE void row_part(struct sums *s, const struct gemm_job *job, const uint64_t *w, int outs, int two,
+                          size_t from, size_t to, size_t ahead)
 {
-    size_t width = job->b == NULL ? KERN_BLOCK : 2 * KERN_BLOCK;
+    size_t width = two ? 2 * KERN_BLOCK : KERN_BLOCK;
     for (size_t i = from; i < to; i++) {
 #pragma GCC unroll 4
         for (int o = 0; o < outs; o++) {
             kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead);
-            if (job->b != NULL)
+            if (two)
                 kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead + KERN_BLOCK);
         }
 #pragma GCC unroll 4
@@ -203,20 +204,20 @@ GEMM_INLINE void row_part(struct sums *s, const struct gemm_job *job, const uint
     }
 }
 
-GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, size_t inner)
+GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, int two, size_t inner)
 {
     struct sums s;
     for (int i = 0; i < MAX_PAIRS; i++)
         s.low[i] = s.cross[i] = _mm256_setzero_si256();
     const uint64_t *w = job->w + o * job->w_stride;
-    struct kern_row_plan plan = kern_row_plan(inner, job->w_stride, (size_t)outs, job->b != NULL);
-    row_part(&s, job, w, outs, 0, plan.near, plan.ahead);
-    row_part(&s, job, w, outs, plan.near, plan.units, plan.ahead_next);
+    struct kern_row_plan plan = kern_row_plan(inner, job->w_stride, (size_t)outs, two);
+    row_part(&s, job, w, outs, two, 0, plan.near, plan.ahead);
+    row_part(&s, job, w, outs, two, plan.near, plan.units, plan.ahead_next);
     size_t done = plan.units * KERN_BLOCK;
     for (size_t i = done; i < inner; i += WIDTH) {
-        const uint64_t *u = job->b == NULL ? w + i : w + done + i;
-        step_tail(&s, job->a + i, 0, 1, u, job->w_stride, outs, inner - i, job->b != NULL);
-        if (job->b != NULL)
+        const uint64_t *u = two ? w + done + i : w + i;
+        step_tail(&s, job->a + i, 0, 1, u, job->w_stride, outs, inner - i, two);
+        if (two)
             step_tail(&s, job->b + i, 0, 1, u + KERN_BLOCK, job->w_stride, outs, inner - i, 1);
     }
     uint64_t y[MAX_PAIRS];
@@ -228,20 +229,33 @@ GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, size_t
         job->y[o + (size_t)i] = y[i];
 }
 
-static void one_row(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_INLINE void one_row(const struct gemm_job *job, size_t outs, int two, size_t inner)
 {
     size_t o = 0;
-    if (!kern_row_is_short(inner, job->b != NULL))
+    if (!kern_row_is_short(inner, two))
         for (; o + ROW_OUTS <= outs; o += ROW_OUTS)
-            row_outs(job, o, ROW_OUTS, inner);
+            row_outs(job, o, ROW_OUTS, two, inner);
     for (; o < outs; o++)
-        row_outs(job, o, 1, inner);
+        row_outs(job, o, 1, two, inner);
+}
+
+GEMM_APART void one_row_plain(const struct gemm_job *job, size_t outs, size_t inner)
+{
+    one_row(job, outs, 0, inner);
+}
+
+GEMM_APART void one_row_interleaved(const struct gemm_job *job, size_t outs, size_t inner)
+{
+    one_row(job, outs, 1, inner);
 }
 
 static void multiply_all(const struct gemm_job *job, size_t rows, size_t outs, size_t inner)
 {
     if (rows == 1) {
-        one_row(job, outs, inner);
+        if (job->b == NULL)
+            one_row_plain(job, outs, inner);
+        else
+            one_row_interleaved(job, outs, inner);
         return;
     }
     for (size_t from = 0; from < inner; from += DEPTH)
@@ -284,4 +298,53 @@ uint64_t kern_avx2_dot(const uint64_t *a, const uint64_t *b, size_t count)
     for (int j = 0; j < MAX_PAIRS; j++)
         sum += total(&s, j);
     return sum;
+}
+
+/* x y mod 2^64. */
+GEMM_INLINE __m256i product(__m256i x, __m256i swapped, __m256i y)
+{
+    __m256i cross = _mm256_mullo_epi32(swapped, y);
+    cross = _mm256_add_epi32(cross, _mm256_slli_epi64(cross, 32));
+    __m256i high = _mm256_set1_epi64x((long long)UINT64_C(0xffffffff00000000));
+    return _mm256_add_epi64(_mm256_mul_epu32(x, y), _mm256_and_si256(cross, high));
+}
+
+/* The weights of a segment, made once for all triples. */
+GEMM_INLINE void segment_sums(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
+                              int triples)
+{
+    const uint64_t *c0 = c[0], *c1 = c[1], *c2 = c[2];
+    __m256i at = _mm256_set1_epi64x((long long)j), swapped = swap_halves(at);
+    struct sums s;
+    for (int t = 0; t < triples; t++)
+        s.low[t] = s.cross[t] = _mm256_setzero_si256();
+    for (size_t i = 0; i < cells; i += WIDTH) {
+        __m256i square = load(c2 + i), step = product(at, swapped, square);
+        __m256i slope = _mm256_add_epi64(load(c1 + i), step);
+        __m256i value = _mm256_add_epi64(load(c0 + i), product(at, swapped, slope));
+        slope = _mm256_sub_epi64(_mm256_setzero_si256(), _mm256_add_epi64(slope, step));
+        __m256i value_swapped = swap_halves(value), slope_swapped = swap_halves(slope);
+        __m256i square_swapped = swap_halves(square);
+#pragma GCC unroll 3
+        for (int t = 0; t < triples; t++) {
+            const uint64_t *row = hot + 3 * (size_t)t * cells + i;
+            multiply(&s, t, value, value_swapped, load(row));
+            multiply(&s, t, slope, slope_swapped, load(row + cells));
+            multiply(&s, t, square, square_swapped, load(row + 2 * cells));
+        }
+    }
+    for (int t = 0; t < triples; t++)
+        ret[t] = total(&s, t);
+}
+
+void kern_avx2_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
+                           int triples)
+{
+    if (cells % WIDTH != 0)
+        kern_scalar_segment_dot(ret, hot, c, j, cells, triples);
+    else if (triples == 3)
+        segment_sums(ret, hot, c, j, cells, 3);
+    else
+        for (int t = 0; t < triples; t++)
+            segment_sums(ret + t, hot + 3 * (size_t)t * cells, c, j, cells, 1);
 }

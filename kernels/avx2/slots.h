@@ -5,6 +5,7 @@
 #include "kernels/fss/core.h"
 
 extern const struct kern_fss_core kern_avx2_fss;
+void kern_avx2_leaf(const struct kern_fss_leaf *job);
 void kern_avx2_walk(const struct kern_fss_walk *job);
 void kern_avx2_walk_prefix(const struct kern_fss_walk *job);
 void kern_avx2_walk_value(const struct kern_fss_walk *job);
@@ -14,6 +15,8 @@ void kern_avx2_gemm(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_st
 void kern_avx2_gemm2(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
                      const uint64_t *w, size_t w_stride, size_t outs, size_t inner);
 uint64_t kern_avx2_dot(const uint64_t *a, const uint64_t *b, size_t count);
+void kern_avx2_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
+                           int triples);
 
 void kern_avx2_prg_fill(const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out,
                         size_t bytes);

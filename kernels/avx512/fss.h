@@ -9,6 +9,7 @@ enum {
     FSS_STRIDE = 16 * KERN_FSS_KEYS,
 };
 
+void kern_avx512_leaf(const struct kern_fss_leaf *job);
 void kern_avx512_walk(const struct kern_fss_walk *job);
 void kern_avx512_walk_prefix(const struct kern_fss_walk *job);
 void kern_avx512_walk_value(const struct kern_fss_walk *job);

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #define GEMM_INLINE static inline __attribute__((always_inline))
+#define GEMM_APART static __attribute__((noinline)) /* a loop that needs all registers for itself */
 
 enum {
     TILE = 4,          /* rows and outs of a tile */
@@ -23,6 +24,14 @@ struct gemm_job {
 GEMM_INLINE __m512i load(const uint64_t *from)
 {
     return _mm512_loadu_si512((const void *)from);
+}
+
+/* The compiler's own reduction adds signed words in C, where they may not overflow. */
+GEMM_INLINE uint64_t sum_lanes(__m512i x)
+{
+    __m256i four = _mm256_add_epi64(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+    __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+    return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
 }
 
 GEMM_INLINE __mmask8 lanes_below(size_t n)
@@ -90,26 +99,26 @@ GEMM_INLINE void tile(const struct gemm_job *job, size_t r, int rows, size_t o, 
 #pragma GCC unroll 16
     for (int k = 0; k < rows * outs; k++) {
         uint64_t *y = job->y + (r + (size_t)(k / outs)) * job->y_stride + o + (size_t)(k % outs);
-        *y = (uint64_t)_mm512_reduce_add_epi64(sums[k]) + (from > 0 ? *y : 0);
+        *y = sum_lanes(sums[k]) + (from > 0 ? *y : 0);
     }
 }
 
-static void tile_full(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_full(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
 {
     tile(job, r, TILE, o, TILE, from, inner);
 }
 
-static void tile_row(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_row(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
 {
     tile(job, r, 1, o, TILE, from, inner);
 }
 
-static void tile_column(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_column(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
 {
     tile(job, r, TILE, o, 1, from, inner);
 }
 
-static void tile_one(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_one(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
 {
     tile(job, r, 1, o, 1, from, inner);
 }
@@ -135,60 +144,73 @@ static void panel(const struct gemm_job *job, size_t r, size_t r_end, size_t out
 /* ---- one row ---- */
 
 /* Units [from, to) of 8 elements, with w fetched `ahead` elements before its turn. */
-GEMM_INLINE void row_part(__m512i *sums, const struct gemm_job *job, const uint64_t *w, int outs, size_t from, size_t to,
-                          size_t ahead)
+GEMM_INLINE void row_part(__m512i *sums, const struct gemm_job *job, const uint64_t *w, int outs, int two,
+                          size_t from, size_t to, size_t ahead)
 {
-    size_t width = job->b == NULL ? WIDTH : 2 * WIDTH;
+    size_t width = two ? 2 * WIDTH : WIDTH;
     for (size_t i = from; i < to; i++) {
 #pragma GCC unroll 4
         for (int o = 0; o < outs; o++) {
             kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead);
-            if (job->b != NULL)
+            if (two)
                 kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead + WIDTH);
         }
         step(sums, job->a + WIDTH * i, 0, 1, w + width * i, job->w_stride, outs);
-        if (job->b != NULL)
+        if (two)
             step(outs == 1 ? sums + 1 : sums, job->b + WIDTH * i, 0, 1, w + width * i + WIDTH, job->w_stride, outs);
     }
 }
 
-GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, size_t inner)
+GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, int two, size_t inner)
 {
     __m512i sums[TILE];
     for (int i = 0; i < TILE; i++)
         sums[i] = _mm512_setzero_si512();
     const uint64_t *w = job->w + o * job->w_stride;
-    struct kern_row_plan plan = kern_row_plan(inner, job->w_stride, (size_t)outs, job->b != NULL);
-    row_part(sums, job, w, outs, 0, plan.near, plan.ahead);
-    row_part(sums, job, w, outs, plan.near, plan.units, plan.ahead_next);
+    struct kern_row_plan plan = kern_row_plan(inner, job->w_stride, (size_t)outs, two);
+    row_part(sums, job, w, outs, two, 0, plan.near, plan.ahead);
+    row_part(sums, job, w, outs, two, plan.near, plan.units, plan.ahead_next);
     size_t done = plan.units * WIDTH;
     __mmask8 lanes = lanes_below(inner - done);
-    if (done < inner && job->b == NULL)
+    if (done < inner && !two)
         step_tail(sums, job->a + done, 0, 1, w + done, job->w_stride, outs, lanes);
-    if (done < inner && job->b != NULL) {
+    if (done < inner && two) {
         step_tail(sums, job->a + done, 0, 1, w + 2 * done, job->w_stride, outs, lanes);
         step_tail(sums, job->b + done, 0, 1, w + 2 * done + WIDTH, job->w_stride, outs, lanes);
     }
     if (outs == 1)
         sums[0] = _mm512_add_epi64(sums[0], sums[1]);
     for (int i = 0; i < outs; i++)
-        job->y[o + (size_t)i] = (uint64_t)_mm512_reduce_add_epi64(sums[i]);
+        job->y[o + (size_t)i] = sum_lanes(sums[i]);
 }
 
-static void one_row(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_INLINE void one_row(const struct gemm_job *job, size_t outs, int two, size_t inner)
 {
     size_t o = 0;
-    if (!kern_row_is_short(inner, job->b != NULL))
+    if (!kern_row_is_short(inner, two))
         for (; o + TILE <= outs; o += TILE)
-            row_outs(job, o, TILE, inner);
+            row_outs(job, o, TILE, two, inner);
     for (; o < outs; o++)
-        row_outs(job, o, 1, inner);
+        row_outs(job, o, 1, two, inner);
+}
+
+GEMM_APART void one_row_plain(const struct gemm_job *job, size_t outs, size_t inner)
+{
+    one_row(job, outs, 0, inner);
+}
+
+GEMM_APART void one_row_interleaved(const struct gemm_job *job, size_t outs, size_t inner)
+{
+    one_row(job, outs, 1, inner);
 }
 
 static void multiply_all(const struct gemm_job *job, size_t rows, size_t outs, size_t inner)
 {
     if (rows == 1) {
-        one_row(job, outs, inner);
+        if (job->b == NULL)
+            one_row_plain(job, outs, inner);
+        else
+            one_row_interleaved(job, outs, inner);
         return;
     }
     for (size_t from = 0; from < inner; from += DEPTH)
@@ -227,22 +249,42 @@ uint64_t kern_avx512_dot(const uint64_t *a, const uint64_t *b, size_t count)
         sums[0] = _mm512_add_epi64(sums[0], product);
     }
     sums[0] = _mm512_add_epi64(_mm512_add_epi64(sums[0], sums[1]), _mm512_add_epi64(sums[2], sums[3]));
-    return (uint64_t)_mm512_reduce_add_epi64(sums[0]);
+    return sum_lanes(sums[0]);
 }
 
-/* The index runs through public m; a gather takes eight entries of the table at once. */
-uint64_t kern_avx512_grid_dot(const uint64_t *hot, const uint64_t *table, uint64_t m, int h, int s)
+/* The three weights of a segment, made once for all triples. */
+GEMM_INLINE void segment_sums(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
+                              int triples)
 {
-    if (h < 3)
-        return kern_scalar_grid_dot(hot, table, m, h, s);
-    const __m512i wrap = _mm512_set1_epi64((long long)kern_ring_mask(h + s));
-    const __m512i step = _mm512_set1_epi64((long long)((uint64_t)WIDTH << s));
-    __m512i lanes = _mm512_sll_epi64(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), _mm_cvtsi32_si128(s));
-    __m512i at = _mm512_sub_epi64(_mm512_set1_epi64((long long)m), lanes), sum = _mm512_setzero_si512();
-    for (size_t i = 0; i < (size_t)1 << h; i += WIDTH) {
-        __m512i entries = _mm512_i64gather_epi64(_mm512_and_si512(at, wrap), (const void *)table, 8);
-        sum = _mm512_add_epi64(sum, _mm512_mullo_epi64(load(hot + i), entries));
-        at = _mm512_sub_epi64(at, step);
+    const uint64_t *c0 = c[0], *c1 = c[1], *c2 = c[2];
+    __m512i plus[KERN_MAX_GROUPS / 3], minus[KERN_MAX_GROUPS / 3], at = _mm512_set1_epi64((long long)j);
+    for (int t = 0; t < triples; t++)
+        plus[t] = minus[t] = _mm512_setzero_si512();
+    for (size_t i = 0; i < cells; i += WIDTH) {
+        __m512i square = load(c2 + i), step = _mm512_mullo_epi64(at, square);
+        __m512i slope = _mm512_add_epi64(load(c1 + i), step);
+        __m512i value = _mm512_add_epi64(load(c0 + i), _mm512_mullo_epi64(at, slope));
+        slope = _mm512_add_epi64(slope, step);
+#pragma GCC unroll 3
+        for (int t = 0; t < triples; t++) {
+            const uint64_t *row = hot + 3 * (size_t)t * cells + i;
+            plus[t] = _mm512_add_epi64(plus[t], _mm512_mullo_epi64(load(row), value));
+            minus[t] = _mm512_add_epi64(minus[t], _mm512_mullo_epi64(load(row + cells), slope));
+            plus[t] = _mm512_add_epi64(plus[t], _mm512_mullo_epi64(load(row + 2 * cells), square));
+        }
     }
-    return (uint64_t)_mm512_reduce_add_epi64(sum);
+    for (int t = 0; t < triples; t++)
+        ret[t] = sum_lanes(_mm512_sub_epi64(plus[t], minus[t]));
+}
+
+void kern_avx512_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
+                             int triples)
+{
+    if (cells % WIDTH != 0)
+        kern_scalar_segment_dot(ret, hot, c, j, cells, triples);
+    else if (triples == 3)
+        segment_sums(ret, hot, c, j, cells, 3);
+    else
+        for (int t = 0; t < triples; t++)
+            segment_sums(ret + t, hot + 3 * (size_t)t * cells, c, j, cells, 1);
 }

@@ -11,7 +11,8 @@ void kern_avx512_gemm(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_
 void kern_avx512_gemm2(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
                        const uint64_t *w, size_t w_stride, size_t outs, size_t inner);
 uint64_t kern_avx512_dot(const uint64_t *a, const uint64_t *b, size_t count);
-uint64_t kern_avx512_grid_dot(const uint64_t *hot, const uint64_t *table, uint64_t m, int h, int s);
+void kern_avx512_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
+                             int triples);
 
 void kern_avx512_prg_fill(const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out,
                           size_t bytes);

@@ -67,6 +67,20 @@ static void test_hot_shapes(void **state)
     check_shape(&rng, &wide, 3);
 }
 
+/* Trees so small that one vector holds leaves of several keys, in numbers that fill vectors and in others. */
+static void test_tiny_trees(void **state)
+{
+    (void)state;
+    struct rng rng = {9};
+    for (int bits = 1; bits <= 5; bits++)
+        for (int nu = 0; nu <= bits; nu++)
+            for (size_t count = 1; count <= 26; count++) {
+                struct kern_dpf_shape one = random_shape(&rng, bits, nu, 1), two = random_shape(&rng, bits, nu, 2);
+                check_shape(&rng, &one, count);
+                check_shape(&rng, &two, count);
+            }
+}
+
 static void test_random_shapes(void **state)
 {
     (void)state;
@@ -205,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hot_shapes),
+        cmocka_unit_test(test_tiny_trees),
         cmocka_unit_test(test_random_shapes),
         cmocka_unit_test(test_chosen_nu),
         cmocka_unit_test(test_points_of_large_domains),

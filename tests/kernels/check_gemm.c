@@ -181,12 +181,49 @@ static void test_grid_dot(void **state)
         }
 }
 
+/* One triple's sum, term by term from the formula in kern.h. */
+static uint64_t segment_reference(const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < cells; i++) {
+        sum += hot[i] * (c[0][i] + c[1][i] * j + c[2][i] * j * j);
+        sum -= hot[cells + i] * (c[1][i] + 2 * c[2][i] * j);
+        sum += hot[2 * cells + i] * c[2][i];
+    }
+    return sum;
+}
+
+static void test_segment_dot(void **state)
+{
+    (void)state;
+    struct rng rng = {35};
+    const struct kern_table *tables[KERN_LEVEL_COUNT];
+    size_t levels = all_tables(tables);
+    for (size_t cells = 1; cells <= 512; cells += cells < 20 ? 1 : 4)
+        for (int triples = 1; triples <= KERN_MAX_GROUPS / 3; triples++) {
+            size_t bytes = 3 * (size_t)triples * cells * 8, from = rng_below(&rng, 3);
+            uint64_t *hot = guard_alloc(bytes, 8 * rng_below(&rng, 8)), table[3 * 515];
+            uint64_t j = rng_below(&rng, 4) ? rng_below(&rng, 1 << 12) : rng_next(&rng);
+            const uint64_t *c[3] = {table + from, table + 515 + from, table + 2 * 515 + from};
+            rng_words(&rng, hot, bytes / 8);
+            rng_words(&rng, table, 3 * 515);
+            for (size_t t = 0; t < levels; t++) {
+                uint64_t *ret = guard_alloc(8 * (size_t)triples, 8);
+                tables[t]->segment_dot(ret, hot, c, j, cells, triples);
+                for (int i = 0; i < triples; i++)
+                    assert_int_equal(ret[i], segment_reference(hot + 3 * (size_t)i * cells, c, j, cells));
+                guard_free(ret, 8 * (size_t)triples, 8);
+            }
+            guard_free(hot, bytes, (uintptr_t)hot % 64);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_small_size), cmocka_unit_test(test_large_sizes),
         cmocka_unit_test(test_extreme_words),    cmocka_unit_test(test_dot),
-        cmocka_unit_test(test_grid_dot),
+        cmocka_unit_test(test_grid_dot),       cmocka_unit_test(test_segment_dot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
