@@ -3,8 +3,12 @@
 #include "parties/model.h"
 #include "parties/options.h"
 
+#include <errno.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* What a model owner wants to see: widths, and where a layer is wide. */
 static void print_plan(const struct eng_plan *plan, const char *out, bool json)
@@ -28,6 +32,17 @@ static void print_plan(const struct eng_plan *plan, const char *out, bool json)
     (void)printf("%s: residual %d fraction bits, weights %d, activations %d, context %d\n", out, plan->fx, plan->fw, plan->fu, plan->context);
     (void)printf("widest attention scores: within %d nats (layer %zu)%s\n", 1 << widest, layer,
                  widest > 6 ? ": such heads make large exp tables and cost dealt bytes" : "");
+}
+
+/* A path that cannot be written is said before minutes of calibration, not after. */
+static enum base_status check_writable(const char *path, struct base_error *error)
+{
+    char copy[4096];
+    (void)snprintf(copy, sizeof copy, "%s", path);
+    const char *asked = access(path, F_OK) == 0 ? path : dirname(copy);
+    if (access(asked, W_OK) == 0)
+        return BASE_OK;
+    return base_fail(error, BASE_ERR_IO, "cannot write the plan to %s: %s", path, strerror(errno));
 }
 
 static enum base_status run(int argc, char **argv, struct base_error *error)
@@ -57,6 +72,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
                       NULL, options, &done, error));
     if (done)
         return BASE_OK;
+    TRY(check_writable(out, error));
     TRY(model_open(&model, input, error));
     TRY(model_plan(&model, &plan_options, &plan, error));
     TRY(eng_plan_write(&plan, out, error));

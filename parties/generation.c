@@ -63,7 +63,7 @@ static enum base_status encode(const struct generation_flags *f, const struct en
                                struct eng_tokens *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const char *from = f->prompt != NULL ? "--prompt" : f->prompt_file;
+    const char *from = f->prompt != NULL ? "--prompt" : strcmp(f->prompt_file, "-") == 0 ? "standard input" : f->prompt_file;
     TRY_THAT(size > 0, error, BASE_ERR_ARGUMENT, "%s: the prompt is empty: give some text", from);
     status = eng_tokenizer_encode(tokenizer, text, size, eng_tokenizer_adds_bos(tokenizer), ret, error);
     if (status != BASE_OK)
