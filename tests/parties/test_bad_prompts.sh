@@ -37,7 +37,7 @@ generate 'prompt file missing' 4 "$T/none.txt" -- --prompt-file "$T/none.txt"
 generate 'prompt file is a directory' 4 "$T" -- --prompt-file "$T"
 : >"$P"
 generate 'prompt file empty' 2,4 "$P" -- --prompt-file "$P"
-generate 'prompt on an empty standard input' 2 - empty -- --prompt-file -
+generate 'prompt on an empty standard input' 2 'standard input' empty -- --prompt-file -
 in_file 'zanzibar \377\376'
 generate 'prompt file that is not UTF-8' 2,5 "$P" UTF-8 9 -- --prompt-file "$P"
 in_file 'zanzibar \303'
