@@ -1,12 +1,12 @@
 #include "engine/layer.h"
 
-/* Public bookkeeping of one step's attention: which slots each query row attends to, in the order in which scores are
- * laid out. Scores are rows of (head, query row), each a run of pairs. */
+/* Public bookkeeping of one step's attention: which slots each query row attends to, in the order in which
+ * scores are laid out. Scores are rows of (head, query row), each a run of pairs. */
 struct pairs {
-    size_t rows;        /* heads * n */
-    uint32_t *starts;   /* [rows + 1] */
-    uint32_t *row;      /* [pairs]: row of each pair */
-    uint32_t *source;   /* [pairs]: where the pair's score lies in the product [rows][used slots] */
+    size_t rows;      /* heads * n */
+    uint32_t *starts; /* [rows + 1] */
+    uint32_t *row;    /* [pairs]: row of each pair */
+    uint32_t *source; /* [pairs]: where the pair's score lies in the product [rows][used slots] */
     size_t used;
 };
 
@@ -55,7 +55,8 @@ static enum base_status project(const struct eng_step *step, struct mpc_wire x, 
     rotate(step, &k, step->decoder->form.shape->kv_heads);
     ret->q = mpc_cut(p, q, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UQ]), false, "u_q");
     ret->k = mpc_cut(p, k, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UK]), false, "u_k");
-    ret->v = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->v), plan->ring, linear - plan->fu, eng_bound(plan->fu, b[ENG_UV]), false, "u_v");
+    ret->v = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->v), plan->ring, linear - plan->fu,
+                     eng_bound(plan->fu, b[ENG_UV]), false, "u_v");
     ret->squares = eng_sum_squares(step, x, ENG_NORM_ATTENTION);
     return mpc_round(p);
 }
@@ -67,18 +68,19 @@ static struct mpc_share score_share(const struct eng_step *step, struct mpc_wire
     struct kv_store *store = &step->decoder->store[step->layer];
     size_t group = shape->heads / shape->kv_heads, rows = group * step->n;
     int ring = q.ring < store->form.ring_k ? q.ring : store->form.ring_k;
-    struct mpc_share out = mpc_share_make(step->p, shape->kv_heads * rows * store->used, ring, q.frac + store->form.frac_k);
+    struct mpc_share out =
+        mpc_share_make(step->p, shape->kv_heads * rows * store->used, ring, q.frac + store->form.frac_k);
     for (size_t h = 0; h < shape->kv_heads; h++) {
         size_t mark = base_arena_mark(&step->p->arena);
-        mpc_share_matmul_at(step->p, mpc_slice(q, h * rows * shape->head_dim, rows * shape->head_dim), rows, &store->k[h], &out,
-                            h * rows * store->used, store->used);
+        mpc_share_matmul_at(step->p, mpc_slice(q, h * rows * shape->head_dim, rows * shape->head_dim), rows,
+                            &store->k[h], &out, h * rows * store->used, store->used);
         base_arena_release(&step->p->arena, mark);
     }
     return out;
 }
 
-/* The pairs of all heads; `own` adds one pair per row that is not in the product (the new row of a deferred step), marked
- * UINT32_MAX in source. Slots are listed once per query row and shared by the heads. */
+/* The pairs of all heads; `own` adds one pair per row that is not in the product (the new row of a deferred
+ * step), marked UINT32_MAX in source. Slots are listed once per query row and shared by the heads. */
 static bool list_pairs(const struct eng_step *step, bool own, struct pairs *ret)
 {
     struct mpc_party *p = step->p;
@@ -86,7 +88,8 @@ static bool list_pairs(const struct eng_step *step, bool own, struct pairs *ret)
     struct kv_store *store = &d->store[step->layer];
     size_t heads = d->form.shape->heads, n = step->n, used = store->used, rows = heads * n;
     struct kv_active active = {.slots = mpc_bytes(p, (used + 1) * sizeof(uint32_t))};
-    uint32_t *slots = mpc_bytes(p, n * (used + 1) * sizeof *slots), *counts = mpc_bytes(p, n * sizeof *counts);
+    uint32_t *slots = mpc_bytes(p, n * (used + 1) * sizeof *slots),
+             *counts = mpc_bytes(p, n * sizeof *counts);
     if (mpc_failed(p))
         return false;
     size_t total = 0;
@@ -119,7 +122,8 @@ static bool list_pairs(const struct eng_step *step, bool own, struct pairs *ret)
 }
 
 /* Biases of Q, K and V, where the model has them: public linear maps of masked rows, 0 bytes. */
-static void add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k, struct mpc_share *v)
+static void add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k,
+                       struct mpc_share *v)
 {
     const struct eng_model_shape *shape = step->decoder->form.shape;
     const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
@@ -135,8 +139,8 @@ static void add_biases(const struct eng_step *step, struct mpc_share *q, struct 
 }
 
 /* Rows: rounds 2 to 4. The new rows enter the cache before they are scored. */
-static enum base_status scores_folded(const struct eng_step *step, struct projections *u, struct mpc_wire *ret_v,
-                                      struct mpc_wire *ret_k, struct mpc_wire *ret_q)
+static enum base_status scores_folded(const struct eng_step *step, struct projections *u,
+                                      struct mpc_wire *ret_v, struct mpc_wire *ret_k, struct mpc_wire *ret_q)
 {
     struct mpc_party *p = step->p;
     const struct eng_model_shape *shape = step->decoder->form.shape;
@@ -146,9 +150,11 @@ static enum base_status scores_folded(const struct eng_step *step, struct projec
     size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
     enum base_status status = BASE_OK;
     struct mpc_wire t;
-    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares, &t, "rsqrt");
+    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
+                    &t, "rsqrt");
     TRY(mpc_round(p));
-    struct mpc_share turned_q = mpc_share_mul(p, u->q, t, wide, plan->ring), turned_k = mpc_share_mul(p, u->k, t, narrow, plan->ring);
+    struct mpc_share turned_q = mpc_share_mul(p, u->q, t, wide, plan->ring),
+                     turned_k = mpc_share_mul(p, u->k, t, narrow, plan->ring);
     struct mpc_share value = mpc_share_mul(p, u->v, t, narrow, plan->ring);
     add_biases(step, &turned_q, &turned_k, &value);
     struct mpc_wire q = mpc_cut(p, turned_q, plan->ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
@@ -163,23 +169,26 @@ out:
 }
 
 /* Scores of every pair, read by gates only: Z_2^ks with fs fraction bits. Queues one opening. */
-static struct mpc_wire cut_scores(const struct eng_step *step, struct mpc_share product, const struct pairs *pairs)
+static struct mpc_wire cut_scores(const struct eng_step *step, struct mpc_share product,
+                                  const struct pairs *pairs)
 {
     const struct eng_plan *plan = step->decoder->form.plan;
     size_t count = pairs->starts[pairs->rows];
     int cut = product.frac - plan->fs, ring = cut + eng_plan_score_ring(plan, step->layer);
     struct mpc_share chosen = mpc_share_gather(step->p, product, pairs->source, count);
-    return mpc_cut(step->p, chosen, ring, cut, eng_bound(plan->fs, plan->layer[step->layer].bits[ENG_SCORE]), true, "score");
+    return mpc_cut(step->p, chosen, ring, cut, eng_bound(plan->fs, plan->layer[step->layer].bits[ENG_SCORE]),
+                   true, "score");
 }
 
-/* Decode with the norm deferred: rounds 2 and 3. The own row is scored beside the cache and then enters it. */
+/* Decode with the norm deferred: rounds 2 and 3. The own row is scored beside the cache and then enters it.
+ */
 struct deferred {
     struct mpc_wire score; /* [rows * (cached + 1)], own last in each row */
     struct mpc_wire k, v;
 };
 
-static enum base_status scores_deferred(const struct eng_step *step, struct projections *u, const struct pairs *pairs,
-                                        struct deferred *ret)
+static enum base_status scores_deferred(const struct eng_step *step, struct projections *u,
+                                        const struct pairs *pairs, struct deferred *ret)
 {
     struct mpc_party *p = step->p;
     const struct eng_model_shape *shape = step->decoder->form.shape;
@@ -187,11 +196,13 @@ static enum base_status scores_deferred(const struct eng_step *step, struct proj
     const int *b = plan->layer[step->layer].bits;
     int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION], ft2 = eng_plan_ft2(plan, step->layer);
     int ks = eng_plan_score_ring(plan, step->layer), cut = 2 * plan->fu - plan->fs;
-    size_t dim = shape->head_dim, group = shape->heads / shape->kv_heads, heads = shape->heads, cached = pairs->starts[heads] - heads, at = 0;
+    size_t dim = shape->head_dim, group = shape->heads / shape->kv_heads, heads = shape->heads,
+           cached = pairs->starts[heads] - heads, at = 0;
     enum base_status status = BASE_OK;
 
     /* a_own: the key of each query head, then one dot product per head. */
-    uint32_t *own = mpc_bytes(p, heads * dim * sizeof *own), *source = mpc_bytes(p, (cached + 1) * sizeof *source);
+    uint32_t *own = mpc_bytes(p, heads * dim * sizeof *own),
+             *source = mpc_bytes(p, (cached + 1) * sizeof *source);
     uint32_t *order = mpc_bytes(p, (cached + heads) * sizeof *order);
     if (mpc_failed(p))
         return p->status;
@@ -202,7 +213,8 @@ static enum base_status scores_deferred(const struct eng_step *step, struct proj
             source[at++] = pairs->source[i];
     struct mpc_wire t[2], a = {0}, mine, key = mpc_gather(p, u->k, own, heads * dim);
     sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm_squared, u->squares, t, "rsqrt");
-    mine = mpc_cut(p, mpc_share_dot(p, u->q, key, dim), u->q.ring, cut, eng_bound(plan->fs, b[ENG_AOWN]), false, "a_own");
+    mine = mpc_cut(p, mpc_share_dot(p, u->q, key, dim), u->q.ring, cut, eng_bound(plan->fs, b[ENG_AOWN]),
+                   false, "a_own");
     if (cached > 0) {
         struct mpc_share product = mpc_share_gather(p, score_share(step, u->q), source, cached);
         a = mpc_cut(p, product, u->q.ring, cut, eng_bound(plan->fs, b[ENG_A]), false, "a");
@@ -211,11 +223,15 @@ static enum base_status scores_deferred(const struct eng_step *step, struct proj
 
     size_t narrow = shape->kv_heads * dim;
     int bound_s = eng_bound(plan->fs, b[ENG_SCORE]);
-    ret->k = mpc_cut(p, mpc_share_mul(p, u->k, t[0], narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
-    ret->v = mpc_cut(p, mpc_share_mul(p, u->v, t[0], narrow, plan->ring), plan->ring, ft, eng_bound(plan->fu, b[ENG_V]), false, "v");
-    struct mpc_wire score = mpc_cut(p, mpc_share_mul(p, mine, t[1], heads, ft2 + ks), ft2 + ks, ft2, bound_s, true, "own score");
+    ret->k = mpc_cut(p, mpc_share_mul(p, u->k, t[0], narrow, plan->ring), plan->ring, ft,
+                     eng_bound(plan->fu, b[ENG_K]), false, "k");
+    ret->v = mpc_cut(p, mpc_share_mul(p, u->v, t[0], narrow, plan->ring), plan->ring, ft,
+                     eng_bound(plan->fu, b[ENG_V]), false, "v");
+    struct mpc_wire score =
+        mpc_cut(p, mpc_share_mul(p, mine, t[1], heads, ft2 + ks), ft2 + ks, ft2, bound_s, true, "own score");
     if (cached > 0) {
-        struct mpc_wire rest = mpc_cut(p, mpc_share_mul(p, a, t[0], cached, ft + ks), ft + ks, ft, bound_s, true, "score");
+        struct mpc_wire rest =
+            mpc_cut(p, mpc_share_mul(p, a, t[0], cached, ft + ks), ft + ks, ft, bound_s, true, "score");
         TRY(mpc_round(p));
         score = mpc_concat(p, rest, score);
     } else {
@@ -231,8 +247,8 @@ out:
 }
 
 /* e = exp(score - c), extended when the plan says so, and the new rows of the cache with it. */
-static enum base_status exponentiate(const struct eng_step *step, struct mpc_wire score, const struct pairs *pairs, struct mpc_wire *v,
-                                     struct mpc_wire *ret_e)
+static enum base_status exponentiate(const struct eng_step *step, struct mpc_wire score,
+                                     const struct pairs *pairs, struct mpc_wire *v, struct mpc_wire *ret_e)
 {
     struct mpc_party *p = step->p;
     const struct eng_plan *plan = step->decoder->form.plan;
@@ -257,7 +273,8 @@ out:
 }
 
 /* o' = sum e v of every row: [rows][head_dim]. */
-static struct mpc_share weighted_sum(const struct eng_step *step, struct mpc_wire e, const struct pairs *pairs)
+static struct mpc_share weighted_sum(const struct eng_step *step, struct mpc_wire e,
+                                     const struct pairs *pairs)
 {
     struct mpc_party *p = step->p;
     const struct eng_model_shape *shape = step->decoder->form.shape;
@@ -272,14 +289,16 @@ static struct mpc_share weighted_sum(const struct eng_step *step, struct mpc_wir
             index[i] = UINT32_MAX;
         for (size_t i = pairs->starts[h * rows]; i < pairs->starts[(h + 1) * rows]; i++)
             index[pairs->source[i] - h * rows * used] = (uint32_t)i;
-        mpc_share_matmul_at(p, mpc_gather(p, e, index, rows * used), rows, &store->v[h], &out, h * rows * dim, dim);
+        mpc_share_matmul_at(p, mpc_gather(p, e, index, rows * used), rows, &store->v[h], &out, h * rows * dim,
+                            dim);
         base_arena_release(&p->arena, mark);
     }
     return out;
 }
 
 /* o = o' / S: two rounds. */
-static enum base_status normalise(const struct eng_step *step, struct mpc_wire e, const struct pairs *pairs, struct mpc_wire *ret_o)
+static enum base_status normalise(const struct eng_step *step, struct mpc_wire e, const struct pairs *pairs,
+                                  struct mpc_wire *ret_o)
 {
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
@@ -291,10 +310,12 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     sum = mpc_truncate(p, sum, d->form.gates->sum_cut, d->form.gates->sum_bits, "S");
     sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
     struct mpc_share share = weighted_sum(step, e, pairs);
-    struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2, eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
+    struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2,
+                                eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
     TRY(mpc_round(p));
     share = mpc_share_mul(p, o, inverse, d->form.shape->head_dim, plan->ring);
-    o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false, "o");
+    o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false,
+                "o");
     TRY(mpc_round(p));
     *ret_o = swap_axes(step, o, d->form.shape->heads, step->n);
 out:
@@ -313,7 +334,8 @@ static void point_to_own_slot(const struct eng_step *step, struct pairs *pairs)
     pairs->used = used;
 }
 
-static enum base_status run_deferred(const struct eng_step *step, struct projections *u, struct mpc_wire *ret_o)
+static enum base_status run_deferred(const struct eng_step *step, struct projections *u,
+                                     struct mpc_wire *ret_o)
 {
     struct kv_store *store = &step->decoder->store[step->layer];
     struct pairs pairs;
@@ -340,8 +362,10 @@ static enum base_status run_folded(const struct eng_step *step, struct projectio
     struct mpc_wire q, k, v, e;
     enum base_status status = BASE_OK;
     TRY(scores_folded(step, u, &v, &k, &q));
-    /* K must be in place for the scores; V may still wait for its extension, and is stored again when it has it. */
-    struct mpc_wire early = plan->ring_sv != 0 ? mpc_wire_make(p, v.count, plan->ring_sv, v.frac, v.bound) : v;
+    /* K must be in place for the scores; V may still wait for its extension, and is stored again when it has
+     * it. */
+    struct mpc_wire early =
+        plan->ring_sv != 0 ? mpc_wire_make(p, v.count, plan->ring_sv, v.frac, v.bound) : v;
     kv_store_append(store, p, k, early, step->first, step->slots, step->n);
     if (!list_pairs(step, false, &pairs))
         return p->status;

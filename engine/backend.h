@@ -1,4 +1,5 @@
-/* Who computes the steps of a generation: the parties behind their links (engine/remote.h) or the plaintext twin (engine/twin.h). */
+/* Who computes the steps of a generation: the parties behind their links (engine/remote.h) or the plaintext
+ * twin (engine/twin.h). */
 #ifndef CACHET_ENGINE_BACKEND_H
 #define CACHET_ENGINE_BACKEND_H
 
@@ -6,8 +7,8 @@
 #include "engine/request.h"
 #include "engine/formats/model_file.h"
 
-/* What a step gives, as opened integers: logits [rows][vocab] with 14 fraction bits, un-normalised; squares [rows], sum x^2 of the final rows; or
- * the token that was chosen inside. */
+/* What a step gives, as opened integers: logits [rows][vocab] with 14 fraction bits, un-normalised; squares
+ * [rows], sum x^2 of the final rows; or the token that was chosen inside. */
 struct eng_answer {
     int64_t *logits;
     int64_t *squares;
@@ -15,15 +16,17 @@ struct eng_answer {
 };
 
 struct eng_backend {
-    /* Feeds n tokens (n <= chunk). rows: logit rows wanted, 0, 1 (the last) or n; arrays of *ret have room for them. */
-    enum base_status (*step)(void *context, const int32_t *tokens, size_t n, size_t rows, struct eng_answer *ret, struct base_error *error);
+    /* Feeds n tokens (n <= chunk). rows: logit rows wanted, 0, 1 (the last) or n; arrays of *ret have room
+     * for them. */
+    enum base_status (*step)(void *context, const int32_t *tokens, size_t n, size_t rows,
+                             struct eng_answer *ret, struct base_error *error);
     void *context;
     size_t chunk;
     enum eng_request_mode mode;
 };
 
 /* log-probability scale: logits / rms of the final rows. ret [rows][vocab]. */
-void eng_normalise_logits(const struct eng_model_shape *shape, const struct eng_plan *plan, const struct eng_answer *answer, size_t rows,
-                          double *ret);
+void eng_normalise_logits(const struct eng_model_shape *shape, const struct eng_plan *plan,
+                          const struct eng_answer *answer, size_t rows, double *ret);
 
 #endif

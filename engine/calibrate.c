@@ -20,7 +20,8 @@ struct extremes {
 static void collect(void *context, int wire, size_t layer, const float *v, size_t count)
 {
     struct extremes *e = context;
-    double largest = e->largest[layer * ENG_PROBES + (size_t)wire], smallest = e->smallest[layer * ENG_PROBES + (size_t)wire];
+    double largest = e->largest[layer * ENG_PROBES + (size_t)wire],
+           smallest = e->smallest[layer * ENG_PROBES + (size_t)wire];
     for (size_t i = 0; i < count; i++) {
         double a = fabs((double)v[i]);
         largest = a > largest ? a : largest;
@@ -37,8 +38,9 @@ static void collect(void *context, int wire, size_t layer, const float *v, size_
     e->rows[layer * ENG_NORMS + (size_t)norm] += (double)count;
 }
 
-static enum base_status observe(struct extremes *e, const struct eng_weight_source *source, const struct eng_calibration *c,
-                                struct base_progress *progress, struct base_error *error)
+static enum base_status observe(struct extremes *e, const struct eng_weight_source *source,
+                                const struct eng_calibration *c, struct base_progress *progress,
+                                struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_reference *reference = NULL;
@@ -47,7 +49,8 @@ static enum base_status observe(struct extremes *e, const struct eng_weight_sour
     enum { STEP = 32 };
     for (size_t i = 0; i < c->sequences; i++)
         longest = c->lengths[i] > longest ? c->lengths[i] : longest;
-    TRY_THAT(longest > 0, error, BASE_ERR_ARGUMENT, "the calibration text has no tokens: give a text with --text");
+    TRY_THAT(longest > 0, error, BASE_ERR_ARGUMENT,
+             "the calibration text has no tokens: give a text with --text");
     TRY(eng_reference_create(&reference, source, longest, error));
     TRY(base_alloc(&logits, STEP * source->shape->vocab, sizeof *logits, error));
     eng_reference_set_probe(reference, collect, e);
@@ -61,14 +64,17 @@ static enum base_status observe(struct extremes *e, const struct eng_weight_sour
                 base_progress_update(progress, at, 0);
         }
     }
-    TRY_THAT(e->finite, error, BASE_ERR_RANGE, "the model gives numbers that are not finite on the calibration text: check the model file");
+    TRY_THAT(e->finite, error, BASE_ERR_RANGE,
+             "the model gives numbers that are not finite on the calibration text: check the model file");
 out:
     base_free_secret(&logits);
     eng_reference_destroy(&reference);
     return status;
 }
 
-/* --- the plan ------------------------------------------------------------------------------------------------------------------- */
+/* --- the plan
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static double log_two(double x)
 {
@@ -86,9 +92,10 @@ static int clamp(int v, int low, int high)
     return v < low ? low : v > high ? high : v;
 }
 
-/* Ranges, folds and fractions of the norms of a layer. rho and the range enter public spline coefficients: powers of two carry no more than a
- * bit length. */
-static void plan_norms(struct eng_plan *plan, size_t layer, const struct extremes *e, const struct eng_model_shape *shape)
+/* Ranges, folds and fractions of the norms of a layer. rho and the range enter public spline coefficients:
+ * powers of two carry no more than a bit length. */
+static void plan_norms(struct eng_plan *plan, size_t layer, const struct extremes *e,
+                       const struct eng_model_shape *shape)
 {
     struct eng_layer_plan *l = &plan->layer[layer];
     for (int i = 0; i < ENG_NORMS; i++) {
@@ -100,7 +107,8 @@ static void plan_norms(struct eng_plan *plan, size_t layer, const struct extreme
     eng_plan_derive_norms(plan, layer, shape->width, shape->norm_eps);
 }
 
-static void plan_layer(struct eng_plan *plan, size_t layer, const struct extremes *e, const struct eng_model_shape *shape)
+static void plan_layer(struct eng_plan *plan, size_t layer, const struct extremes *e,
+                       const struct eng_model_shape *shape)
 {
     struct eng_layer_plan *l = &plan->layer[layer];
     const double *top = e->largest + layer * ENG_PROBES;
@@ -116,12 +124,14 @@ static void plan_layer(struct eng_plan *plan, size_t layer, const struct extreme
         l->bits[w] = bits_for(top[w] / rho[ENG_NORM_MLP]);
 }
 
-/* Takes the finest widths that fit: fraction bits of cos and sin, then of the weights, then of activations are given up. */
+/* Takes the finest widths that fit: fraction bits of cos and sin, then of the weights, then of activations
+ * are given up. */
 static enum base_status fit(struct eng_plan *plan, double smallest_rms, struct base_error *error)
 {
     static const struct {
         int down, fc, fwo, fu;
-    } cuts[] = {{0, 11, 14, 12}, {0, 10, 14, 12}, {1, 10, 14, 12}, {2, 10, 14, 12}, {3, 10, 13, 12}, {4, 10, 12, 12}, {4, 9, 12, 11}};
+    } cuts[] = {{0, 11, 14, 12}, {0, 10, 14, 12}, {1, 10, 14, 12}, {2, 10, 14, 12},
+                {3, 10, 13, 12}, {4, 10, 12, 12}, {4, 9, 12, 11}};
     plan->fx = clamp(12 - (int)floor(log2(fmax(smallest_rms, 0x1p-40))), 13, 20);
     enum base_status status = BASE_OK;
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
@@ -149,8 +159,9 @@ static double smallest_rms(const struct extremes *e, size_t layers)
     return sqrt(smallest);
 }
 
-enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_source *source, const struct eng_calibration *c,
-                               struct base_progress *progress, struct base_error *error)
+enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_source *source,
+                               const struct eng_calibration *c, struct base_progress *progress,
+                               struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_plan plan = {0};
@@ -183,7 +194,9 @@ out:
     return status;
 }
 
-/* --- samples -------------------------------------------------------------------------------------------------------------------- */
+/* --- samples
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -210,7 +223,8 @@ static int32_t draw(const float *logits, size_t vocab, uint64_t *state)
     return (int32_t)vocab - 1;
 }
 
-enum base_status eng_calibration_samples(const struct eng_weight_source *source, int32_t start, size_t sequences, size_t length, int32_t *ret,
+enum base_status eng_calibration_samples(const struct eng_weight_source *source, int32_t start,
+                                         size_t sequences, size_t length, int32_t *ret,
                                          struct base_progress *progress, struct base_error *error)
 {
     enum base_status status = BASE_OK;

@@ -1,7 +1,8 @@
-/* The numeric plan of a model from calibration tokens: runs the float model, takes the largest magnitude of every wire, adds a margin,
- * and gives the finest plan that fits its rings.
+/* The numeric plan of a model from calibration tokens: runs the float model, takes the largest magnitude of
+ * every wire, adds a margin, and gives the finest plan that fits its rings.
  *
- * Margin: one bit on every wire, 30 % on scores, two bits each way on mean squares. Source: specification, plan.py (calibrate). */
+ * Margin: one bit on every wire, 30 % on scores, two bits each way on mean squares. Source: specification,
+ * plan.py (calibrate). */
 #ifndef CACHET_ENGINE_CALIBRATE_H
 #define CACHET_ENGINE_CALIBRATE_H
 
@@ -13,17 +14,20 @@ struct eng_calibration {
     size_t sequences;
     size_t context; /* longest prompt plus answer that the plan is for */
     bool thin;      /* bins of 4 nats and cells of 8: fewer dealt bytes, one round more per layer */
-    bool fold;      /* the norm is folded into q, k, v when decoding too: 17 rounds, fewer bytes per cached row */
+    bool fold; /* the norm is folded into q, k, v when decoding too: 17 rounds, fewer bytes per cached row */
 };
 
-/* Errors: BASE_ERR_RANGE when no choice of widths fits (the text names layer and condition), and the reference's. */
+/* Errors: BASE_ERR_RANGE when no choice of widths fits (the text names layer and condition), and the
+ * reference's. */
 BASE_MUST_USE enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_source *source,
-                                             const struct eng_calibration *calibration, struct base_progress *progress,
-                                             struct base_error *error);
+                                             const struct eng_calibration *calibration,
+                                             struct base_progress *progress, struct base_error *error);
 
-/* Calibration tokens when no text is given: the model's own samples at temperature 0.8 from `start`, `sequences` of `length` each, repeatable.
- * ret: [sequences * length]. */
-BASE_MUST_USE enum base_status eng_calibration_samples(const struct eng_weight_source *source, int32_t start, size_t sequences, size_t length,
-                                                       int32_t *ret, struct base_progress *progress, struct base_error *error);
+/* Calibration tokens when no text is given: the model's own samples at temperature 0.8 from `start`,
+ * `sequences` of `length` each, repeatable. ret: [sequences * length]. */
+BASE_MUST_USE enum base_status eng_calibration_samples(const struct eng_weight_source *source, int32_t start,
+                                                       size_t sequences, size_t length, int32_t *ret,
+                                                       struct base_progress *progress,
+                                                       struct base_error *error);
 
 #endif

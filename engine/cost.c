@@ -15,14 +15,16 @@ static struct mpc_cost ends_cost(const struct eng_model_shape *s, const struct e
     struct mpc_cost cost = {3, 0, 0};
     cost = mpc_cost_add(cost, sec_row_lookup_cost(1, s->width));
     cost = mpc_cost_add(cost, mpc_extend_cost(s->width, SEC_ROW_RING, plan->ring));
-    cost = mpc_cost_add(cost, mpc_cut_cost(s->vocab, plan->ring, plan->fx + plan->fw - ENG_LOGIT_FRACTION, false));
+    cost = mpc_cost_add(cost,
+                        mpc_cut_cost(s->vocab, plan->ring, plan->fx + plan->fw - ENG_LOGIT_FRACTION, false));
     cost = mpc_cost_add(cost, mpc_cut_cost(1, plan->ring, ENG_SQUARES_CUT, false));
     /* Those formulas count no rounds, whatever the operation: the three are above. */
     cost.rounds = 3;
     return cost;
 }
 
-static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n, size_t rows, struct mpc_cost *ret)
+static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n, size_t rows,
+                            struct mpc_cost *ret)
 {
     struct eng_logits out;
     struct mpc_cost before = p->declared;
@@ -34,8 +36,8 @@ static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n
     return status;
 }
 
-enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt, struct base_progress *progress,
-                                struct base_error *error)
+enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,
+                                struct base_progress *progress, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_cost cost = {0};

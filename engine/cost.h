@@ -1,5 +1,5 @@
-/* What a request will cost, without running it: the decoder graph in the count role, which adds up what every operation declares. Exact, and
- * equal to what links count. */
+/* What a request will cost, without running it: the decoder graph in the count role, which adds up what every
+ * operation declares. Exact, and equal to what links count. */
 #ifndef CACHET_ENGINE_COST_H
 #define CACHET_ENGINE_COST_H
 
@@ -12,9 +12,10 @@ struct eng_cost {
     size_t chunk;            /* rows of one prefill step */
 };
 
-/* prompt rows are in the cache when the counted token is decoded; form.context > prompt. form.weights and form.gates may be NULL.
- * Errors: those of the plan's and gates' conditions. */
-BASE_MUST_USE enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt, struct base_progress *progress,
+/* prompt rows are in the cache when the counted token is decoded; form.context > prompt. form.weights and
+ * form.gates may be NULL. Errors: those of the plan's and gates' conditions. */
+BASE_MUST_USE enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form,
+                                              size_t prompt, struct base_progress *progress,
                                               struct base_error *error);
 
 #endif

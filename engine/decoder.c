@@ -18,9 +18,14 @@ static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
     const struct eng_plan *plan = d->form.plan;
     const struct eng_layer_plan *l = &plan->layer[layer];
     int ring = plan->ring - l->ft[ENG_NORM_ATTENTION];
-    return (struct kv_form){.kv_heads = d->form.shape->kv_heads, .head_dim = d->form.shape->head_dim, .capacity = d->kv.capacity,
-                            .ring_k = ring, .frac_k = plan->fu, .bound_k = eng_bound(plan->fu, l->bits[ENG_K]),
-                            .ring_v = plan->ring_sv != 0 ? plan->ring_sv : ring, .frac_v = plan->fu,
+    return (struct kv_form){.kv_heads = d->form.shape->kv_heads,
+                            .head_dim = d->form.shape->head_dim,
+                            .capacity = d->kv.capacity,
+                            .ring_k = ring,
+                            .frac_k = plan->fu,
+                            .bound_k = eng_bound(plan->fu, l->bits[ENG_K]),
+                            .ring_v = plan->ring_sv != 0 ? plan->ring_sv : ring,
+                            .frac_v = plan->fu,
                             .bound_v = eng_bound(plan->fu, l->bits[ENG_V])};
 }
 
@@ -31,8 +36,9 @@ enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, s
     struct eng_decoder d = {.form = form};
     size_t half = form.shape->head_dim / 2;
     TRY_THAT(form.context >= 1 && form.context <= (size_t)form.plan->context, error, BASE_ERR_RANGE,
-             "a context of %zu tokens: the plan was made for at most %d; make one with `cachet plan --context %zu`", form.context,
-             form.plan->context, form.context);
+             "a context of %zu tokens: the plan was made for at most %d; make one with `cachet plan "
+             "--context %zu`",
+             form.context, form.plan->context, form.context);
     if (form.chunk == 0)
         d.form.chunk = eng_decoder_choose_chunk(form.shape, form.context);
     TRY(form.policy->plan(&form.config, form.context, d.form.chunk, &d.kv, error));
@@ -68,7 +74,8 @@ size_t eng_decoder_work_size(const struct eng_decoder *decoder)
     const struct eng_model_shape *s = decoder->form.shape;
     size_t n = decoder->form.chunk, scores = n * s->heads * decoder->kv.capacity;
     size_t wide = n * (s->width + s->ffn + s->heads * s->head_dim), head = s->vocab * (n + 4);
-    /* Arrays of 8 bytes alive together: about 40 per score, 60 per activation, 6 per logit or one-hot entry. */
+    /* Arrays of 8 bytes alive together: about 40 per score, 60 per activation, 6 per logit or one-hot entry.
+     */
     return (size_t)8 * (40 * scores + 60 * wide + 6 * head) + ((size_t)64 << 20);
 }
 
@@ -87,7 +94,8 @@ static void rope_tables(const struct eng_decoder *d, size_t first, size_t n, int
 }
 
 /* The rows of the embedding table at the client's secret indices, in the residual's ring: two rounds. */
-static enum base_status embed(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire hot, size_t n, struct mpc_wire *ret)
+static enum base_status embed(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire hot, size_t n,
+                              struct mpc_wire *ret)
 {
     enum base_status status = BASE_OK;
     struct mpc_wire x = sec_row_lookup(p, hot, n, &d->form.weights->embedding, "embedding");
@@ -98,7 +106,8 @@ out:
     return status;
 }
 
-/* Copies a wire over another one that was made before a mark, so that everything after the mark can be released. */
+/* Copies a wire over another one that was made before a mark, so that everything after the mark can be
+ * released. */
 static void keep(struct mpc_wire *kept, const struct mpc_wire *w)
 {
     const uint64_t *from[] = {w->m, w->l1, w->l2, w->x};
@@ -119,8 +128,8 @@ int eng_logit_ring(const struct eng_plan *plan)
     return plan->ring - (plan->fx + plan->fw - ENG_LOGIT_FRACTION);
 }
 
-static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire x, size_t n, size_t rows,
-                             struct eng_logits *ret)
+static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire x, size_t n,
+                             size_t rows, struct eng_logits *ret)
 {
     const struct eng_plan *plan = d->form.plan;
     size_t width = d->form.shape->width;
@@ -128,23 +137,27 @@ static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct 
     x = mpc_slice(x, (n - rows) * width, rows * width);
     struct mpc_share logits = mpc_share_matmul(p, x, rows, &d->form.weights->head);
     ret->rows = rows;
-    ret->logits = mpc_cut(p, logits, plan->ring, logits.frac - ENG_LOGIT_FRACTION, eng_logit_bound(plan), false, "logits");
-    ret->squares = mpc_cut(p, mpc_share_dot(p, x, x, width), plan->ring, ENG_SQUARES_CUT, 44, false, "final sum x^2");
+    ret->logits = mpc_cut(p, logits, plan->ring, logits.frac - ENG_LOGIT_FRACTION, eng_logit_bound(plan),
+                          false, "logits");
+    ret->squares =
+        mpc_cut(p, mpc_share_dot(p, x, x, width), plan->ring, ENG_SQUARES_CUT, 44, false, "final sum x^2");
     TRY(mpc_round(p));
 out:
     return status;
 }
 
-enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire hot, size_t n, size_t logit_rows,
-                                  struct eng_logits *ret)
+enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire hot, size_t n,
+                                  size_t logit_rows, struct eng_logits *ret)
 {
     enum base_status status = BASE_OK;
     size_t half = d->form.shape->head_dim / 2;
     struct mpc_wire x, y;
-    TRY_THAT(n >= 1 && n <= d->form.chunk && d->position + n <= (size_t)d->form.plan->context, &p->error, BASE_ERR_ARGUMENT,
-             "a step of %zu rows at position %zu: at most %zu rows and %d positions", n, d->position, d->form.chunk, d->form.plan->context);
+    TRY_THAT(n >= 1 && n <= d->form.chunk && d->position + n <= (size_t)d->form.plan->context, &p->error,
+             BASE_ERR_ARGUMENT, "a step of %zu rows at position %zu: at most %zu rows and %d positions", n,
+             d->position, d->form.chunk, d->form.plan->context);
     TRY(embed(d, p, hot, n, &x));
-    int64_t *cosines = mpc_bytes(p, n * half * sizeof *cosines), *sines = mpc_bytes(p, n * half * sizeof *sines);
+    int64_t *cosines = mpc_bytes(p, n * half * sizeof *cosines),
+            *sines = mpc_bytes(p, n * half * sizeof *sines);
     uint32_t *slots = mpc_bytes(p, n * sizeof *slots);
     TRY(p->status);
     rope_tables(d, d->position, n, cosines, sines);
@@ -152,7 +165,14 @@ enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, st
         slots[i] = (uint32_t)d->form.policy->slot(&d->form.config, &d->kv, d->position + i);
     for (size_t l = 0; l < d->form.plan->layers; l++) {
         size_t mark = base_arena_mark(&p->arena);
-        struct eng_step step = {.decoder = d, .p = p, .layer = l, .n = n, .first = d->position, .cos = cosines, .sin = sines, .slots = slots};
+        struct eng_step step = {.decoder = d,
+                                .p = p,
+                                .layer = l,
+                                .n = n,
+                                .first = d->position,
+                                .cos = cosines,
+                                .sin = sines,
+                                .slots = slots};
         TRY(eng_layer_run(&step, x, &y));
         keep(&x, &y);
         base_arena_release(&p->arena, mark);

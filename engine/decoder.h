@@ -10,8 +10,8 @@
  * 11  u_gate, u_up, s          12  t        13  g, p = t u        12..14
  * 14  h = SiLU(g) p            15  y = W_down h                    15, 16
  * 16  extend y, x += y                                            17
- * One round more when the plan extends e (ring_sv). Every round is one message each way for all heads and rows.
- * Source: PROTOCOL section 6; specification, layer.py. */
+ * One round more when the plan extends e (ring_sv). Every round is one message each way for all heads and
+ * rows. Source: PROTOCOL section 6; specification, layer.py. */
 #ifndef CACHET_ENGINE_DECODER_H
 #define CACHET_ENGINE_DECODER_H
 
@@ -20,7 +20,8 @@
 #include "kvcache/policy.h"
 #include "mpc/lift.h"
 
-/* What a decoder is made of; all of it is borrowed. In the count role the weights hold extents and types, no data. */
+/* What a decoder is made of; all of it is borrowed. In the count role the weights hold extents and types, no
+ * data. */
 struct eng_decoder_form {
     const struct eng_model_shape *shape;
     const struct eng_plan *plan;
@@ -39,8 +40,8 @@ struct eng_decoder {
     size_t position;        /* rows so far */
 };
 
-/* What a step gives: un-normalised logits [rows][vocab] with ENG_LOGIT_FRACTION fraction bits, and the final sums of
- * squares [rows]. */
+/* What a step gives: un-normalised logits [rows][vocab] with ENG_LOGIT_FRACTION fraction bits, and the final
+ * sums of squares [rows]. */
 enum { ENG_LOGIT_FRACTION = 14, ENG_SQUARES_CUT = 16 };
 int eng_logit_bound(const struct eng_plan *plan);
 int eng_logit_ring(const struct eng_plan *plan);
@@ -50,8 +51,8 @@ struct eng_logits {
     struct mpc_wire squares;
 };
 
-BASE_MUST_USE enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, struct eng_decoder_form form,
-                                                struct base_error *error);
+BASE_MUST_USE enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role,
+                                                struct eng_decoder_form form, struct base_error *error);
 void eng_decoder_finish(struct eng_decoder *decoder);
 /* Forgets the context; the next step starts at position 0. */
 void eng_decoder_reset(struct eng_decoder *decoder);
@@ -60,10 +61,12 @@ size_t eng_decoder_work_size(const struct eng_decoder *decoder);
 /* Rows of one prefill step when the caller leaves the choice. */
 size_t eng_decoder_choose_chunk(const struct eng_model_shape *shape, size_t context);
 
-/* Runs n rows (masked one-hot, [n][vocab] in Z_2^32) through the model and appends them to the cache. logit_rows: 0, 1 (the last
- * row) or n. A layer's wires are released when it is done; the results stay until the caller releases the work area.
- * Cost: 3 rounds more than its layers with logits, 2 without; bytes are declared by the operations. */
-BASE_MUST_USE enum base_status eng_decoder_step(struct eng_decoder *decoder, struct mpc_party *p, struct mpc_wire hot, size_t n,
-                                                size_t logit_rows, struct eng_logits *ret);
+/* Runs n rows (masked one-hot, [n][vocab] in Z_2^32) through the model and appends them to the cache.
+ * logit_rows: 0, 1 (the last row) or n. A layer's wires are released when it is done; the results stay until
+ * the caller releases the work area. Cost: 3 rounds more than its layers with logits, 2 without; bytes are
+ * declared by the operations. */
+BASE_MUST_USE enum base_status eng_decoder_step(struct eng_decoder *decoder, struct mpc_party *p,
+                                                struct mpc_wire hot, size_t n, size_t logit_rows,
+                                                struct eng_logits *ret);
 
 #endif

@@ -8,27 +8,36 @@
 
 enum { NORM_FRACTION = 44 };
 
-/* t = rho / sqrt(s / d + eps) from s = sum x^2 with fs fraction bits, and rho^2 / (s / d + eps) from the same key. */
-static enum base_status init_norm(struct sec_spline *ret, const struct eng_model_shape *shape, const struct eng_plan *plan,
-                                  size_t layer, int norm, bool squared, struct base_error *error)
+/* t = rho / sqrt(s / d + eps) from s = sum x^2 with fs fraction bits, and rho^2 / (s / d + eps) from the same
+ * key. */
+static enum base_status init_norm(struct sec_spline *ret, const struct eng_model_shape *shape,
+                                  const struct eng_plan *plan, size_t layer, int norm, bool squared,
+                                  struct base_error *error)
 {
     const struct eng_layer_plan *l = &plan->layer[layer];
-    double unit = base_power_of_two(-l->fs[norm]) / (double)shape->width, rho = base_power_of_two(l->rho[norm]);
+    double unit = base_power_of_two(-l->fs[norm]) / (double)shape->width,
+           rho = base_power_of_two(l->rho[norm]);
     double per_mean = (double)shape->width * base_power_of_two(l->fs[norm]);
     int64_t low = (int64_t)(base_power_of_two(l->low[norm]) * per_mean);
     int64_t high = (int64_t)((base_power_of_two(l->high[norm]) + shape->norm_eps) * per_mean);
-    struct sec_spline_form form = {.k = plan->kn, .low = low < 2 ? 2 : low, .per_octave = plan->per_octave, .F = NORM_FRACTION,
-                                   .ring = plan->ring, .functions = squared ? 2 : 1};
+    struct sec_spline_form form = {.k = plan->kn,
+                                   .low = low < 2 ? 2 : low,
+                                   .per_octave = plan->per_octave,
+                                   .F = NORM_FRACTION,
+                                   .ring = plan->ring,
+                                   .functions = squared ? 2 : 1};
     form.high = high > INT64_C(1) << plan->kn ? INT64_C(1) << plan->kn : high;
-    form.function[0] = (struct sec_spline_function){SEC_POWER_INVERSE_ROOT, rho, unit, shape->norm_eps, l->ft[norm], l->bt[norm]};
+    form.function[0] = (struct sec_spline_function){SEC_POWER_INVERSE_ROOT, rho,         unit,
+                                                    shape->norm_eps,        l->ft[norm], l->bt[norm]};
     int ft2 = eng_plan_ft2(plan, layer);
     if (squared)
-        form.function[1] = (struct sec_spline_function){SEC_POWER_INVERSE, rho * rho, unit, shape->norm_eps, ft2,
-                                                        ft2 + 2 * (l->bt[norm] - l->ft[norm])};
+        form.function[1] = (struct sec_spline_function){
+            SEC_POWER_INVERSE, rho * rho, unit, shape->norm_eps, ft2, ft2 + 2 * (l->bt[norm] - l->ft[norm])};
     return sec_spline_init(ret, form, error);
 }
 
-static enum base_status find_exp(struct eng_gates *gates, const struct eng_plan *plan, size_t layer, struct base_error *error)
+static enum base_status find_exp(struct eng_gates *gates, const struct eng_plan *plan, size_t layer,
+                                 struct base_error *error)
 {
     int k = eng_plan_score_ring(plan, layer);
     for (size_t i = 0; i < gates->exp_count; i++)
@@ -36,15 +45,21 @@ static enum base_status find_exp(struct eng_gates *gates, const struct eng_plan 
             gates->layer[layer].exp = i;
             return BASE_OK;
         }
-    struct sec_exp_form form = {.k = k, .h = eng_plan_score_bits(plan, layer) + 2 - plan->cell, .frac = plan->fs, .fb = plan->fb,
-                                .fe = plan->fe, .fo = plan->fo, .ring = plan->ring};
+    struct sec_exp_form form = {.k = k,
+                                .h = eng_plan_score_bits(plan, layer) + 2 - plan->cell,
+                                .frac = plan->fs,
+                                .fb = plan->fb,
+                                .fe = plan->fe,
+                                .fo = plan->fo,
+                                .ring = plan->ring};
     enum base_status status = sec_exp_init(&gates->exp[gates->exp_count], form, error);
     if (status == BASE_OK)
         gates->layer[layer].exp = gates->exp_count++;
     return status;
 }
 
-static enum base_status init_reciprocal(struct eng_gates *gates, const struct eng_plan *plan, struct base_error *error)
+static enum base_status init_reciprocal(struct eng_gates *gates, const struct eng_plan *plan,
+                                        struct base_error *error)
 {
     int log_context = eng_plan_log_context(plan), whole = plan->fo + log_context;
     gates->sum_bits = whole < 30 ? whole : 30;
@@ -52,15 +67,20 @@ static enum base_status init_reciprocal(struct eng_gates *gates, const struct en
     int fraction = plan->fo - gates->sum_cut;
     double slack = base_power_of_two(plan->bin + 1), one = base_power_of_two(fraction);
     int64_t high = (int64_t)(plan->context + 1) << fraction, limit = INT64_C(1) << gates->sum_bits;
-    struct sec_spline_form form = {.k = gates->sum_bits, .low = (int64_t)(one * base_exp(-slack)), .high = high < limit ? high : limit,
-                                   .per_octave = plan->per_octave / 2, .F = plan->f_reciprocal, .ring = plan->ring, .functions = 1,
+    struct sec_spline_form form = {.k = gates->sum_bits,
+                                   .low = (int64_t)(one * base_exp(-slack)),
+                                   .high = high < limit ? high : limit,
+                                   .per_octave = plan->per_octave / 2,
+                                   .F = plan->f_reciprocal,
+                                   .ring = plan->ring,
+                                   .functions = 1,
                                    .function = {{SEC_POWER_INVERSE, .scale = one, .unit = 1, .fo = plan->fy,
                                                  .bound = plan->fy + (int)ceil(slack * 1.4427)}}};
     return sec_spline_init(&gates->reciprocal, form, error);
 }
 
-enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape, const struct eng_plan *plan,
-                                struct base_error *error)
+enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape,
+                                const struct eng_plan *plan, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_gates gates = {.layers = plan->layers};
@@ -78,7 +98,9 @@ enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_sh
     }
     TRY(init_reciprocal(&gates, plan, error));
     enum sec_curve curve = shape->activation == ENG_ACTIVATION_GELU ? SEC_CURVE_GELU : SEC_CURVE_SILU;
-    TRY(sec_segments_init(&gates.activation, (struct sec_segments_form){curve, plan->kg, plan->hs, plan->fg, plan->f_silu, plan->ring}, error));
+    TRY(sec_segments_init(
+        &gates.activation,
+        (struct sec_segments_form){curve, plan->kg, plan->hs, plan->fg, plan->f_silu, plan->ring}, error));
     *ret = gates;
     return BASE_OK;
 out:

@@ -23,14 +23,15 @@ struct eng_gates {
     struct sec_exp *exp;
     struct sec_spline reciprocal;
     struct sec_segments activation; /* SiLU, or GELU where the MLP has no gate */
-    int sum_bits; /* bits of S as the division reads it */
-    int sum_cut;  /* bits that S loses before */
+    int sum_bits;                   /* bits of S as the division reads it */
+    int sum_cut;                    /* bits that S loses before */
 };
 
 BASE_MUST_USE enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape,
                                               const struct eng_plan *plan, struct base_error *error);
 void eng_gates_finish(struct eng_gates *gates);
-/* SHA-256 over every public table: parties compare it, so that a machine whose arithmetic differs is refused. */
+/* SHA-256 over every public table: parties compare it, so that a machine whose arithmetic differs is refused.
+ */
 void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32]);
 
 #endif

@@ -7,12 +7,13 @@
 
 #include <math.h>
 
-void eng_normalise_logits(const struct eng_model_shape *shape, const struct eng_plan *plan, const struct eng_answer *answer, size_t rows,
-                          double *ret)
+void eng_normalise_logits(const struct eng_model_shape *shape, const struct eng_plan *plan,
+                          const struct eng_answer *answer, size_t rows, double *ret)
 {
     double unit = base_power_of_two(ENG_SQUARES_CUT - 2 * plan->fx) / (double)shape->width;
     for (size_t r = 0; r < rows; r++) {
-        double mean = fmax((double)answer->squares[r] * unit, 0) + shape->norm_eps, scale = base_power_of_two(-ENG_LOGIT_FRACTION) / sqrt(mean);
+        double mean = fmax((double)answer->squares[r] * unit, 0) + shape->norm_eps,
+               scale = base_power_of_two(-ENG_LOGIT_FRACTION) / sqrt(mean);
         for (size_t v = 0; v < shape->vocab; v++)
             ret[r * shape->vocab + v] = (double)answer->logits[r * shape->vocab + v] * scale;
     }
@@ -25,7 +26,8 @@ struct run {
     double *logits;
 };
 
-static enum base_status open_run(struct run *run, const struct eng_generation *g, struct eng_generated *result, struct base_error *error)
+static enum base_status open_run(struct run *run, const struct eng_generation *g,
+                                 struct eng_generated *result, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     *run = (struct run){.g = g};
@@ -68,7 +70,8 @@ static bool ends(const struct eng_generation *g, int32_t token)
     return false;
 }
 
-enum base_status eng_generate(const struct eng_generation *g, struct eng_generated *ret, struct base_error *error)
+enum base_status eng_generate(const struct eng_generation *g, struct eng_generated *ret,
+                              struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_generated result = {0};

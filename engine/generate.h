@@ -16,9 +16,9 @@ struct eng_generation {
     struct eng_sampler *sampler; /* unused when tokens are chosen inside */
     const int32_t *prompt;
     size_t prompt_tokens;
-    size_t new_tokens;     /* at most */
-    bool ignore_eos;       /* go on after the model's end of text */
-    eng_token_fn token;    /* may be NULL, as the next one */
+    size_t new_tokens;  /* at most */
+    bool ignore_eos;    /* go on after the model's end of text */
+    eng_token_fn token; /* may be NULL, as the next one */
     eng_prefill_fn prefill;
     void *context;
 };
@@ -31,7 +31,8 @@ struct eng_generated {
 };
 
 /* Errors: the backend's. Free with eng_generated_finish. */
-BASE_MUST_USE enum base_status eng_generate(const struct eng_generation *generation, struct eng_generated *ret, struct base_error *error);
+BASE_MUST_USE enum base_status eng_generate(const struct eng_generation *generation,
+                                            struct eng_generated *ret, struct base_error *error);
 void eng_generated_finish(struct eng_generated *generated);
 
 #endif

@@ -16,15 +16,19 @@ struct eng_step {
 };
 
 /* x [n][width] in Z_2^ring -> *ret, the same. */
-BASE_MUST_USE enum base_status eng_layer_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret);
+BASE_MUST_USE enum base_status eng_layer_run(const struct eng_step *step, struct mpc_wire x,
+                                             struct mpc_wire *ret);
 
 /* Parts of it, in their own files. */
-BASE_MUST_USE enum base_status eng_attention_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_o);
-BASE_MUST_USE enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret);
+BASE_MUST_USE enum base_status eng_attention_run(const struct eng_step *step, struct mpc_wire x,
+                                                 struct mpc_wire *ret_o);
+BASE_MUST_USE enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x,
+                                           struct mpc_wire *ret);
 
 /* y = W h cut to the residual's fraction, extended and added to x: two rounds. */
-BASE_MUST_USE enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x, struct mpc_wire h,
-                                                const struct mpc_matrix *w, enum eng_wire bits, struct mpc_wire *ret);
+BASE_MUST_USE enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x,
+                                                struct mpc_wire h, const struct mpc_matrix *w,
+                                                enum eng_wire bits, struct mpc_wire *ret);
 /* sum x^2 of each row as the norm's gate reads it. Queues one opening. */
 struct mpc_wire eng_sum_squares(const struct eng_step *step, struct mpc_wire x, int norm);
 

@@ -10,7 +10,7 @@ enum { PARTIES = 3, LINK_LIMIT = 64 << 20 };
 struct seat {
     struct eng_session session;
     struct net_link *peer[PARTIES];
-    struct net_link *client;       /* the party's end */
+    struct net_link *client; /* the party's end */
     struct eng_session_links links;
     const struct eng_local_form *form;
     struct eng_usage usage;
@@ -74,7 +74,8 @@ static enum base_status open_links(struct eng_local *local, struct base_error *e
     uint16_t stream = 1;
     for (int i = 0; i < PARTIES; i++)
         for (int j = i + 1; j < PARTIES; j++)
-            TRY(net_memory_pair_create(&local->seat[i].peer[j], &local->seat[j].peer[i], names[i], names[j], stream++, LINK_LIMIT, error));
+            TRY(net_memory_pair_create(&local->seat[i].peer[j], &local->seat[j].peer[i], names[i], names[j],
+                                       stream++, LINK_LIMIT, error));
     for (int i = 0; i < PARTIES; i++)
         for (int j = 0; j < PARTIES; j++)
             local->seat[i].links.to[j] = local->seat[i].peer[j];
@@ -82,7 +83,8 @@ out:
     return status;
 }
 
-enum base_status eng_local_create(struct eng_local **ret, const struct eng_local_form *form, struct base_error *error)
+enum base_status eng_local_create(struct eng_local **ret, const struct eng_local_form *form,
+                                  struct base_error *error)
 {
     static const enum mpc_role roles[PARTIES] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     enum base_status status = BASE_OK;
@@ -125,13 +127,15 @@ void eng_local_destroy(struct eng_local **local)
     base_free(local);
 }
 
-enum base_status eng_local_start(struct eng_local *local, struct net_link *ret_links[3], struct base_error *error)
+enum base_status eng_local_start(struct eng_local *local, struct net_link *ret_links[3],
+                                 struct base_error *error)
 {
     enum base_status status = BASE_OK;
     for (int i = 0; i < PARTIES; i++) {
         net_link_destroy(&local->seat[i].client);
         net_link_destroy(&local->client[i]);
-        TRY(net_memory_pair_create(&local->client[i], &local->seat[i].client, "client", names[i], (uint16_t)(10 + i), LINK_LIMIT, error));
+        TRY(net_memory_pair_create(&local->client[i], &local->seat[i].client, "client", names[i],
+                                   (uint16_t)(10 + i), LINK_LIMIT, error));
         ret_links[i] = local->client[i];
     }
     TRY(start_all(local, false, error));
@@ -139,7 +143,8 @@ out:
     return status;
 }
 
-enum base_status eng_local_wait(struct eng_local *local, struct eng_usage ret_usage[3], struct base_error *error)
+enum base_status eng_local_wait(struct eng_local *local, struct eng_usage ret_usage[3],
+                                struct base_error *error)
 {
     enum base_status status = gather(local, error);
     for (int i = 0; i < PARTIES; i++)

@@ -1,5 +1,5 @@
-/* The three roles as threads of one process over memory links: the same sessions that parties run over TCP. With given keys it repeats a
- * run of three real processes bit for bit. */
+/* The three roles as threads of one process over memory links: the same sessions that parties run over TCP.
+ * With given keys it repeats a run of three real processes bit for bit. */
 #ifndef CACHET_ENGINE_LOCAL_H
 #define CACHET_ENGINE_LOCAL_H
 
@@ -7,7 +7,8 @@
 
 struct eng_local;
 
-/* form.weights is ignored: `weights` holds those of P0, P1, P2. key1, key2: fixed pair keys, or both NULL for fresh ones. */
+/* form.weights is ignored: `weights` holds those of P0, P1, P2. key1, key2: fixed pair keys, or both NULL for
+ * fresh ones. */
 struct eng_local_form {
     struct eng_decoder_form form;
     const struct eng_weights *weights[3];
@@ -16,12 +17,17 @@ struct eng_local_form {
 };
 
 /* Joins the three sessions. */
-BASE_MUST_USE enum base_status eng_local_create(struct eng_local **ret, const struct eng_local_form *form, struct base_error *error);
+BASE_MUST_USE enum base_status eng_local_create(struct eng_local **ret, const struct eng_local_form *form,
+                                                struct base_error *error);
 void eng_local_destroy(struct eng_local **local);
 
-/* Starts serving one request; the client's ends of its links. After a request that failed once it had begun the parties have hung up: make new ones. */
-BASE_MUST_USE enum base_status eng_local_start(struct eng_local *local, struct net_link *ret_links[3], struct base_error *error);
-/* Waits until the request has ended at every party. Errors: the first failure that is not a consequence of another one. */
-BASE_MUST_USE enum base_status eng_local_wait(struct eng_local *local, struct eng_usage ret_usage[3], struct base_error *error);
+/* Starts serving one request; the client's ends of its links. After a request that failed once it had begun
+ * the parties have hung up: make new ones. */
+BASE_MUST_USE enum base_status eng_local_start(struct eng_local *local, struct net_link *ret_links[3],
+                                               struct base_error *error);
+/* Waits until the request has ended at every party. Errors: the first failure that is not a consequence of
+ * another one. */
+BASE_MUST_USE enum base_status eng_local_wait(struct eng_local *local, struct eng_usage ret_usage[3],
+                                              struct base_error *error);
 
 #endif

@@ -8,8 +8,8 @@
 
 const char *eng_wire_name(enum eng_wire wire)
 {
-    static const char *const names[ENG_WIRES] = {"q", "k", "v", "o", "yo", "g", "p", "h", "yd", "x", "score",
-                                                 "uq", "uk", "uv", "a", "aown", "ug", "up"};
+    static const char *const names[ENG_WIRES] = {"q", "k",     "v",  "o",  "yo", "g", "p",    "h",  "yd",
+                                                 "x", "score", "uq", "uk", "uv", "a", "aown", "ug", "up"};
     return names[wire];
 }
 
@@ -25,9 +25,29 @@ static int maximum(int a, int b)
 
 enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t context, struct base_error *error)
 {
-    struct eng_plan plan = {.fx = 14, .fw = 17, .fwo = 14, .fc = 11, .fu = 12, .fs = 11, .bin = 1, .cell = 1, .fb = 12, .fe = 22,
-                            .fo = 18, .fo2 = 20, .fy = 18, .per_octave = 32, .f_reciprocal = 48, .fg = 9, .kg = 15, .hs = 8,
-                            .f_silu = 26, .kn = 28, .ring = 64, .context = (int)context, .layers = layers};
+    struct eng_plan plan = {.fx = 14,
+                            .fw = 17,
+                            .fwo = 14,
+                            .fc = 11,
+                            .fu = 12,
+                            .fs = 11,
+                            .bin = 1,
+                            .cell = 1,
+                            .fb = 12,
+                            .fe = 22,
+                            .fo = 18,
+                            .fo2 = 20,
+                            .fy = 18,
+                            .per_octave = 32,
+                            .f_reciprocal = 48,
+                            .fg = 9,
+                            .kg = 15,
+                            .hs = 8,
+                            .f_silu = 26,
+                            .kn = 28,
+                            .ring = 64,
+                            .context = (int)context,
+                            .layers = layers};
     enum base_status status = base_alloc(&plan.layer, layers, sizeof *plan.layer, error);
     if (status == BASE_OK)
         *ret = plan;
@@ -75,9 +95,10 @@ void eng_plan_derive_norms(struct eng_plan *plan, size_t layer, size_t width, do
 
 void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, int score_bits)
 {
-    static const int bits[ENG_WIRES] = {[ENG_Q] = 3,  [ENG_K] = 4,  [ENG_V] = 4,  [ENG_O] = 4, [ENG_YO] = 6,   [ENG_G] = 4,
-                                        [ENG_P] = 4,  [ENG_H] = 6,  [ENG_YD] = 8, [ENG_X] = 10, [ENG_UQ] = 4,  [ENG_UK] = 5,
-                                        [ENG_UV] = 4, [ENG_A] = 7,  [ENG_AOWN] = 6, [ENG_UG] = 5, [ENG_UP] = 5};
+    static const int bits[ENG_WIRES] = {
+        [ENG_Q] = 3,  [ENG_K] = 4, [ENG_V] = 4,    [ENG_O] = 4,  [ENG_YO] = 6, [ENG_G] = 4,
+        [ENG_P] = 4,  [ENG_H] = 6, [ENG_YD] = 8,   [ENG_X] = 10, [ENG_UQ] = 4, [ENG_UK] = 5,
+        [ENG_UV] = 4, [ENG_A] = 7, [ENG_AOWN] = 6, [ENG_UG] = 5, [ENG_UP] = 5};
     for (size_t l = 0; l < plan->layers; l++) {
         struct eng_layer_plan *layer = &plan->layer[l];
         memcpy(layer->bits, bits, sizeof bits);
@@ -136,7 +157,9 @@ int eng_plan_log_context(const struct eng_plan *plan)
     return bits;
 }
 
-/* --- conditions ------------------------------------------------------------------------------------------------------------- */
+/* --- conditions
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 struct checker {
     struct base_error *error;
@@ -147,20 +170,24 @@ struct checker {
 static void need(struct checker *c, const char *name, double have, int room)
 {
     if (have > room && c->status == BASE_OK)
-        c->status = base_fail(c->error, BASE_ERR_RANGE, "plan: layer %zu, %s needs %.1f bits and has %d: lower a width or shorten the context",
-                              c->layer, name, have, room);
+        c->status =
+            base_fail(c->error, BASE_ERR_RANGE,
+                      "plan: layer %zu, %s needs %.1f bits and has %d: lower a width or shorten the context",
+                      c->layer, name, have, room);
 }
 
 static void check_attention(const struct eng_plan *p, struct checker *c)
 {
     const struct eng_layer_plan *l = &p->layer[c->layer];
     const int *b = l->bits;
-    int rotated = p->fx + p->fw + p->fc, ring_uq = p->ring - (rotated - p->fu), widest = maximum(b[ENG_UQ], b[ENG_UK]);
+    int rotated = p->fx + p->fw + p->fc, ring_uq = p->ring - (rotated - p->fu),
+        widest = maximum(b[ENG_UQ], b[ENG_UK]);
     need(c, "u with RoPE", rotated + widest + 1, p->ring - 1);
     need(c, "lift of u_q", p->fu + widest, ring_uq - 2);
     if (!p->fold)
         need(c, "deferred scores", 2 * p->fu + maximum(b[ENG_A], b[ENG_AOWN]), ring_uq - 2);
-    need(c, "sum e v", p->fo + p->fu + eng_plan_log_context(p) + b[ENG_V], eng_plan_sum_ring(p, c->layer) - 2);
+    need(c, "sum e v", p->fo + p->fu + eng_plan_log_context(p) + b[ENG_V],
+         eng_plan_sum_ring(p, c->layer) - 2);
     int ring_o = p->ring - (p->fo2 + p->fy - p->fu);
     need(c, "o", p->fo2 + p->fy + b[ENG_O] + 1, p->ring - 1);
     need(c, "W_o o", p->fu + p->fwo + b[ENG_YO], ring_o - 2);
@@ -183,7 +210,8 @@ static void check_rest(const struct eng_plan *p, struct checker *c)
         need(c, "1/rms", l->bt[i] + 2, p->ring - (44 - l->ft[i]) - 2);
 }
 
-/* Every shift is to the right and every small ring has room: what a hostile plan could break before any bound does. */
+/* Every shift is to the right and every small ring has room: what a hostile plan could break before any bound
+ * does. */
 static void check_widths(const struct eng_plan *p, struct checker *c)
 {
     const struct eng_layer_plan *l = &p->layer[c->layer];

@@ -18,20 +18,28 @@ struct field {
     int low, high;
 };
 
-#define FIELD(name, low, high) {#name, offsetof(struct eng_plan, name), low, high}
+#define FIELD(name, low, high)                                                                               \
+    {                                                                                                        \
+#name, offsetof(struct eng_plan, name), low, high                                                    \
+    }
 static const struct field fields[] = {
-    FIELD(fx, 4, 24),       FIELD(fw, 4, 24),     FIELD(fwo, 4, 24),          FIELD(fc, 4, 20),         FIELD(fu, 4, 20),
-    FIELD(fs, 4, 16),       FIELD(bin, 0, 4),     FIELD(cell, 0, 5),          FIELD(fb, 4, 24),         FIELD(fe, 4, 32),
-    FIELD(fo, 4, 32),       FIELD(ring_sv, 0, 64), FIELD(fo2, 4, 32),         FIELD(fy, 4, 32),         FIELD(per_octave, 4, 256),
-    FIELD(f_reciprocal, 8, 60), FIELD(fg, 2, 16), FIELD(kg, 4, 24),           FIELD(hs, 2, 12),         FIELD(f_silu, 8, 40),
-    FIELD(kn, 12, 36),      FIELD(ring, 32, 64),  FIELD(fold, 0, 1),          FIELD(context, 1, MAX_CONTEXT), FIELD(lm_bits, -20, 40),
+    FIELD(fx, 4, 24),        FIELD(fw, 4, 24),    FIELD(fwo, 4, 24),         FIELD(fc, 4, 20),
+    FIELD(fu, 4, 20),        FIELD(fs, 4, 16),    FIELD(bin, 0, 4),          FIELD(cell, 0, 5),
+    FIELD(fb, 4, 24),        FIELD(fe, 4, 32),    FIELD(fo, 4, 32),          FIELD(ring_sv, 0, 64),
+    FIELD(fo2, 4, 32),       FIELD(fy, 4, 32),    FIELD(per_octave, 4, 256), FIELD(f_reciprocal, 8, 60),
+    FIELD(fg, 2, 16),        FIELD(kg, 4, 24),    FIELD(hs, 2, 12),          FIELD(f_silu, 8, 40),
+    FIELD(kn, 12, 36),       FIELD(ring, 32, 64), FIELD(fold, 0, 1),         FIELD(context, 1, MAX_CONTEXT),
+    FIELD(lm_bits, -20, 40),
 };
 
 struct norm_field {
     const char *name;
     size_t offset;
 };
-#define NORM_FIELD(name) {#name, offsetof(struct eng_layer_plan, name)}
+#define NORM_FIELD(name)                                                                                     \
+    {                                                                                                        \
+#name, offsetof(struct eng_layer_plan, name)                                                         \
+    }
 static const struct norm_field norm_fields[] = {NORM_FIELD(rho), NORM_FIELD(low), NORM_FIELD(high),
                                                 NORM_FIELD(ft),  NORM_FIELD(bt),  NORM_FIELD(fs)};
 
@@ -56,7 +64,8 @@ static json_t *to_json(const struct eng_plan *plan)
     json_object_set_new(root, "format", json_integer(PLAN_FORMAT));
     json_object_set_new(root, "model", json_string(plan->model));
     for (int f = 0; f < FIELDS; f++)
-        json_object_set_new(root, fields[f].name, json_integer(*(const int *)((const char *)plan + fields[f].offset)));
+        json_object_set_new(root, fields[f].name,
+                            json_integer(*(const int *)((const char *)plan + fields[f].offset)));
     for (size_t l = 0; l < plan->layers; l++)
         json_array_append_new(layers, layer_to_json(&plan->layer[l]));
     json_object_set_new(root, "layers", layers);
@@ -69,7 +78,8 @@ enum base_status eng_plan_write(const struct eng_plan *plan, const char *path, s
     int failed = json_dump_file(root, path, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(root);
     if (failed)
-        return base_fail(error, BASE_ERR_IO, "cannot write the plan to %s: check the directory and its free space", path);
+        return base_fail(error, BASE_ERR_IO,
+                         "cannot write the plan to %s: check the directory and its free space", path);
     return BASE_OK;
 }
 
@@ -85,16 +95,20 @@ enum base_status eng_plan_digest(const struct eng_plan *plan, uint8_t ret[32], s
     return BASE_OK;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------------------ */
+/* --- reading
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
-static enum base_status read_int(json_t *object, const char *key, int low, int high, int *ret, struct base_error *error)
+static enum base_status read_int(json_t *object, const char *key, int low, int high, int *ret,
+                                 struct base_error *error)
 {
     json_t *value = json_object_get(object, key);
     if (!json_is_integer(value))
         return base_fail(error, BASE_ERR_FORMAT, "field \"%s\" is missing or not an integer", key);
     json_int_t number = json_integer_value(value);
     if (number < low || number > high)
-        return base_fail(error, BASE_ERR_FORMAT, "field \"%s\" is %lld: must be %d to %d", key, (long long)number, low, high);
+        return base_fail(error, BASE_ERR_FORMAT, "field \"%s\" is %lld: must be %d to %d", key,
+                         (long long)number, low, high);
     *ret = (int)number;
     return BASE_OK;
 }
@@ -104,18 +118,21 @@ static enum base_status read_layer(json_t *object, struct eng_layer_plan *ret, s
     enum base_status status = BASE_OK;
     json_t *bits = json_object_get(object, "bits");
     TRY_THAT(json_is_object(object) && json_is_object(bits) && json_object_size(bits) == ENG_WIRES &&
-             json_object_size(object) == NORM_FIELDS + 1, error, BASE_ERR_FORMAT, "a layer must hold \"bits\" of %d wires and %d norm fields",
-             ENG_WIRES, NORM_FIELDS);
+                 json_object_size(object) == NORM_FIELDS + 1,
+             error, BASE_ERR_FORMAT, "a layer must hold \"bits\" of %d wires and %d norm fields", ENG_WIRES,
+             NORM_FIELDS);
     for (int w = 0; w < ENG_WIRES; w++)
         TRY(read_int(bits, eng_wire_name((enum eng_wire)w), -40, 40, &ret->bits[w], error));
     for (int f = 0; f < NORM_FIELDS; f++) {
         json_t *pair = json_object_get(object, norm_fields[f].name);
         int *out = (int *)((char *)ret + norm_fields[f].offset);
-        TRY_THAT(json_array_size(pair) == ENG_NORMS, error, BASE_ERR_FORMAT, "field \"%s\" must be a pair", norm_fields[f].name);
+        TRY_THAT(json_array_size(pair) == ENG_NORMS, error, BASE_ERR_FORMAT, "field \"%s\" must be a pair",
+                 norm_fields[f].name);
         for (size_t i = 0; i < ENG_NORMS; i++) {
             json_t *value = json_array_get(pair, i);
-            TRY_THAT(json_is_integer(value) && json_integer_value(value) >= -60 && json_integer_value(value) <= 60, error,
-                     BASE_ERR_FORMAT, "field \"%s\" must hold integers of -60 to 60", norm_fields[f].name);
+            TRY_THAT(
+                json_is_integer(value) && json_integer_value(value) >= -60 && json_integer_value(value) <= 60,
+                error, BASE_ERR_FORMAT, "field \"%s\" must hold integers of -60 to 60", norm_fields[f].name);
             out[i] = (int)json_integer_value(value);
         }
     }
@@ -130,19 +147,24 @@ static enum base_status from_json(json_t *root, struct eng_plan *ret, struct bas
     int format = 0;
     TRY_THAT(json_is_object(root), error, BASE_ERR_FORMAT, "not a JSON object");
     TRY(read_int(root, "format", 0, 1000, &format, error));
-    TRY_THAT(format == PLAN_FORMAT, error, BASE_ERR_SUPPORT, "plan format %d, this program reads %d: make the plan again with `cachet plan`",
-             format, PLAN_FORMAT);
+    TRY_THAT(format == PLAN_FORMAT, error, BASE_ERR_SUPPORT,
+             "plan format %d, this program reads %d: make the plan again with `cachet plan`", format,
+             PLAN_FORMAT);
     json_t *layers = json_object_get(root, "layers");
     const char *model = json_string_value(json_object_get(root, "model"));
     size_t count = json_array_size(layers);
-    TRY_THAT(count >= 1 && count <= MAX_LAYERS, error, BASE_ERR_FORMAT, "field \"layers\" has %zu entries: must be 1 to %d", count, MAX_LAYERS);
-    TRY_THAT(model != NULL && strlen(model) == 64, error, BASE_ERR_FORMAT, "field \"model\" must be a digest of 64 hex digits");
-    TRY_THAT(json_object_size(root) == FIELDS + 3, error, BASE_ERR_FORMAT, "%zu fields where a plan has %d: an unknown field is present or one is missing",
+    TRY_THAT(count >= 1 && count <= MAX_LAYERS, error, BASE_ERR_FORMAT,
+             "field \"layers\" has %zu entries: must be 1 to %d", count, MAX_LAYERS);
+    TRY_THAT(model != NULL && strlen(model) == 64, error, BASE_ERR_FORMAT,
+             "field \"model\" must be a digest of 64 hex digits");
+    TRY_THAT(json_object_size(root) == FIELDS + 3, error, BASE_ERR_FORMAT,
+             "%zu fields where a plan has %d: an unknown field is present or one is missing",
              json_object_size(root), FIELDS + 3);
     TRY(eng_plan_init(&plan, count, 1, error));
     memcpy(plan.model, model, sizeof plan.model);
     for (int f = 0; f < FIELDS; f++)
-        TRY(read_int(root, fields[f].name, fields[f].low, fields[f].high, (int *)((char *)&plan + fields[f].offset), error));
+        TRY(read_int(root, fields[f].name, fields[f].low, fields[f].high,
+                     (int *)((char *)&plan + fields[f].offset), error));
     for (size_t l = 0; l < count; l++) {
         status = read_layer(json_array_get(layers, l), &plan.layer[l], error);
         if (status != BASE_OK) {

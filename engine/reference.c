@@ -53,15 +53,19 @@ static void matmul(float *y, const float *x, size_t n, const float *w, size_t ou
         }
 }
 
-/* --- loading -------------------------------------------------------------------------------------------------------------------- */
+/* --- loading
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
-static enum base_status load(const struct eng_weight_source *source, enum eng_tensor tensor, size_t layer, const float *gain, float scale,
-                             float **at, float **ret, struct base_error *error)
+static enum base_status load(const struct eng_weight_source *source, enum eng_tensor tensor, size_t layer,
+                             const float *gain, float scale, float **at, float **ret,
+                             struct base_error *error)
 {
     size_t rows, columns;
     eng_tensor_extent(source->shape, tensor, &rows, &columns);
     float *w = *at;
-    enum base_status status = source->read(source->context, tensor, layer, (struct eng_row_range){0, rows}, w, error);
+    enum base_status status =
+        source->read(source->context, tensor, layer, (struct eng_row_range){0, rows}, w, error);
     for (size_t i = 0; status == BASE_OK && i < rows * columns; i++)
         w[i] *= scale * (gain == NULL ? 1 : gain[i % columns]);
     *ret = w;
@@ -69,7 +73,8 @@ static enum base_status load(const struct eng_weight_source *source, enum eng_te
     return status;
 }
 
-static enum base_status load_weights(struct eng_reference *r, const struct eng_weight_source *source, float *gain, struct base_error *error)
+static enum base_status load_weights(struct eng_reference *r, const struct eng_weight_source *source,
+                                     float *gain, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     const struct eng_row_range one = {0, 1};
@@ -88,7 +93,8 @@ static enum base_status load_weights(struct eng_reference *r, const struct eng_w
         TRY(load(source, ENG_TENSOR_DOWN, l, NULL, 1, &at, &w->down, error));
         if (!r->shape.qkv_bias)
             continue;
-        TRY(load(source, ENG_TENSOR_Q_BIAS, l, NULL, 1 / sqrtf((float)r->shape.head_dim), &at, &w->q_bias, error));
+        TRY(load(source, ENG_TENSOR_Q_BIAS, l, NULL, 1 / sqrtf((float)r->shape.head_dim), &at, &w->q_bias,
+                 error));
         TRY(load(source, ENG_TENSOR_K_BIAS, l, NULL, 1, &at, &w->k_bias, error));
         TRY(load(source, ENG_TENSOR_V_BIAS, l, NULL, 1, &at, &w->v_bias, error));
     }
@@ -105,9 +111,10 @@ static void lay_out_work(struct eng_reference *r, float *at)
     struct {
         float **field;
         size_t row;
-    } fields[] = {{&w->x, s->width}, {&w->u, s->width}, {&w->q, r->wide}, {&w->k, r->narrow}, {&w->v, r->narrow}, {&w->uq, r->wide},
-                  {&w->uk, r->narrow}, {&w->uv, r->narrow}, {&w->o, r->wide}, {&w->y, s->width}, {&w->g, s->ffn}, {&w->p, s->ffn},
-                  {&w->h, s->ffn}, {&w->mean, 1}};
+    } fields[] = {{&w->x, s->width},  {&w->u, s->width}, {&w->q, r->wide},    {&w->k, r->narrow},
+                  {&w->v, r->narrow}, {&w->uq, r->wide}, {&w->uk, r->narrow}, {&w->uv, r->narrow},
+                  {&w->o, r->wide},   {&w->y, s->width}, {&w->g, s->ffn},     {&w->p, s->ffn},
+                  {&w->h, s->ffn},    {&w->mean, 1}};
     for (size_t f = 0; f < sizeof fields / sizeof *fields; f++) {
         *fields[f].field = at;
         at += BATCH * fields[f].row;
@@ -116,8 +123,8 @@ static void lay_out_work(struct eng_reference *r, float *at)
     w->score = at + r->context;
 }
 
-enum base_status eng_reference_create(struct eng_reference **ret, const struct eng_weight_source *source, size_t context,
-                                      struct base_error *error)
+enum base_status eng_reference_create(struct eng_reference **ret, const struct eng_weight_source *source,
+                                      size_t context, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_reference *r = NULL;
@@ -177,7 +184,9 @@ void eng_reference_set_probe(struct eng_reference *r, eng_probe_fn probe, void *
     r->probe_context = context;
 }
 
-/* --- forward -------------------------------------------------------------------------------------------------------------------- */
+/* --- forward
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static void rotate(const struct eng_reference *r, float *v, size_t n, size_t heads)
 {
@@ -232,9 +241,11 @@ static float dot(const float *a, const float *b, size_t count)
 /* One query row of one head over every row before it. */
 static void attend(struct eng_reference *r, size_t layer, size_t i, size_t head)
 {
-    size_t dim = r->shape.head_dim, kv = head / (r->shape.heads / r->shape.kv_heads), rows = r->position + i + 1;
+    size_t dim = r->shape.head_dim, kv = head / (r->shape.heads / r->shape.kv_heads),
+           rows = r->position + i + 1;
     const float *q = r->w.q + i * r->wide + head * dim, *uq = r->w.uq + i * r->wide + head * dim;
-    const float *keys = r->keys + layer * r->context * r->narrow + kv * dim, *values = r->values + layer * r->context * r->narrow + kv * dim;
+    const float *keys = r->keys + layer * r->context * r->narrow + kv * dim,
+                *values = r->values + layer * r->context * r->narrow + kv * dim;
     float *score = r->w.score, *o = r->w.o + i * r->wide + head * dim, top = -INFINITY, sum = 0;
     for (size_t j = 0; j < rows; j++) {
         score[j] = dot(q, keys + j * r->narrow, dim);
@@ -276,7 +287,8 @@ static void attention(struct eng_reference *r, size_t l, size_t n)
     rotate(r, a->k, n, r->shape.kv_heads);
     rotate(r, a->uq, n, r->shape.heads);
     rotate(r, a->uk, n, r->shape.kv_heads);
-    see(r, ENG_UQ, l, a->uq, n * wide), see(r, ENG_UK, l, a->uk, n * narrow), see(r, ENG_UV, l, a->uv, n * narrow);
+    see(r, ENG_UQ, l, a->uq, n * wide), see(r, ENG_UK, l, a->uk, n * narrow),
+        see(r, ENG_UV, l, a->uv, n * narrow);
     see(r, ENG_Q, l, a->q, n * wide), see(r, ENG_K, l, a->k, n * narrow), see(r, ENG_V, l, a->v, n * narrow);
     size_t at = (l * r->context + r->position) * narrow;
     memcpy(r->keys + at, a->k, n * narrow * sizeof *a->k);
@@ -299,7 +311,8 @@ static void activate(struct eng_reference *r, size_t l, size_t n)
     struct reference_work *a = &r->w;
     size_t count = n * r->shape.ffn;
     for (size_t i = 0; i < count; i++)
-        a->h[i] = r->shape.activation == ENG_ACTIVATION_GELU ? gelu(a->g[i]) : a->g[i] / (1 + expf(-a->g[i])) * a->p[i];
+        a->h[i] = r->shape.activation == ENG_ACTIVATION_GELU ? gelu(a->g[i])
+                                                             : a->g[i] / (1 + expf(-a->g[i])) * a->p[i];
     see(r, ENG_H, l, a->h, count);
 }
 
@@ -360,16 +373,18 @@ static void forward_batch(struct eng_reference *r, const int32_t *tokens, size_t
     scale_rows(ret_logits, ret_logits, r->w.mean, n, r->shape.vocab);
 }
 
-enum base_status eng_reference_forward(struct eng_reference *r, const int32_t *tokens, size_t n, float *ret_logits, struct base_error *error)
+enum base_status eng_reference_forward(struct eng_reference *r, const int32_t *tokens, size_t n,
+                                       float *ret_logits, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    TRY_THAT(n <= r->context - r->position, error, BASE_ERR_ARGUMENT, "%zu tokens after %zu: this run has room for %zu positions", n, r->position,
-             r->context);
+    TRY_THAT(n <= r->context - r->position, error, BASE_ERR_ARGUMENT,
+             "%zu tokens after %zu: this run has room for %zu positions", n, r->position, r->context);
     for (size_t i = 0; i < n; i++)
-        TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < r->shape.vocab, error, BASE_ERR_ARGUMENT, "token %zu of the text is outside the vocabulary of %zu",
-                 i, r->shape.vocab);
+        TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < r->shape.vocab, error, BASE_ERR_ARGUMENT,
+                 "token %zu of the text is outside the vocabulary of %zu", i, r->shape.vocab);
     for (size_t i = 0; i < n; i += BATCH)
-        forward_batch(r, tokens + i, n - i < BATCH ? n - i : BATCH, ret_logits == NULL ? NULL : ret_logits + i * r->shape.vocab);
+        forward_batch(r, tokens + i, n - i < BATCH ? n - i : BATCH,
+                      ret_logits == NULL ? NULL : ret_logits + i * r->shape.vocab);
 out:
     return status;
 }

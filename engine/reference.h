@@ -1,5 +1,5 @@
-/* The model in float32, in the clear: what the numeric plan is calibrated on and what fidelity is measured against. It shares no
- * arithmetic with the engine on integers.
+/* The model in float32, in the clear: what the numeric plan is calibrated on and what fidelity is measured
+ * against. It shares no arithmetic with the engine on integers.
  *
  * Memory: 4 bytes per weight, and 8 bytes per cached element. Belongs to one thread. */
 #ifndef CACHET_ENGINE_REFERENCE_H
@@ -7,25 +7,28 @@
 
 #include "engine/weights.h"
 
-/* What a probe sees beside the wires of enum eng_wire: mean squares before the two norms, and the un-normalised logits. */
+/* What a probe sees beside the wires of enum eng_wire: mean squares before the two norms, and the
+ * un-normalised logits. */
 enum { ENG_PROBE_SQUARES = ENG_WIRES, ENG_PROBE_LOGITS = ENG_WIRES + ENG_NORMS, ENG_PROBES };
 
-/* `count` values of a wire of one layer: as floats before the plan's scaling (u_q with the gain and 1 / sqrt(head_dim), without 1 / rms). */
+/* `count` values of a wire of one layer: as floats before the plan's scaling (u_q with the gain and 1 /
+ * sqrt(head_dim), without 1 / rms). */
 typedef void (*eng_probe_fn)(void *context, int wire, size_t layer, const float *values, size_t count);
 
 struct eng_reference;
 
 /* Loads every weight. `context`: positions at most. */
-BASE_MUST_USE enum base_status eng_reference_create(struct eng_reference **ret, const struct eng_weight_source *source, size_t context,
+BASE_MUST_USE enum base_status eng_reference_create(struct eng_reference **ret,
+                                                    const struct eng_weight_source *source, size_t context,
                                                     struct base_error *error);
 void eng_reference_destroy(struct eng_reference **reference);
 /* Forgets the context. */
 void eng_reference_reset(struct eng_reference *reference);
 void eng_reference_set_probe(struct eng_reference *reference, eng_probe_fn probe, void *context);
 
-/* Runs n more tokens. ret_logits: [n][vocab] (normalised), NULL to skip the head. Errors: BASE_ERR_ARGUMENT (a token outside the vocabulary, or
- * more positions than the context). */
-BASE_MUST_USE enum base_status eng_reference_forward(struct eng_reference *reference, const int32_t *tokens, size_t n, float *ret_logits,
-                                                     struct base_error *error);
+/* Runs n more tokens. ret_logits: [n][vocab] (normalised), NULL to skip the head. Errors: BASE_ERR_ARGUMENT
+ * (a token outside the vocabulary, or more positions than the context). */
+BASE_MUST_USE enum base_status eng_reference_forward(struct eng_reference *reference, const int32_t *tokens,
+                                                     size_t n, float *ret_logits, struct base_error *error);
 
 #endif

@@ -7,8 +7,8 @@
 #include <sodium.h>
 #include <string.h>
 
-enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remote_form *form, const struct eng_request *request, bool keep,
-                                  struct base_error *error)
+enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remote_form *form,
+                                  const struct eng_request *request, bool keep, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_remote r = {.shape = form->shape, .plan = form->plan, .request = *request};
@@ -61,7 +61,8 @@ out:
     return status;
 }
 
-/* The next rows wait until both have done these: nothing piles up at a party that computes, and progress is what it says. */
+/* The next rows wait until both have done these: nothing piles up at a party that computes, and progress is
+ * what it says. */
 static enum base_status hear(struct eng_remote *r, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -73,14 +74,17 @@ out:
     return status;
 }
 
-static enum base_status step(void *context, const int32_t *tokens, size_t n, size_t rows, struct eng_answer *ret, struct base_error *error)
+static enum base_status step(void *context, const int32_t *tokens, size_t n, size_t rows,
+                             struct eng_answer *ret, struct base_error *error)
 {
     struct eng_remote *r = context;
     enum base_status status = BASE_OK;
     size_t vocab = r->shape->vocab;
-    TRY_THAT(n >= 1 && n <= r->request.chunk, error, BASE_ERR_ARGUMENT, "a step of %zu tokens: must be 1 to %u", n, r->request.chunk);
+    TRY_THAT(n >= 1 && n <= r->request.chunk, error, BASE_ERR_ARGUMENT,
+             "a step of %zu tokens: must be 1 to %u", n, r->request.chunk);
     for (size_t i = 0; i < n; i++)
-        TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < vocab, error, BASE_ERR_ARGUMENT, "a token is outside the model's vocabulary of %zu", vocab);
+        TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < vocab, error, BASE_ERR_ARGUMENT,
+                 "a token is outside the model's vocabulary of %zu", vocab);
     if (r->fed >= r->request.prompt_tokens)
         TRY(say(r, ENG_CONTROL_GO, error));
     memset(r->hot, 0, n * vocab * sizeof *r->hot);
@@ -92,7 +96,8 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
         return hear(r, error);
     if (r->request.mode == ENG_REQUEST_ARGMAX) {
         int64_t token;
-        TRY(mpc_client_take(&r->client, 1, sec_max_step_for(eng_logit_bound(r->plan), vocab).ri, &token, error));
+        TRY(mpc_client_take(&r->client, 1, sec_max_step_for(eng_logit_bound(r->plan), vocab).ri, &token,
+                            error));
         ret->token = (int32_t)token;
         return BASE_OK;
     }
@@ -104,7 +109,8 @@ out:
 
 struct eng_backend eng_remote_backend(struct eng_remote *remote)
 {
-    return (struct eng_backend){.step = step, .context = remote, .chunk = remote->request.chunk, .mode = remote->request.mode};
+    return (struct eng_backend){
+        .step = step, .context = remote, .chunk = remote->request.chunk, .mode = remote->request.mode};
 }
 
 enum base_status eng_remote_end(struct eng_remote *r, struct eng_usage ret_usage[3], struct base_error *error)

@@ -10,8 +10,8 @@ struct eng_remote {
     const struct eng_model_shape *shape;
     const struct eng_plan *plan;
     struct eng_request request;
-    size_t fed;            /* tokens given so far */
-    int64_t *hot;          /* [chunk][vocab] */
+    size_t fed;   /* tokens given so far */
+    int64_t *hot; /* [chunk][vocab] */
 };
 
 /* What the client runs with; all borrowed. */
@@ -22,12 +22,15 @@ struct eng_remote_form {
     const struct kern_table *kern;
 };
 
-/* Sends the request to the three parties. nonce and keys are drawn unless `keep` says that request holds them (runs to be repeated). */
-BASE_MUST_USE enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remote_form *form, const struct eng_request *request,
-                                                bool keep, struct base_error *error);
+/* Sends the request to the three parties. nonce and keys are drawn unless `keep` says that request holds them
+ * (runs to be repeated). */
+BASE_MUST_USE enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remote_form *form,
+                                                const struct eng_request *request, bool keep,
+                                                struct base_error *error);
 struct eng_backend eng_remote_backend(struct eng_remote *remote);
 /* Tells the parties that no more tokens are wanted, and collects their reports by party. */
-BASE_MUST_USE enum base_status eng_remote_end(struct eng_remote *remote, struct eng_usage ret_usage[3], struct base_error *error);
+BASE_MUST_USE enum base_status eng_remote_end(struct eng_remote *remote, struct eng_usage ret_usage[3],
+                                              struct base_error *error);
 void eng_remote_finish(struct eng_remote *remote);
 
 #endif

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const char magic[8] = "CCHTREQ1";
-static const size_t AT_PROMPT = 8, AT_NEW = 12, AT_CHUNK = 16, AT_MODE = 20, AT_NONCE = 24, AT_KEY1 = 40, AT_KEY2 = 56;
+static const size_t AT_PROMPT = 8, AT_NEW = 12, AT_CHUNK = 16, AT_MODE = 20, AT_NONCE = 24, AT_KEY1 = 40,
+                    AT_KEY2 = 56;
 
 void eng_request_encode(const struct eng_request *r, uint8_t ret[ENG_REQUEST_BYTES])
 {
@@ -20,13 +21,17 @@ void eng_request_encode(const struct eng_request *r, uint8_t ret[ENG_REQUEST_BYT
     memcpy(ret + AT_KEY2, r->key2, sizeof r->key2);
 }
 
-enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct eng_request *ret, struct base_error *error)
+enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct eng_request *ret,
+                                    struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    TRY_THAT(size == ENG_REQUEST_BYTES && memcmp(bytes, magic, sizeof magic) == 0, error, BASE_ERR_PEER,
-             "the request of %zu bytes is not one of this version (%d bytes): use one build of cachet everywhere", size, ENG_REQUEST_BYTES);
+    TRY_THAT(
+        size == ENG_REQUEST_BYTES && memcmp(bytes, magic, sizeof magic) == 0, error, BASE_ERR_PEER,
+        "the request of %zu bytes is not one of this version (%d bytes): use one build of cachet everywhere",
+        size, ENG_REQUEST_BYTES);
     uint32_t mode = base_load_u32(bytes + AT_MODE);
-    TRY_THAT(mode <= ENG_REQUEST_ARGMAX, error, BASE_ERR_PEER, "the request's mode is %u: must be 0 to %d", mode, ENG_REQUEST_ARGMAX);
+    TRY_THAT(mode <= ENG_REQUEST_ARGMAX, error, BASE_ERR_PEER, "the request's mode is %u: must be 0 to %d",
+             mode, ENG_REQUEST_ARGMAX);
     ret->prompt_tokens = base_load_u32(bytes + AT_PROMPT);
     ret->new_tokens = base_load_u32(bytes + AT_NEW);
     ret->chunk = base_load_u32(bytes + AT_CHUNK);
@@ -57,28 +62,32 @@ enum base_status eng_ping(struct net_link *link, size_t size, double *ret_second
     TRY(net_link_send_blob(link, 0, sent, size, error));
     TRY(net_link_receive_blob(link, 0, size, &back, &back_size, error));
     *ret_seconds = base_clock_seconds() - start;
-    TRY_THAT(back_size == size && memcmp(sent, back, size) == 0, error, BASE_ERR_PEER, "%s: a ping of %zu bytes came back changed", net_link_peer(link), size);
+    TRY_THAT(back_size == size && memcmp(sent, back, size) == 0, error, BASE_ERR_PEER,
+             "%s: a ping of %zu bytes came back changed", net_link_peer(link), size);
 out:
     base_free(&sent);
     base_free_secret(&back);
     return status;
 }
 
-enum base_status eng_control_send(struct net_link *link, uint32_t step, enum eng_control control, struct base_error *error)
+enum base_status eng_control_send(struct net_link *link, uint32_t step, enum eng_control control,
+                                  struct base_error *error)
 {
     uint8_t word[8];
     base_store_u64(word, (uint64_t)control);
     return net_link_send(link, step, word, sizeof word, error);
 }
 
-enum base_status eng_control_receive(struct net_link *link, uint32_t step, enum eng_control *ret, struct base_error *error)
+enum base_status eng_control_receive(struct net_link *link, uint32_t step, enum eng_control *ret,
+                                     struct base_error *error)
 {
     uint8_t word[8];
     enum base_status status = BASE_OK;
     TRY(net_link_receive(link, step, word, sizeof word, error));
     uint64_t value = base_load_u64(word);
-    TRY_THAT(value == ENG_CONTROL_GO || value == ENG_CONTROL_STOP, error, BASE_ERR_PEER, "%s: the control word is %llu: must be 1 (go) or 2 (stop)",
-             net_link_peer(link), (unsigned long long)value);
+    TRY_THAT(value == ENG_CONTROL_GO || value == ENG_CONTROL_STOP, error, BASE_ERR_PEER,
+             "%s: the control word is %llu: must be 1 (go) or 2 (stop)", net_link_peer(link),
+             (unsigned long long)value);
     *ret = (enum eng_control)value;
 out:
     return status;
@@ -87,9 +96,10 @@ out:
 /* The fields of a report in their order. */
 static size_t fields_of(struct eng_usage *u, uint64_t *ret[12])
 {
-    uint64_t *all[12] = {&u->prefill.tokens, &u->prefill.rounds, &u->prefill.online, &u->prefill.offline, &u->prefill.microseconds,
-                         &u->decode.tokens,  &u->decode.rounds,  &u->decode.online,  &u->decode.offline,  &u->decode.microseconds,
-                         &u->opened,         &u->peak_memory};
+    uint64_t *all[12] = {
+        &u->prefill.tokens,       &u->prefill.rounds,      &u->prefill.online, &u->prefill.offline,
+        &u->prefill.microseconds, &u->decode.tokens,       &u->decode.rounds,  &u->decode.online,
+        &u->decode.offline,       &u->decode.microseconds, &u->opened,         &u->peak_memory};
     memcpy(ret, all, sizeof all);
     return sizeof all / sizeof *all;
 }

@@ -1,5 +1,5 @@
-/* A request as the client sends it to every party, and what a party reports at its end. All of it is public between the parties, but
- * for the keys of the input masks, which go to their two holders. */
+/* A request as the client sends it to every party, and what a party reports at its end. All of it is public
+ * between the parties, but for the keys of the input masks, which go to their two holders. */
 #ifndef CACHET_ENGINE_REQUEST_H
 #define CACHET_ENGINE_REQUEST_H
 
@@ -10,7 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ENG_REQUEST_BYTES = 72, ENG_REQUEST_KEY = 16, ENG_REQUEST_REPORT = 0x7ffffffe /* step id of the report */ };
+enum {
+    ENG_REQUEST_BYTES = 72,
+    ENG_REQUEST_KEY = 16,
+    ENG_REQUEST_REPORT = 0x7ffffffe /* step id of the report */
+};
 
 enum eng_request_mode {
     ENG_REQUEST_SAMPLE, /* the client sees the logits of each step's last row and chooses */
@@ -24,24 +28,30 @@ struct eng_request {
     uint32_t chunk;      /* rows of one prefill step */
     enum eng_request_mode mode;
     uint8_t nonce[16];
-    uint8_t key1[ENG_REQUEST_KEY], key2[ENG_REQUEST_KEY]; /* masks of the input: with (P0, P1) and with (P0, P2) */
+    uint8_t key1[ENG_REQUEST_KEY],
+        key2[ENG_REQUEST_KEY]; /* masks of the input: with (P0, P1) and with (P0, P2) */
 };
 
 void eng_request_encode(const struct eng_request *request, uint8_t ret[ENG_REQUEST_BYTES]);
 /* Errors: BASE_ERR_PEER (not a request of this version). */
-BASE_MUST_USE enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct eng_request *ret, struct base_error *error);
+BASE_MUST_USE enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct eng_request *ret,
+                                                  struct base_error *error);
 
 /* A ping instead of a request: its bytes come back. What `cachet check` measures links with. */
 enum { ENG_PING_MAX = 8 << 20 };
 /* Round trip of `size` bytes in seconds. Errors: those of the link. */
-BASE_MUST_USE enum base_status eng_ping(struct net_link *link, size_t size, double *ret_seconds, struct base_error *error);
+BASE_MUST_USE enum base_status eng_ping(struct net_link *link, size_t size, double *ret_seconds,
+                                        struct base_error *error);
 /* Whether a message is a ping. */
 bool eng_is_ping(const uint8_t *bytes, size_t size);
 
-/* What the client tells P1 and P2 before each step, and P0 at the end; what P1 and P2 tell the client after a step that answers nothing. */
+/* What the client tells P1 and P2 before each step, and P0 at the end; what P1 and P2 tell the client after a
+ * step that answers nothing. */
 enum eng_control { ENG_CONTROL_GO = 1, ENG_CONTROL_STOP = 2 };
-BASE_MUST_USE enum base_status eng_control_send(struct net_link *link, uint32_t step, enum eng_control control, struct base_error *error);
-BASE_MUST_USE enum base_status eng_control_receive(struct net_link *link, uint32_t step, enum eng_control *ret, struct base_error *error);
+BASE_MUST_USE enum base_status eng_control_send(struct net_link *link, uint32_t step,
+                                                enum eng_control control, struct base_error *error);
+BASE_MUST_USE enum base_status eng_control_receive(struct net_link *link, uint32_t step,
+                                                   enum eng_control *ret, struct base_error *error);
 
 /* One phase of one party. */
 struct eng_phase_usage {

@@ -10,13 +10,15 @@ struct eng_candidate {
     int32_t id;
 };
 
-enum base_status eng_sampler_init(struct eng_sampler *ret, struct eng_sampling sampling, size_t vocab, struct base_error *error)
+enum base_status eng_sampler_init(struct eng_sampler *ret, struct eng_sampling sampling, size_t vocab,
+                                  struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_sampler sampler = {.sampling = sampling, .vocab = vocab, .state = sampling.seed};
-    TRY_THAT(sampling.temperature >= 0 && sampling.temperature <= 100, error, BASE_ERR_ARGUMENT, "temperature is %g: must be 0 to 100",
-             sampling.temperature);
-    TRY_THAT(sampling.top_p >= 0 && sampling.top_p <= 1, error, BASE_ERR_ARGUMENT, "top-p is %g: must be 0 to 1", sampling.top_p);
+    TRY_THAT(sampling.temperature >= 0 && sampling.temperature <= 100, error, BASE_ERR_ARGUMENT,
+             "temperature is %g: must be 0 to 100", sampling.temperature);
+    TRY_THAT(sampling.top_p >= 0 && sampling.top_p <= 1, error, BASE_ERR_ARGUMENT,
+             "top-p is %g: must be 0 to 1", sampling.top_p);
     TRY(base_alloc(&sampler.candidate, vocab, sizeof *sampler.candidate, error));
     *ret = sampler;
 out:

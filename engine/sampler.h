@@ -23,8 +23,8 @@ struct eng_sampler {
 };
 
 /* Errors: BASE_ERR_ARGUMENT naming the value outside 0 to 100 (temperature) or 0 to 1 (top_p). */
-BASE_MUST_USE enum base_status eng_sampler_init(struct eng_sampler *ret, struct eng_sampling sampling, size_t vocab,
-                                                struct base_error *error);
+BASE_MUST_USE enum base_status eng_sampler_init(struct eng_sampler *ret, struct eng_sampling sampling,
+                                                size_t vocab, struct base_error *error);
 void eng_sampler_finish(struct eng_sampler *sampler);
 
 /* logits [vocab], normalised. Order: temperature, then top_k, then top_p, then one draw. */

@@ -16,8 +16,8 @@ static int number_of(const struct eng_session *s)
     return s->party.role == MPC_HELPER ? 0 : s->party.role == MPC_LEFT ? 1 : 2;
 }
 
-enum base_status eng_session_init(struct eng_session *ret, enum mpc_role role, struct eng_decoder_form form, const struct kern_table *kern,
-                                  struct base_error *error)
+enum base_status eng_session_init(struct eng_session *ret, enum mpc_role role, struct eng_decoder_form form,
+                                  const struct kern_table *kern, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     *ret = (struct eng_session){0};
@@ -37,10 +37,13 @@ void eng_session_finish(struct eng_session *session)
     base_wipe(session->key2, sizeof session->key2);
 }
 
-/* --- keys ----------------------------------------------------------------------------------------------------------------------- */
+/* --- keys
+ * -----------------------------------------------------------------------------------------------------------------------
+ */
 
 /* BLAKE2b-256("cachet pair 1" || P0's half || the other's half). */
-static enum base_status agree(struct net_link *link, bool first, uint8_t ret[ENG_SESSION_KEY], struct base_error *error)
+static enum base_status agree(struct net_link *link, bool first, uint8_t ret[ENG_SESSION_KEY],
+                              struct base_error *error)
 {
     static const char label[] = "cachet pair 1";
     enum base_status status = BASE_OK;
@@ -60,7 +63,8 @@ out:
     return status;
 }
 
-enum base_status eng_session_join(struct eng_session *s, const struct eng_session_links *links, struct base_error *error)
+enum base_status eng_session_join(struct eng_session *s, const struct eng_session_links *links,
+                                  struct base_error *error)
 {
     enum base_status status = BASE_OK;
     int own = number_of(s);
@@ -83,7 +87,8 @@ out:
     return status;
 }
 
-void eng_session_set_keys(struct eng_session *s, const uint8_t key1[ENG_SESSION_KEY], const uint8_t key2[ENG_SESSION_KEY])
+void eng_session_set_keys(struct eng_session *s, const uint8_t key1[ENG_SESSION_KEY],
+                          const uint8_t key2[ENG_SESSION_KEY])
 {
     int own = number_of(s);
     if (own != 2)
@@ -93,7 +98,8 @@ void eng_session_set_keys(struct eng_session *s, const uint8_t key1[ENG_SESSION_
 }
 
 /* The stream of one pair for one request. */
-static void start_pair_stream(struct eng_session *s, struct mpc_stream *stream, const uint8_t key[ENG_SESSION_KEY], const uint8_t nonce[16])
+static void start_pair_stream(struct eng_session *s, struct mpc_stream *stream,
+                              const uint8_t key[ENG_SESSION_KEY], const uint8_t nonce[16])
 {
     uint8_t input[24], derived[16];
     memcpy(input, nonce, 16);
@@ -126,19 +132,25 @@ static void stop_streams(struct mpc_party *p)
     mpc_stream_finish(&p->o2);
 }
 
-/* --- one request ----------------------------------------------------------------------------------------------------------------- */
+/* --- one request
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
-static enum base_status check_request(const struct eng_session *s, const struct eng_request *r, struct base_error *error)
+static enum base_status check_request(const struct eng_session *s, const struct eng_request *r,
+                                      struct base_error *error)
 {
     enum base_status status = BASE_OK;
     size_t context = s->decoder.form.context;
-    TRY_THAT(r->prompt_tokens >= 1 && r->new_tokens >= 1, error, BASE_ERR_ARGUMENT, "a request of %u prompt tokens and %u new ones: both must be 1 or more",
-             r->prompt_tokens, r->new_tokens);
+    TRY_THAT(r->prompt_tokens >= 1 && r->new_tokens >= 1, error, BASE_ERR_ARGUMENT,
+             "a request of %u prompt tokens and %u new ones: both must be 1 or more", r->prompt_tokens,
+             r->new_tokens);
     TRY_THAT((uint64_t)r->prompt_tokens + r->new_tokens <= context, error, BASE_ERR_ARGUMENT,
-             "%u prompt tokens and %u new ones are more than the context of %zu that the parties were started with", r->prompt_tokens,
-             r->new_tokens, context);
-    TRY_THAT(r->chunk == s->decoder.form.chunk, error, BASE_ERR_ARGUMENT, "the client feeds the prompt in chunks of %u rows, the parties in chunks of %zu",
-             r->chunk, s->decoder.form.chunk);
+             "%u prompt tokens and %u new ones are more than the context of %zu that the parties were "
+             "started with",
+             r->prompt_tokens, r->new_tokens, context);
+    TRY_THAT(r->chunk == s->decoder.form.chunk, error, BASE_ERR_ARGUMENT,
+             "the client feeds the prompt in chunks of %u rows, the parties in chunks of %zu", r->chunk,
+             s->decoder.form.chunk);
 out:
     return status;
 }
@@ -151,7 +163,8 @@ static void set_phase(struct eng_session *s, enum net_phase phase)
 }
 
 /* The logits or the token of one step, to the client. */
-static enum base_status answer(struct eng_session *s, const struct eng_request *r, const struct eng_logits *out)
+static enum base_status answer(struct eng_session *s, const struct eng_request *r,
+                               const struct eng_logits *out)
 {
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
@@ -185,7 +198,8 @@ out:
     return status;
 }
 
-/* Whether the client wants another token: P1 and P2 wait for its word, P0 only looks whether it has stopped. */
+/* Whether the client wants another token: P1 and P2 wait for its word, P0 only looks whether it has stopped.
+ */
 static enum base_status goes_on(struct eng_session *s, bool *ret)
 {
     struct mpc_party *p = &s->party;
@@ -210,8 +224,8 @@ out:
     return status;
 }
 
-/* P0 has dealt everything and waits for the client's word, but no longer than the other parties do: a client that neither speaks nor goes must not
- * hold P0 back from their next meeting. */
+/* P0 has dealt everything and waits for the client's word, but no longer than the other parties do: a client
+ * that neither speaks nor goes must not hold P0 back from their next meeting. */
 static enum base_status wait_for_client(struct eng_session *s)
 {
     enum { LOOK_MS = 5 };
@@ -220,9 +234,12 @@ static enum base_status wait_for_client(struct eng_session *s)
     int64_t deadline = base_deadline_after(s->idle_ms > 0 ? s->idle_ms : DEFAULT_IDLE_MS);
     while (!net_link_pending(p->client)) {
         for (int i = 1; i <= 2; i++)
-            TRY_THAT(!net_link_lost(s->links.to[i]), &p->error, BASE_ERR_CLOSED, "%s: the link ended during the request", net_link_peer(s->links.to[i]));
-        TRY_THAT(s->cancelled == NULL || !s->cancelled(NULL), &p->error, BASE_ERR_CLOSED, "this party was asked to stop");
-        TRY_THAT(base_clock_ms() < deadline, &p->error, BASE_ERR_TIMEOUT, "%s: it has not ended its request", net_link_peer(p->client));
+            TRY_THAT(!net_link_lost(s->links.to[i]), &p->error, BASE_ERR_CLOSED,
+                     "%s: the link ended during the request", net_link_peer(s->links.to[i]));
+        TRY_THAT(s->cancelled == NULL || !s->cancelled(NULL), &p->error, BASE_ERR_CLOSED,
+                 "this party was asked to stop");
+        TRY_THAT(base_clock_ms() < deadline, &p->error, BASE_ERR_TIMEOUT, "%s: it has not ended its request",
+                 net_link_peer(p->client));
         base_sleep_ms(LOOK_MS);
     }
 out:
@@ -250,7 +267,8 @@ out:
     return status;
 }
 
-static enum base_status run_request(struct eng_session *s, const struct eng_request *r, struct eng_usage *usage)
+static enum base_status run_request(struct eng_session *s, const struct eng_request *r,
+                                    struct eng_usage *usage)
 {
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
@@ -267,7 +285,8 @@ static enum base_status run_request(struct eng_session *s, const struct eng_requ
         TRY(goes_on(s, &going));
         if (!going)
             break;
-        TRY_THAT(i < r->new_tokens, &p->error, BASE_ERR_PEER, "the client asks for token %zu of a request of %u", i + 1, r->new_tokens);
+        TRY_THAT(i < r->new_tokens, &p->error, BASE_ERR_PEER,
+                 "the client asks for token %zu of a request of %u", i + 1, r->new_tokens);
         TRY(run_step(s, r, 1, true));
         usage->decode.tokens++;
     }
@@ -306,7 +325,8 @@ static void count_all(const struct eng_session *s, struct eng_usage *ret)
 }
 
 /* Pings come back until the request is there, or until the client goes: *ret_gone. */
-static enum base_status receive_request(struct net_link *client, struct eng_request *ret, bool *ret_gone, struct base_error *error)
+static enum base_status receive_request(struct net_link *client, struct eng_request *ret, bool *ret_gone,
+                                        struct base_error *error)
 {
     enum base_status status = BASE_OK;
     unsigned char *bytes = NULL;
@@ -349,8 +369,8 @@ static void clear(struct eng_session *s)
             net_link_reset_count(s->links.to[i]);
 }
 
-enum base_status eng_session_serve(struct eng_session *s, struct net_link *client, struct eng_usage *ret_usage, bool *ret_joined,
-                                   struct base_error *error)
+enum base_status eng_session_serve(struct eng_session *s, struct net_link *client,
+                                   struct eng_usage *ret_usage, bool *ret_joined, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_request request = {0};

@@ -10,13 +10,32 @@ struct field {
     size_t offset;
     enum kind kind;
 };
-#define FIELD(name, kind) {#name, offsetof(struct eng_model_shape, name), kind}
-#define ROPE(name, kind) {"rope_" #name, offsetof(struct eng_model_shape, rope_scaling.name), kind}
+#define FIELD(name, kind)                                                                                    \
+    {                                                                                                        \
+#name, offsetof(struct eng_model_shape, name), kind                                                  \
+    }
+#define ROPE(name, kind)                                                                                     \
+    {                                                                                                        \
+        "rope_" #name, offsetof(struct eng_model_shape, rope_scaling.name), kind                             \
+    }
 static const struct field fields[] = {
-    FIELD(layers, SIZE),   FIELD(width, SIZE),      FIELD(heads, SIZE),    FIELD(kv_heads, SIZE),  FIELD(head_dim, SIZE),
-    FIELD(ffn, SIZE),      FIELD(vocab, SIZE),      FIELD(context, SIZE),  FIELD(rope_theta, REAL), FIELD(norm_eps, REAL),
-    FIELD(tied, FLAG),     FIELD(qkv_bias, FLAG),   FIELD(bos, ID),        ROPE(factor, REAL),     ROPE(low_freq_factor, REAL),
-    ROPE(high_freq_factor, REAL), ROPE(original_context, REAL),
+    FIELD(layers, SIZE),
+    FIELD(width, SIZE),
+    FIELD(heads, SIZE),
+    FIELD(kv_heads, SIZE),
+    FIELD(head_dim, SIZE),
+    FIELD(ffn, SIZE),
+    FIELD(vocab, SIZE),
+    FIELD(context, SIZE),
+    FIELD(rope_theta, REAL),
+    FIELD(norm_eps, REAL),
+    FIELD(tied, FLAG),
+    FIELD(qkv_bias, FLAG),
+    FIELD(bos, ID),
+    ROPE(factor, REAL),
+    ROPE(low_freq_factor, REAL),
+    ROPE(high_freq_factor, REAL),
+    ROPE(original_context, REAL),
 };
 enum { FIELDS = sizeof fields / sizeof *fields, OTHER_FIELDS = 4 };
 
@@ -50,16 +69,19 @@ json_t *eng_shape_to_json(const struct eng_model_shape *shape)
     return object;
 }
 
-static enum base_status read_field(const json_t *object, const struct field *field, struct eng_model_shape *ret, struct base_error *error)
+static enum base_status read_field(const json_t *object, const struct field *field,
+                                   struct eng_model_shape *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     const json_t *value = json_object_get(object, field->name);
     char *at = (char *)ret + field->offset;
     if (field->kind == FLAG) {
-        TRY_THAT(json_is_boolean(value), error, BASE_ERR_FORMAT, "field \"shape.%s\" must be true or false", field->name);
+        TRY_THAT(json_is_boolean(value), error, BASE_ERR_FORMAT, "field \"shape.%s\" must be true or false",
+                 field->name);
         *(bool *)at = json_is_true(value);
     } else if (field->kind == REAL) {
-        TRY_THAT(json_is_number(value), error, BASE_ERR_FORMAT, "field \"shape.%s\" must be a number", field->name);
+        TRY_THAT(json_is_number(value), error, BASE_ERR_FORMAT, "field \"shape.%s\" must be a number",
+                 field->name);
         *(double *)at = json_number_value(value);
     } else {
         json_int_t low = field->kind == SIZE ? 0 : -1, number = json_integer_value(value);
@@ -74,26 +96,33 @@ out:
     return status;
 }
 
-enum base_status eng_shape_from_json(const json_t *object, struct eng_model_shape *ret, struct base_error *error)
+enum base_status eng_shape_from_json(const json_t *object, struct eng_model_shape *ret,
+                                     struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_model_shape shape = {0};
-    TRY_THAT(json_is_object(object) && json_object_size(object) == FIELDS + OTHER_FIELDS, error, BASE_ERR_FORMAT,
-             "field \"shape\" must be an object of %d fields", FIELDS + OTHER_FIELDS);
+    TRY_THAT(json_is_object(object) && json_object_size(object) == FIELDS + OTHER_FIELDS, error,
+             BASE_ERR_FORMAT, "field \"shape\" must be an object of %d fields", FIELDS + OTHER_FIELDS);
     for (int f = 0; f < FIELDS; f++)
         TRY(read_field(object, &fields[f], &shape, error));
-    const json_t *eos = json_object_get(object, "eos"), *rope = json_object_get(object, "rope_kind"), *activation = json_object_get(object, "activation");
+    const json_t *eos = json_object_get(object, "eos"), *rope = json_object_get(object, "rope_kind"),
+                 *activation = json_object_get(object, "activation");
     const char *type = json_string_value(json_object_get(object, "model_type"));
-    TRY_THAT(json_is_array(eos) && json_array_size(eos) <= ENG_EOS_MAX, error, BASE_ERR_FORMAT, "field \"shape.eos\" must hold at most %d ids", ENG_EOS_MAX);
-    TRY_THAT(json_is_integer(rope) && json_integer_value(rope) >= 0 && json_integer_value(rope) <= ENG_ROPE_LLAMA3, error, BASE_ERR_FORMAT,
-             "field \"shape.rope_kind\" must be 0 to %d", ENG_ROPE_LLAMA3);
-    TRY_THAT(json_is_integer(activation) && json_integer_value(activation) >= 0 && json_integer_value(activation) <= ENG_ACTIVATION_GELU, error,
-             BASE_ERR_FORMAT, "field \"shape.activation\" must be 0 or 1");
-    TRY_THAT(type != NULL && strlen(type) < ENG_MODEL_TYPE_MAX, error, BASE_ERR_FORMAT, "field \"shape.model_type\" must be a short text");
+    TRY_THAT(json_is_array(eos) && json_array_size(eos) <= ENG_EOS_MAX, error, BASE_ERR_FORMAT,
+             "field \"shape.eos\" must hold at most %d ids", ENG_EOS_MAX);
+    TRY_THAT(json_is_integer(rope) && json_integer_value(rope) >= 0 &&
+                 json_integer_value(rope) <= ENG_ROPE_LLAMA3,
+             error, BASE_ERR_FORMAT, "field \"shape.rope_kind\" must be 0 to %d", ENG_ROPE_LLAMA3);
+    TRY_THAT(json_is_integer(activation) && json_integer_value(activation) >= 0 &&
+                 json_integer_value(activation) <= ENG_ACTIVATION_GELU,
+             error, BASE_ERR_FORMAT, "field \"shape.activation\" must be 0 or 1");
+    TRY_THAT(type != NULL && strlen(type) < ENG_MODEL_TYPE_MAX, error, BASE_ERR_FORMAT,
+             "field \"shape.model_type\" must be a short text");
     shape.eos_count = json_array_size(eos);
     for (size_t i = 0; i < shape.eos_count; i++) {
         json_int_t id = json_integer_value(json_array_get(eos, i));
-        TRY_THAT(id >= 0 && id <= INT32_MAX, error, BASE_ERR_FORMAT, "field \"shape.eos\" holds an id that is no token");
+        TRY_THAT(id >= 0 && id <= INT32_MAX, error, BASE_ERR_FORMAT,
+                 "field \"shape.eos\" holds an id that is no token");
         shape.eos[i] = (int32_t)id;
     }
     shape.rope_scaling.kind = (enum eng_rope_kind)json_integer_value(rope);
@@ -105,15 +134,20 @@ out:
     return status;
 }
 
-/* --- named shapes ----------------------------------------------------------------------------------------------------------------- */
+/* --- named shapes
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 struct named_shape {
     const char *name;
     struct eng_model_shape shape;
 };
-#define SHAPE(l, d, h, kv, dim, f, v, c, theta, eps, is_tied, gated, bias)                                                                       \
-    {.layers = l, .width = d, .heads = h, .kv_heads = kv, .head_dim = dim, .ffn = f, .vocab = v, .context = c, .rope_theta = theta,         \
-     .norm_eps = eps, .tied = is_tied, .qkv_bias = bias, .activation = (gated) ? ENG_ACTIVATION_SILU_GATED : ENG_ACTIVATION_GELU, .bos = -1}
+#define SHAPE(l, d, h, kv, dim, f, v, c, theta, eps, is_tied, gated, bias)                                   \
+    {                                                                                                        \
+        .layers = l, .width = d, .heads = h, .kv_heads = kv, .head_dim = dim, .ffn = f, .vocab = v,          \
+        .context = c, .rope_theta = theta, .norm_eps = eps, .tied = is_tied, .qkv_bias = bias,               \
+        .activation = (gated) ? ENG_ACTIVATION_SILU_GATED : ENG_ACTIVATION_GELU, .bos = -1                   \
+    }
 static const struct named_shape named[] = {
     {"gpt2", SHAPE(12, 768, 12, 12, 64, 3072, 50257, 1024, 10000, 1e-5, true, false, false)},
     {"gpt2-medium", SHAPE(24, 1024, 16, 16, 64, 4096, 50257, 1024, 10000, 1e-5, true, false, false)},
@@ -126,7 +160,8 @@ enum { NAMED = sizeof named / sizeof *named };
 
 const char *const *eng_shape_names(void)
 {
-    static const char *const names[] = {"gpt2", "gpt2-medium", "smollm2-135m", "qwen2.5-0.5b", "tinyllama-1.1b", "llama-7b", NULL};
+    static const char *const names[] = {
+        "gpt2", "gpt2-medium", "smollm2-135m", "qwen2.5-0.5b", "tinyllama-1.1b", "llama-7b", NULL};
     return names;
 }
 
@@ -138,6 +173,8 @@ enum base_status eng_shape_named(const char *name, struct eng_model_shape *ret, 
             (void)snprintf(ret->model_type, sizeof ret->model_type, "%s", name);
             return BASE_OK;
         }
-    return base_fail(error, BASE_ERR_ARGUMENT, "no shape is called \"%s\": known are gpt2, gpt2-medium, smollm2-135m, qwen2.5-0.5b, tinyllama-1.1b, llama-7b",
+    return base_fail(error, BASE_ERR_ARGUMENT,
+                     "no shape is called \"%s\": known are gpt2, gpt2-medium, smollm2-135m, qwen2.5-0.5b, "
+                     "tinyllama-1.1b, llama-7b",
                      name);
 }

@@ -20,7 +20,9 @@ enum base_status eng_path_print(char ret[ENG_PATH_MAX], struct base_error *error
     va_start(arguments, format);
     int length = vsnprintf(ret, ENG_PATH_MAX, format, arguments);
     va_end(arguments);
-    return length >= 0 && length < ENG_PATH_MAX ? BASE_OK : base_fail(error, BASE_ERR_ARGUMENT, "the path %.60s... is too long", ret);
+    return length >= 0 && length < ENG_PATH_MAX
+               ? BASE_OK
+               : base_fail(error, BASE_ERR_ARGUMENT, "the path %.60s... is too long", ret);
 }
 
 enum base_status eng_make_directory(const char *path, struct base_error *error)
@@ -51,18 +53,23 @@ void eng_remove_tree(const char *path)
     (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* --- output ------------------------------------------------------------------------------------------------------------------- */
+/* --- output
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
-enum base_status eng_out_file_open(struct eng_out_file *ret, const char *path, size_t size, struct base_error *error)
+enum base_status eng_out_file_open(struct eng_out_file *ret, const char *path, size_t size,
+                                   struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_out_file file = {.size = size, .fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
     TRY_THAT(file.fd >= 0, error, BASE_ERR_IO, "cannot make %s: %s", path, strerror(errno));
     /* Reserved now: a full disk must be an error here, not a signal while writing to the mapping. */
     int failed = posix_fallocate(file.fd, 0, (off_t)size);
-    TRY_THAT(failed == 0, error, BASE_ERR_IO, "cannot reserve %zu bytes for %s: %s", size, path, strerror(failed));
+    TRY_THAT(failed == 0, error, BASE_ERR_IO, "cannot reserve %zu bytes for %s: %s", size, path,
+             strerror(failed));
     void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
-    TRY_THAT(data != MAP_FAILED, error, BASE_ERR_MEMORY, "cannot map %s (%zu bytes): %s", path, size, strerror(errno));
+    TRY_THAT(data != MAP_FAILED, error, BASE_ERR_MEMORY, "cannot map %s (%zu bytes): %s", path, size,
+             strerror(errno));
     file.data = data;
     *ret = file;
     return BASE_OK;
@@ -76,7 +83,8 @@ enum base_status eng_out_file_close(struct eng_out_file *file, struct base_error
 {
     bool written = munmap(file->data, file->size) == 0 && close(file->fd) == 0;
     *file = (struct eng_out_file){0};
-    return written ? BASE_OK : base_fail(error, BASE_ERR_IO, "cannot write the shares out: %s", strerror(errno));
+    return written ? BASE_OK
+                   : base_fail(error, BASE_ERR_IO, "cannot write the shares out: %s", strerror(errno));
 }
 
 void eng_out_file_discard(struct eng_out_file *file)
@@ -88,9 +96,12 @@ void eng_out_file_discard(struct eng_out_file *file)
     *file = (struct eng_out_file){0};
 }
 
-/* --- input -------------------------------------------------------------------------------------------------------------------- */
+/* --- input
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
-enum base_status eng_sha256_hex_watched(const void *data, size_t size, char ret[65], struct base_progress *progress, struct base_error *error)
+enum base_status eng_sha256_hex_watched(const void *data, size_t size, char ret[65],
+                                        struct base_progress *progress, struct base_error *error)
 {
     enum { PIECE = 4 << 20 };
     uint8_t digest[32];
@@ -121,7 +132,8 @@ enum base_status eng_json_load(const char *path, json_t **ret, struct base_error
     struct base_file file = {0};
     json_error_t reason;
     TRY(base_file_map(&file, path, error));
-    TRY_THAT(file.size <= 1 << 20, error, BASE_ERR_FORMAT, "%s has %zu bytes: larger than any file of its kind", path, file.size);
+    TRY_THAT(file.size <= 1 << 20, error, BASE_ERR_FORMAT,
+             "%s has %zu bytes: larger than any file of its kind", path, file.size);
     *ret = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &reason);
     TRY_THAT(*ret != NULL, error, BASE_ERR_FORMAT, "%s:%d: %s", path, reason.line, reason.text);
 out:
@@ -151,7 +163,8 @@ enum base_status eng_copy_tokenizer(const char *from, const char *directory, str
     enum base_status status = BASE_OK;
     char source[ENG_PATH_MAX], target[ENG_PATH_MAX];
     struct stat info;
-    TRY_THAT(stat(from, &info) == 0, error, BASE_ERR_IO, "cannot open the tokenizer %s: %s", from, strerror(errno));
+    TRY_THAT(stat(from, &info) == 0, error, BASE_ERR_IO, "cannot open the tokenizer %s: %s", from,
+             strerror(errno));
     if (!S_ISDIR(info.st_mode)) {
         const char *dot = strrchr(from, '.');
         bool json = dot != NULL && strcmp(dot, ".json") == 0;

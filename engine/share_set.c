@@ -14,7 +14,9 @@ enum { MANIFEST_FORMAT = 1 };
 static const char *const role_names[ENG_SHARE_ROLES] = {"p0", "p1", "p2", "client"};
 static const enum mpc_role roles[ENG_SHARE_PARTIES] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
 
-/* --- writing ------------------------------------------------------------------------------------------------------------------ */
+/* --- writing
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 struct writer {
     char directory[ENG_PATH_MAX]; /* the set under its temporary name */
@@ -66,13 +68,15 @@ static enum base_status open_outputs(struct writer *w, struct base_error *error)
         if (role == ENG_SHARE_CLIENT)
             continue;
         TRY(eng_path_print(path, error, "%s/%s/weights.bin", w->directory, role_names[role]));
-        TRY(eng_out_file_open(&w->weights[role], path, eng_weights_size(roles[role], w->source->shape), error));
+        TRY(eng_out_file_open(&w->weights[role], path, eng_weights_size(roles[role], w->source->shape),
+                              error));
     }
 out:
     return status;
 }
 
-static enum base_status fill(struct writer *w, const struct kern_table *kern, struct base_progress *progress, struct base_error *error)
+static enum base_status fill(struct writer *w, const struct kern_table *kern, struct base_progress *progress,
+                             struct base_error *error)
 {
     struct eng_weight_targets targets = {.kern = kern};
     for (int role = 0; role < ENG_SHARE_PARTIES; role++)
@@ -84,8 +88,9 @@ static enum base_status fill(struct writer *w, const struct kern_table *kern, st
     return status;
 }
 
-enum base_status eng_share_set_write(const char *out, const struct eng_weight_source *source, const struct eng_plan *plan,
-                                     const char *tokenizer, const struct kern_table *kern, struct base_progress *progress,
+enum base_status eng_share_set_write(const char *out, const struct eng_weight_source *source,
+                                     const struct eng_plan *plan, const char *tokenizer,
+                                     const struct kern_table *kern, struct base_progress *progress,
                                      char ret_set[ENG_SET_ID], struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -93,7 +98,8 @@ enum base_status eng_share_set_write(const char *out, const struct eng_weight_so
     uint8_t id[(ENG_SET_ID - 1) / 2], digest[32];
     char path[ENG_PATH_MAX];
     bool made = false;
-    TRY_THAT(access(out, F_OK) != 0, error, BASE_ERR_IO, "%s exists: give a new directory with --out, or remove this one", out);
+    TRY_THAT(access(out, F_OK) != 0, error, BASE_ERR_IO,
+             "%s exists: give a new directory with --out, or remove this one", out);
     TRY(eng_plan_check(plan, error));
     TRY(eng_path_print(w.directory, error, "%s.partial", out));
     TRY(eng_make_directory(w.directory, error));
@@ -122,13 +128,17 @@ out:
     return status;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------------------ */
+/* --- opening
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
-static enum base_status text_field(const json_t *root, const char *name, char *ret, size_t size, struct base_error *error)
+static enum base_status text_field(const json_t *root, const char *name, char *ret, size_t size,
+                                   struct base_error *error)
 {
     const char *text = json_string_value(json_object_get(root, name));
     if (text == NULL || strlen(text) >= size)
-        return base_fail(error, BASE_ERR_FORMAT, "field \"%s\" is missing or not a text of at most %zu letters", name, size - 1);
+        return base_fail(error, BASE_ERR_FORMAT,
+                         "field \"%s\" is missing or not a text of at most %zu letters", name, size - 1);
     (void)snprintf(ret, size, "%s", text);
     return BASE_OK;
 }
@@ -139,7 +149,8 @@ struct manifest {
 };
 
 /* SHA-256 of the canonical form: equal shapes, equal digests. */
-static enum base_status digest_shape(const struct eng_model_shape *shape, char ret[ENG_HEX_DIGEST], struct base_error *error)
+static enum base_status digest_shape(const struct eng_model_shape *shape, char ret[ENG_HEX_DIGEST],
+                                     struct base_error *error)
 {
     json_t *root = eng_shape_to_json(shape);
     char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
@@ -151,14 +162,18 @@ static enum base_status digest_shape(const struct eng_model_shape *shape, char r
     return status;
 }
 
-static enum base_status read_manifest(const json_t *root, struct eng_share *ret, struct manifest *manifest, struct base_error *error)
+static enum base_status read_manifest(const json_t *root, struct eng_share *ret, struct manifest *manifest,
+                                      struct base_error *error)
 {
     enum base_status status = BASE_OK;
     const json_t *format = json_object_get(root, "format"), *bytes = json_object_get(root, "weights_bytes");
-    TRY_THAT(json_is_object(root) && json_object_size(root) == 8, error, BASE_ERR_FORMAT, "not a manifest of 8 fields");
-    TRY_THAT(json_is_integer(format) && json_integer_value(format) == MANIFEST_FORMAT, error, BASE_ERR_SUPPORT,
-             "field \"format\": this program reads %d; share the model again", MANIFEST_FORMAT);
-    TRY_THAT(json_is_integer(bytes) && json_integer_value(bytes) >= 0, error, BASE_ERR_FORMAT, "field \"weights_bytes\" must be a size");
+    TRY_THAT(json_is_object(root) && json_object_size(root) == 8, error, BASE_ERR_FORMAT,
+             "not a manifest of 8 fields");
+    TRY_THAT(json_is_integer(format) && json_integer_value(format) == MANIFEST_FORMAT, error,
+             BASE_ERR_SUPPORT, "field \"format\": this program reads %d; share the model again",
+             MANIFEST_FORMAT);
+    TRY_THAT(json_is_integer(bytes) && json_integer_value(bytes) >= 0, error, BASE_ERR_FORMAT,
+             "field \"weights_bytes\" must be a size");
     TRY(text_field(root, "role", manifest->role, sizeof manifest->role, error));
     TRY(text_field(root, "set", ret->set, sizeof ret->set, error));
     TRY(text_field(root, "model", ret->model, sizeof ret->model, error));
@@ -171,7 +186,8 @@ out:
     return status;
 }
 
-static enum base_status open_manifest(struct eng_share *ret, const char *directory, int role, struct manifest *manifest, struct base_error *error)
+static enum base_status open_manifest(struct eng_share *ret, const char *directory, int role,
+                                      struct manifest *manifest, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     char path[ENG_PATH_MAX];
@@ -182,11 +198,14 @@ static enum base_status open_manifest(struct eng_share *ret, const char *directo
     if (status != BASE_OK)
         base_error_prefix(error, "%s", path);
     TRY(status);
-    TRY_THAT(strcmp(manifest->role, role_names[role]) == 0, error, BASE_ERR_MISMATCH, "%s holds the shares of %s, this is %s: give the directory that was made for it",
-             directory, manifest->role, role_names[role]);
+    TRY_THAT(strcmp(manifest->role, role_names[role]) == 0, error, BASE_ERR_MISMATCH,
+             "%s holds the shares of %s, this is %s: give the directory that was made for it", directory,
+             manifest->role, role_names[role]);
     size_t size = role < ENG_SHARE_PARTIES ? eng_weights_size(roles[role], &ret->shape) : 0;
     TRY_THAT(manifest->size == size, error, BASE_ERR_FORMAT,
-             "%s: field \"weights_bytes\" is %zu, the shape beside it needs %zu: the file is damaged or of another set; copy it again", path, manifest->size, size);
+             "%s: field \"weights_bytes\" is %zu, the shape beside it needs %zu: the file is damaged or of "
+             "another set; copy it again",
+             path, manifest->size, size);
 out:
     json_decref(root);
     return status;
@@ -201,18 +220,22 @@ static enum base_status open_plan(struct eng_share *ret, const char *directory, 
     TRY(eng_plan_read(&ret->plan, path, error));
     TRY(eng_plan_digest(&ret->plan, digest, error));
     (void)sodium_bin2hex(hex, sizeof hex, digest, sizeof digest);
-    TRY_THAT(strcmp(hex, ret->plan_digest) == 0, error, BASE_ERR_MISMATCH, "%s has digest %.16s..., its manifest says %.16s...: the plan of another set was put here",
-             path, hex, ret->plan_digest);
-    TRY_THAT(strcmp(ret->plan.model, ret->model) == 0, error, BASE_ERR_MISMATCH, "%s was made for model %.16s..., its manifest says %.16s...: copy the whole directory again",
+    TRY_THAT(strcmp(hex, ret->plan_digest) == 0, error, BASE_ERR_MISMATCH,
+             "%s has digest %.16s..., its manifest says %.16s...: the plan of another set was put here", path,
+             hex, ret->plan_digest);
+    TRY_THAT(strcmp(ret->plan.model, ret->model) == 0, error, BASE_ERR_MISMATCH,
+             "%s was made for model %.16s..., its manifest says %.16s...: copy the whole directory again",
              path, ret->plan.model, ret->model);
-    TRY_THAT(ret->plan.layers == ret->shape.layers, error, BASE_ERR_MISMATCH, "%s has %zu layers, its manifest says %zu: copy the whole directory again", path,
+    TRY_THAT(ret->plan.layers == ret->shape.layers, error, BASE_ERR_MISMATCH,
+             "%s has %zu layers, its manifest says %zu: copy the whole directory again", path,
              ret->plan.layers, ret->shape.layers);
     TRY(eng_plan_check(&ret->plan, error));
 out:
     return status;
 }
 
-static enum base_status open_weights(struct eng_share *ret, const char *directory, const struct manifest *manifest, struct base_progress *progress,
+static enum base_status open_weights(struct eng_share *ret, const char *directory,
+                                     const struct manifest *manifest, struct base_progress *progress,
                                      struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -220,17 +243,23 @@ static enum base_status open_weights(struct eng_share *ret, const char *director
     size_t size = manifest->size;
     TRY(eng_path_print(path, error, "%s/weights.bin", directory));
     TRY(base_file_map(&ret->file, path, error));
-    TRY_THAT(ret->file.size == size, error, BASE_ERR_FORMAT, "%s has %zu bytes, its manifest says %zu: the file is truncated or of another set; copy it again",
-             path, ret->file.size, size);
+    TRY_THAT(
+        ret->file.size == size, error, BASE_ERR_FORMAT,
+        "%s has %zu bytes, its manifest says %zu: the file is truncated or of another set; copy it again",
+        path, ret->file.size, size);
     TRY(eng_sha256_hex_watched(ret->file.data, size, hex, progress, error));
-    TRY_THAT(strcmp(hex, manifest->weights) == 0, error, BASE_ERR_FORMAT, "%s has digest %.16s..., its manifest says %.16s...: the file is damaged or of another set; copy it again",
+    TRY_THAT(strcmp(hex, manifest->weights) == 0, error, BASE_ERR_FORMAT,
+             "%s has digest %.16s..., its manifest says %.16s...: the file is damaged or of another set; "
+             "copy it again",
              path, hex, manifest->weights);
-    TRY(eng_weights_init(&ret->weights, roles[ret->role], &ret->shape, &ret->plan, (void *)(uintptr_t)ret->file.data, error));
+    TRY(eng_weights_init(&ret->weights, roles[ret->role], &ret->shape, &ret->plan,
+                         (void *)(uintptr_t)ret->file.data, error));
 out:
     return status;
 }
 
-enum base_status eng_share_open(struct eng_share *ret, const char *directory, int role, struct base_progress *progress, struct base_error *error)
+enum base_status eng_share_open(struct eng_share *ret, const char *directory, int role,
+                                struct base_progress *progress, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_share share = {.role = role};

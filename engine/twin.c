@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-enum base_status eng_twin_init(struct eng_twin *ret, struct eng_decoder_form form, const struct kern_table *kern, enum eng_request_mode mode,
+enum base_status eng_twin_init(struct eng_twin *ret, struct eng_decoder_form form,
+                               const struct kern_table *kern, enum eng_request_mode mode,
                                struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -34,17 +35,20 @@ void eng_twin_reset(struct eng_twin *twin)
     base_arena_trim(&twin->party.arena);
 }
 
-static enum base_status step(void *context, const int32_t *tokens, size_t n, size_t rows, struct eng_answer *ret, struct base_error *error)
+static enum base_status step(void *context, const int32_t *tokens, size_t n, size_t rows,
+                             struct eng_answer *ret, struct base_error *error)
 {
     struct eng_twin *t = context;
     struct mpc_party *p = &t->party;
     enum base_status status = BASE_OK;
     size_t vocab = t->decoder.form.shape->vocab, mark = base_arena_mark(&p->arena);
     struct eng_logits out;
-    TRY_THAT(n >= 1 && n <= t->decoder.form.chunk, &p->error, BASE_ERR_ARGUMENT, "a step of %zu tokens: must be 1 to %zu", n, t->decoder.form.chunk);
+    TRY_THAT(n >= 1 && n <= t->decoder.form.chunk, &p->error, BASE_ERR_ARGUMENT,
+             "a step of %zu tokens: must be 1 to %zu", n, t->decoder.form.chunk);
     memset(t->hot, 0, n * vocab * sizeof *t->hot);
     for (size_t i = 0; i < n; i++) {
-        TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < vocab, &p->error, BASE_ERR_ARGUMENT, "a token is outside the model's vocabulary of %zu", vocab);
+        TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < vocab, &p->error, BASE_ERR_ARGUMENT,
+                 "a token is outside the model's vocabulary of %zu", vocab);
         t->hot[i * vocab + (size_t)tokens[i]] = 1;
     }
     TRY(eng_decoder_step(&t->decoder, p, mpc_input(p, t->hot, n * vocab, SEC_ROW_RING, 0, 1), n, rows, &out));
@@ -66,5 +70,6 @@ out:
 
 struct eng_backend eng_twin_backend(struct eng_twin *twin)
 {
-    return (struct eng_backend){.step = step, .context = twin, .chunk = twin->decoder.form.chunk, .mode = twin->request.mode};
+    return (struct eng_backend){
+        .step = step, .context = twin, .chunk = twin->decoder.form.chunk, .mode = twin->request.mode};
 }

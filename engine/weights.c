@@ -10,20 +10,27 @@
 
 enum { CHUNK = 1 << 16, ALIGNMENT = 64, MAX_WEIGHT_BITS = 40 };
 
-/* --- layout ------------------------------------------------------------------------------------------------------------------- */
+/* --- layout
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
-/* The matrices of a layer in the order of the block: tensor, place, norm whose gain is folded in (-1: none). */
+/* The matrices of a layer in the order of the block: tensor, place, norm whose gain is folded in (-1: none).
+ */
 struct matrix_kind {
     enum eng_tensor tensor;
     size_t offset; /* in struct eng_layer_weights */
     int norm;
 };
-#define KIND(tensor, field, norm) {tensor, offsetof(struct eng_layer_weights, field), norm}
+#define KIND(tensor, field, norm)                                                                            \
+    {                                                                                                        \
+        tensor, offsetof(struct eng_layer_weights, field), norm                                              \
+    }
 static const struct matrix_kind kinds[] = {
-    KIND(ENG_TENSOR_Q, q, ENG_NORM_ATTENTION),   KIND(ENG_TENSOR_K, k, ENG_NORM_ATTENTION), KIND(ENG_TENSOR_V, v, ENG_NORM_ATTENTION),
-    KIND(ENG_TENSOR_O, o, -1),                   KIND(ENG_TENSOR_GATE, gate, ENG_NORM_MLP), KIND(ENG_TENSOR_UP, up, ENG_NORM_MLP),
-    KIND(ENG_TENSOR_DOWN, down, -1),
-    KIND(ENG_TENSOR_Q_BIAS, q_bias, -1),         KIND(ENG_TENSOR_K_BIAS, k_bias, -1),       KIND(ENG_TENSOR_V_BIAS, v_bias, -1),
+    KIND(ENG_TENSOR_Q, q, ENG_NORM_ATTENTION), KIND(ENG_TENSOR_K, k, ENG_NORM_ATTENTION),
+    KIND(ENG_TENSOR_V, v, ENG_NORM_ATTENTION), KIND(ENG_TENSOR_O, o, -1),
+    KIND(ENG_TENSOR_GATE, gate, ENG_NORM_MLP), KIND(ENG_TENSOR_UP, up, ENG_NORM_MLP),
+    KIND(ENG_TENSOR_DOWN, down, -1),           KIND(ENG_TENSOR_Q_BIAS, q_bias, -1),
+    KIND(ENG_TENSOR_K_BIAS, k_bias, -1),       KIND(ENG_TENSOR_V_BIAS, v_bias, -1),
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -61,20 +68,29 @@ static void *take(struct cursor *c, size_t bytes)
     return at;
 }
 
-static struct mpc_matrix lay_out(struct cursor *c, const struct eng_model_shape *shape, enum eng_tensor tensor, int ring, int frac)
+static struct mpc_matrix lay_out(struct cursor *c, const struct eng_model_shape *shape,
+                                 enum eng_tensor tensor, int ring, int frac)
 {
     size_t rows, columns;
     eng_tensor_extent(shape, tensor, &rows, &columns);
-    struct mpc_matrix m = {.ring = ring, .frac = frac, .bound = ring - 1, .outs = rows, .inner = columns,
+    struct mpc_matrix m = {.ring = ring,
+                           .frac = frac,
+                           .bound = ring - 1,
+                           .outs = rows,
+                           .inner = columns,
                            .stride = mpc_matrix_stride(c->role, columns)};
     m.data = take(c, rows * m.stride * sizeof *m.data);
     return m;
 }
 
-static struct sec_row_table lay_out_embedding(struct cursor *c, const struct eng_model_shape *shape, int frac, int bound)
+static struct sec_row_table lay_out_embedding(struct cursor *c, const struct eng_model_shape *shape, int frac,
+                                              int bound)
 {
-    struct sec_row_table table = {.rows = shape->vocab, .width = shape->width, .stride = sec_row_table_stride(c->role, shape->width),
-                                  .frac = frac, .bound = bound};
+    struct sec_row_table table = {.rows = shape->vocab,
+                                  .width = shape->width,
+                                  .stride = sec_row_table_stride(c->role, shape->width),
+                                  .frac = frac,
+                                  .bound = bound};
     table.data = take(c, table.rows * table.stride * sizeof *table.data);
     return table;
 }
@@ -103,20 +119,24 @@ uint64_t eng_weights_count(const struct eng_model_shape *shape)
     return count;
 }
 
-enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role, const struct eng_model_shape *shape,
-                                  const struct eng_plan *plan, void *block, struct base_error *error)
+enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role,
+                                  const struct eng_model_shape *shape, const struct eng_plan *plan,
+                                  void *block, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_weights w = {0};
     struct cursor c = {.role = role, .block = block};
-    TRY_THAT(shape->layers == plan->layers, error, BASE_ERR_MISMATCH, "the plan has %zu layers and the model %zu: make a plan for this model",
-             plan->layers, shape->layers);
-    TRY_THAT(!shape->qkv_bias || plan->fold, error, BASE_ERR_MISMATCH, "the plan does not fold the norm, which biases of Q, K and V need: make a plan for this model");
+    TRY_THAT(shape->layers == plan->layers, error, BASE_ERR_MISMATCH,
+             "the plan has %zu layers and the model %zu: make a plan for this model", plan->layers,
+             shape->layers);
+    TRY_THAT(!shape->qkv_bias || plan->fold, error, BASE_ERR_MISMATCH,
+             "the plan does not fold the norm, which biases of Q, K and V need: make a plan for this model");
     TRY(base_alloc(&w.layer, shape->layers, sizeof *w.layer, error));
     w.embedding = lay_out_embedding(&c, shape, plan->fx, eng_plan_embedding_bound(plan));
     for (size_t l = 0; l < shape->layers; l++)
         for (int k = 0; k < KINDS; k++)
-            *matrix_of(&w.layer[l], k) = lay_out(&c, shape, kinds[k].tensor, plan->ring, fraction_of(plan, l, k));
+            *matrix_of(&w.layer[l], k) =
+                lay_out(&c, shape, kinds[k].tensor, plan->ring, fraction_of(plan, l, k));
     w.head = lay_out(&c, shape, ENG_TENSOR_HEAD, plan->ring, plan->fw);
     *ret = w;
 out:
@@ -128,7 +148,9 @@ void eng_weights_finish(struct eng_weights *weights)
     base_free(&weights->layer);
 }
 
-/* --- making ------------------------------------------------------------------------------------------------------------------- */
+/* --- making
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 struct maker {
     const struct eng_weight_source *source;
@@ -138,9 +160,9 @@ struct maker {
     struct mpc_stream s1, s2;
     struct base_progress *progress;
     uint64_t done;
-    float *row;                 /* [CHUNK or one row] floats */
-    float *gain;                /* [width] */
-    uint64_t *x, *l1, *l2, *m;  /* one chunk */
+    float *row;                /* [CHUNK or one row] floats */
+    float *gain;               /* [width] */
+    uint64_t *x, *l1, *l2, *m; /* one chunk */
     size_t room;
 };
 
@@ -152,10 +174,11 @@ struct pour {
     double divisor; /* 1 or sqrt(head_dim) */
     int exponent;   /* scale is 2^exponent */
     int ring;
-    int bound;      /* |integer| <= 2^bound */
+    int bound; /* |integer| <= 2^bound */
 };
 
-static enum base_status quantize(struct maker *k, const struct pour *pour, size_t count, size_t columns, struct base_error *error)
+static enum base_status quantize(struct maker *k, const struct pour *pour, size_t count, size_t columns,
+                                 struct base_error *error)
 {
     double scale = base_power_of_two(pour->exponent), limit = base_power_of_two(pour->bound), worst = 0;
     for (size_t i = 0; i < count; i++) {
@@ -167,7 +190,9 @@ static enum base_status quantize(struct maker *k, const struct pour *pour, size_
         k->x[i] = (uint64_t)base_nearest(v);
     }
     if (!(worst <= limit))
-        return base_fail(error, BASE_ERR_RANGE, "a weight of tensor %d, layer %zu, is %.1f in units of 2^-%d: the plan allows %.1f; calibrate a plan for this model",
+        return base_fail(error, BASE_ERR_RANGE,
+                         "a weight of tensor %d, layer %zu, is %.1f in units of 2^-%d: the plan allows %.1f; "
+                         "calibrate a plan for this model",
                          (int)pour->tensor, pour->layer, worst, pour->exponent, limit);
     return BASE_OK;
 }
@@ -182,7 +207,8 @@ static void mask_chunk(struct maker *k, size_t count, int ring)
         k->m[i] = (k->x[i] + k->l1[i] + k->l2[i]) & keep;
 }
 
-static void write_embedding_row(const struct maker *k, enum mpc_role role, const struct sec_row_table *table, size_t row, size_t at)
+static void write_embedding_row(const struct maker *k, enum mpc_role role, const struct sec_row_table *table,
+                                size_t row, size_t at)
 {
     uint32_t *out = table->data + row * table->stride;
     for (size_t i = 0; i < table->width; i++) {
@@ -196,7 +222,8 @@ static void write_embedding_row(const struct maker *k, enum mpc_role role, const
     }
 }
 
-static void write_chunk(struct maker *k, const struct pour *pour, int kind, struct eng_row_range range, size_t columns)
+static void write_chunk(struct maker *k, const struct pour *pour, int kind, struct eng_row_range range,
+                        size_t columns)
 {
     for (int role = 0; role < MPC_COUNT; role++) {
         if (k->targets->block[role] == NULL)
@@ -204,17 +231,25 @@ static void write_chunk(struct maker *k, const struct pour *pour, int kind, stru
         struct eng_weights *w = &k->weights[role];
         for (size_t r = 0; r < range.rows; r++) {
             size_t at = r * columns, row = range.first_row + r;
-            struct mpc_wire wire = {.ring = pour->ring, .count = columns, .m = k->m + at, .l1 = k->l1 + at, .l2 = k->l2 + at, .x = k->x + at};
+            struct mpc_wire wire = {.ring = pour->ring,
+                                    .count = columns,
+                                    .m = k->m + at,
+                                    .l1 = k->l1 + at,
+                                    .l2 = k->l2 + at,
+                                    .x = k->x + at};
             if (pour->tensor == ENG_TENSOR_EMBEDDING)
                 write_embedding_row(k, (enum mpc_role)role, &w->embedding, row, at);
             else
-                mpc_matrix_write_row((enum mpc_role)role, pour->tensor == ENG_TENSOR_HEAD ? &w->head : matrix_of(&w->layer[pour->layer], kind),
-                                     row, &wire);
+                mpc_matrix_write_row(
+                    (enum mpc_role)role,
+                    pour->tensor == ENG_TENSOR_HEAD ? &w->head : matrix_of(&w->layer[pour->layer], kind), row,
+                    &wire);
         }
     }
 }
 
-static enum base_status pour_tensor(struct maker *k, const struct pour *pour, int kind, struct base_error *error)
+static enum base_status pour_tensor(struct maker *k, const struct pour *pour, int kind,
+                                    struct base_error *error)
 {
     enum base_status status = BASE_OK;
     size_t rows, columns;
@@ -244,9 +279,15 @@ static enum base_status pour_layer(struct maker *k, size_t layer, struct base_er
     for (int kind = 0; kind < KINDS; kind++) {
         int norm = kinds[kind].norm, fraction = fraction_of(k->plan, layer, kind);
         if (norm >= 0)
-            TRY(k->source->read(k->source->context, gains[norm], layer, (struct eng_row_range){0, 1}, k->gain, error));
-        struct pour pour = {.tensor = kinds[kind].tensor, .layer = layer, .gained = norm >= 0, .divisor = 1, .ring = k->plan->ring,
-                            .exponent = fraction - (norm < 0 ? 0 : k->plan->layer[layer].rho[norm]), .bound = MAX_WEIGHT_BITS};
+            TRY(k->source->read(k->source->context, gains[norm], layer, (struct eng_row_range){0, 1}, k->gain,
+                                error));
+        struct pour pour = {.tensor = kinds[kind].tensor,
+                            .layer = layer,
+                            .gained = norm >= 0,
+                            .divisor = 1,
+                            .ring = k->plan->ring,
+                            .exponent = fraction - (norm < 0 ? 0 : k->plan->layer[layer].rho[norm]),
+                            .bound = MAX_WEIGHT_BITS};
         if (pour.tensor == ENG_TENSOR_Q || pour.tensor == ENG_TENSOR_Q_BIAS)
             pour.divisor = sqrt((double)k->source->shape->head_dim);
         TRY(pour_tensor(k, &pour, kind, error));
@@ -264,7 +305,8 @@ static enum base_status open_maker(struct maker *k, struct base_error *error)
     k->room = widest > CHUNK ? widest : CHUNK;
     for (int role = 0; role < MPC_COUNT; role++)
         if (k->targets->block[role] != NULL)
-            TRY(eng_weights_init(&k->weights[role], (enum mpc_role)role, s, k->plan, k->targets->block[role], error));
+            TRY(eng_weights_init(&k->weights[role], (enum mpc_role)role, s, k->plan, k->targets->block[role],
+                                 error));
     TRY(base_alloc(&k->row, k->room, sizeof *k->row, error));
     TRY(base_alloc(&k->gain, s->width, sizeof *k->gain, error));
     TRY(base_alloc(&k->x, 4 * k->room, sizeof *k->x, error));
@@ -278,18 +320,26 @@ out:
 }
 
 enum base_status eng_weights_make(const struct eng_weight_source *source, const struct eng_plan *plan,
-                                  const struct eng_weight_targets *targets, struct base_progress *progress, struct base_error *error)
+                                  const struct eng_weight_targets *targets, struct base_progress *progress,
+                                  struct base_error *error)
 {
     enum base_status status = BASE_OK;
     alignas(16) struct maker k = {.source = source, .plan = plan, .targets = targets, .progress = progress};
     TRY(open_maker(&k, error));
-    struct pour embedding = {.tensor = ENG_TENSOR_EMBEDDING, .divisor = 1, .exponent = plan->fx, .ring = SEC_ROW_RING,
+    struct pour embedding = {.tensor = ENG_TENSOR_EMBEDDING,
+                             .divisor = 1,
+                             .exponent = plan->fx,
+                             .ring = SEC_ROW_RING,
                              .bound = eng_plan_embedding_bound(plan)};
     TRY(pour_tensor(&k, &embedding, -1, error));
     for (size_t l = 0; l < plan->layers; l++)
         TRY(pour_layer(&k, l, error));
     TRY(source->read(source->context, ENG_TENSOR_FINAL_NORM, 0, (struct eng_row_range){0, 1}, k.gain, error));
-    struct pour head = {.tensor = ENG_TENSOR_HEAD, .gained = true, .divisor = 1, .exponent = plan->fw, .ring = plan->ring,
+    struct pour head = {.tensor = ENG_TENSOR_HEAD,
+                        .gained = true,
+                        .divisor = 1,
+                        .exponent = plan->fw,
+                        .ring = plan->ring,
                         .bound = MAX_WEIGHT_BITS};
     TRY(pour_tensor(&k, &head, -1, error));
 out:
@@ -303,17 +353,20 @@ out:
     return status;
 }
 
-/* --- sources ------------------------------------------------------------------------------------------------------------------ */
+/* --- sources
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
-static enum base_status read_file(const void *context, enum eng_tensor tensor, size_t layer, struct eng_row_range range, float *ret,
-                                  struct base_error *error)
+static enum base_status read_file(const void *context, enum eng_tensor tensor, size_t layer,
+                                  struct eng_row_range range, float *ret, struct base_error *error)
 {
     return eng_model_file_read_rows(context, tensor, layer, range, ret, error);
 }
 
 struct eng_weight_source eng_weights_of_file(const struct eng_model_file *file)
 {
-    return (struct eng_weight_source){.shape = eng_model_file_shape(file), .read = read_file, .context = file};
+    return (struct eng_weight_source){
+        .shape = eng_model_file_shape(file), .read = read_file, .context = file};
 }
 
 static uint64_t mix(uint64_t z)
@@ -323,14 +376,15 @@ static uint64_t mix(uint64_t z)
     return z ^ z >> 31;
 }
 
-static enum base_status read_synthetic(const void *context, enum eng_tensor tensor, size_t layer, struct eng_row_range range, float *ret,
-                                       struct base_error *error)
+static enum base_status read_synthetic(const void *context, enum eng_tensor tensor, size_t layer,
+                                       struct eng_row_range range, float *ret, struct base_error *error)
 {
     (void)error;
     const struct eng_model_shape *shape = context;
     size_t rows, columns;
     eng_tensor_extent(shape, tensor, &rows, &columns);
-    bool gain = tensor == ENG_TENSOR_ATTENTION_NORM || tensor == ENG_TENSOR_MLP_NORM || tensor == ENG_TENSOR_FINAL_NORM;
+    bool gain = tensor == ENG_TENSOR_ATTENTION_NORM || tensor == ENG_TENSOR_MLP_NORM ||
+                tensor == ENG_TENSOR_FINAL_NORM;
     /* A tied head is the embedding. Residual branches are damped, as trained models keep them. */
     if (tensor == ENG_TENSOR_HEAD && shape->tied)
         tensor = ENG_TENSOR_EMBEDDING;
@@ -340,7 +394,10 @@ static enum base_status read_synthetic(const void *context, enum eng_tensor tens
     uint64_t seed = mix((uint64_t)(tensor + 1) << 32 | layer);
     for (size_t i = 0; i < range.rows * columns; i++) {
         double unit = (double)(int64_t)mix(seed + range.first_row * columns + i) * 0x1p-63;
-        ret[i] = (float)(gain ? 1 + 0.25 * unit : unit * (bias ? 1 : tensor == ENG_TENSOR_EMBEDDING ? 0.05 : spread));
+        ret[i] = (float)(gain ? 1 + 0.25 * unit
+                              : unit * (bias                             ? 1
+                                        : tensor == ENG_TENSOR_EMBEDDING ? 0.05
+                                                                         : spread));
     }
     return BASE_OK;
 }

@@ -14,7 +14,8 @@
 
 enum { STOP_MS = 5000, POLL_MS = 20 };
 
-static _Noreturn void become_party(const char *config, const char *key, const char *shares, int log, pid_t parent)
+static _Noreturn void become_party(const char *config, const char *key, const char *shares, int log,
+                                   pid_t parent)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -22,13 +23,14 @@ static _Noreturn void become_party(const char *config, const char *key, const ch
     (void)setpgid(0, 0); /* a Ctrl-C at the terminal goes to the parent, which ends its children in order */
     (void)dup2(log, STDERR_FILENO);
     (void)dup2(log, STDOUT_FILENO);
-    (void)execl("/proc/self/exe", "cachet", "party", "--config", config, "--key", key, "--shares", shares, (char *)NULL);
+    (void)execl("/proc/self/exe", "cachet", "party", "--config", config, "--key", key, "--shares", shares,
+                (char *)NULL);
     (void)dprintf(STDERR_FILENO, "cannot start the program again: %s\n", strerror(errno));
     _exit(127);
 }
 
-enum base_status children_start(struct children *c, int index, const char *config, const char *key, const char *shares, const char *log,
-                                struct base_error *error)
+enum base_status children_start(struct children *c, int index, const char *config, const char *key,
+                                const char *shares, const char *log, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     pid_t parent = getpid();
@@ -36,7 +38,8 @@ enum base_status children_start(struct children *c, int index, const char *confi
     TRY_THAT(fd >= 0, error, BASE_ERR_IO, "cannot make %s: %s", log, strerror(errno));
     (void)snprintf(c->log[index], sizeof c->log[index], "%s", log);
     pid_t pid = fork();
-    TRY_THAT(pid >= 0, error, BASE_ERR_MEMORY, "cannot start a process for %s: %s", c->name[index], strerror(errno));
+    TRY_THAT(pid >= 0, error, BASE_ERR_MEMORY, "cannot start a process for %s: %s", c->name[index],
+             strerror(errno));
     if (pid == 0)
         become_party(config, key, shares, fd, parent);
     c->pid[index] = pid;

@@ -15,7 +15,9 @@ struct clear_form {
 };
 
 /* Quantizes the model in memory (8 bytes per weight) and runs it. live: the text is printed as it comes. */
-BASE_MUST_USE enum base_status clear_generate(const struct clear_form *form, const struct generation_context *context, const struct eng_tokens *prompt,
-                                              bool live, struct generation_run *ret, struct base_error *error);
+BASE_MUST_USE enum base_status clear_generate(const struct clear_form *form,
+                                              const struct generation_context *context,
+                                              const struct eng_tokens *prompt, bool live,
+                                              struct generation_run *ret, struct base_error *error);
 
 #endif

@@ -7,18 +7,22 @@
 
 enum {
     SECOND_MS = 1000,
-    GRACE_MS = 1000, /* a party that waited for another in vain tells its clients so at the end of connect_seconds */
+    GRACE_MS =
+        1000, /* a party that waited for another in vain tells its clients so at the end of connect_seconds */
 };
 
-enum base_status client_open(struct client *ret, const char *config, const char *key, const char *shares, struct base_error *error)
+enum base_status client_open(struct client *ret, const char *config, const char *key, const char *shares,
+                             struct base_error *error)
 {
     enum base_status status = BASE_OK;
     *ret = (struct client){.cancelled = command_stopped};
     TRY(party_config_read(&ret->config, config, error));
     TRY(net_key_load(&ret->key, key, error));
     struct config_owner owner = party_config_find_key(&ret->config, ret->key.public_key);
-    TRY_THAT(owner.who == CONFIG_CLIENT, error, BASE_ERR_MISMATCH, "%s lists no client with the key of %s: paste the line that keygen printed into its clients section",
-             config, key);
+    TRY_THAT(
+        owner.who == CONFIG_CLIENT, error, BASE_ERR_MISMATCH,
+        "%s lists no client with the key of %s: paste the line that keygen printed into its clients section",
+        config, key);
     TRY(eng_share_open(&ret->share, shares, ENG_SHARE_CLIENT, NULL, error));
     TRY(node_check_share(&ret->config, config, &ret->share, shares, error));
     ret->chunk = eng_decoder_choose_chunk(&ret->share.shape, ret->config.limits.context);
@@ -44,14 +48,22 @@ void client_close(struct client *client)
 static enum base_status connect_one(struct client *c, int party, size_t own, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct net_wait wait = {.timeout_ms = (int64_t)c->config.limits.connect_seconds * SECOND_MS + GRACE_MS, .cancelled = c->cancelled, .context = c->cancel_context};
-    struct net_endpoint_config endpoint = {.name = party_config_name(&c->config, (size_t)party), .host = c->config.parties[party].host,
-                                           .port = (uint16_t)(c->config.parties[party].port + NET_PORT_CLIENTS), .as = NET_PEER_CLIENT};
+    struct net_wait wait = {.timeout_ms = (int64_t)c->config.limits.connect_seconds * SECOND_MS + GRACE_MS,
+                            .cancelled = c->cancelled,
+                            .context = c->cancel_context};
+    struct net_endpoint_config endpoint = {.name = party_config_name(&c->config, (size_t)party),
+                                           .host = c->config.parties[party].host,
+                                           .port =
+                                               (uint16_t)(c->config.parties[party].port + NET_PORT_CLIENTS),
+                                           .as = NET_PEER_CLIENT};
     memcpy(endpoint.public_key, c->config.parties[party].key, sizeof endpoint.public_key);
     TRY(net_connect(c->context, &endpoint, &wait, &c->link[party], error));
     net_link_set_cancel(c->link[party], c->cancelled, c->cancel_context);
     net_link_set_timeout(c->link[party], (int64_t)c->config.limits.step_seconds * SECOND_MS);
-    struct net_hello_config hello = {.own_id = (uint8_t)(3 + own), .peer_id = (uint8_t)party, .fields = c->identity.fields, .field_count = c->identity.field_count};
+    struct net_hello_config hello = {.own_id = (uint8_t)(3 + own),
+                                     .peer_id = (uint8_t)party,
+                                     .fields = c->identity.fields,
+                                     .field_count = c->identity.field_count};
     memcpy(hello.config_digest, c->identity.config_digest, sizeof hello.config_digest);
     TRY(net_hello(c->link[party], &hello, NULL, error));
 out:
@@ -76,13 +88,17 @@ enum base_status client_connect(struct client *c, struct base_error *error)
     return status;
 }
 
-enum base_status client_generate(struct client *c, const struct generation_context *context, const struct eng_tokens *prompt,
-                                 struct generation_run *ret, struct base_error *error)
+enum base_status client_generate(struct client *c, const struct generation_context *context,
+                                 const struct eng_tokens *prompt, struct generation_run *ret,
+                                 struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_remote remote = {0};
-    struct eng_remote_form form = {.shape = &c->share.shape, .plan = &c->share.plan, .kern = kern_table_select(~0u)};
-    struct eng_request request = {.prompt_tokens = (uint32_t)prompt->count, .new_tokens = (uint32_t)context->flags->max_tokens, .chunk = (uint32_t)c->chunk,
+    struct eng_remote_form form = {
+        .shape = &c->share.shape, .plan = &c->share.plan, .kern = kern_table_select(~0u)};
+    struct eng_request request = {.prompt_tokens = (uint32_t)prompt->count,
+                                  .new_tokens = (uint32_t)context->flags->max_tokens,
+                                  .chunk = (uint32_t)c->chunk,
                                   .mode = context->flags->inside ? ENG_REQUEST_ARGMAX : ENG_REQUEST_SAMPLE};
     memcpy(form.link, c->link, sizeof form.link);
     TRY(eng_remote_begin(&remote, &form, &request, false, error));

@@ -21,13 +21,17 @@ struct client {
 };
 
 /* Reads and checks config, key and directory. The client must stay where it is while it lives. */
-BASE_MUST_USE enum base_status client_open(struct client *ret, const char *config, const char *key, const char *shares, struct base_error *error);
+BASE_MUST_USE enum base_status client_open(struct client *ret, const char *config, const char *key,
+                                           const char *shares, struct base_error *error);
 void client_close(struct client *client);
-/* Connects to P0, P1 and P2, each within limits.connect_seconds and a little more. Errors name the party that is missing, or why one stopped. */
+/* Connects to P0, P1 and P2, each within limits.connect_seconds and a little more. Errors name the party that
+ * is missing, or why one stopped. */
 BASE_MUST_USE enum base_status client_connect(struct client *client, struct base_error *error);
 
 /* One request over the links: begins, runs, ends, and collects the parties' reports. */
-BASE_MUST_USE enum base_status client_generate(struct client *client, const struct generation_context *context, const struct eng_tokens *prompt,
-                                               struct generation_run *ret, struct base_error *error);
+BASE_MUST_USE enum base_status client_generate(struct client *client,
+                                               const struct generation_context *context,
+                                               const struct eng_tokens *prompt, struct generation_run *ret,
+                                               struct base_error *error);
 
 #endif

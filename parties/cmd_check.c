@@ -30,7 +30,8 @@ struct check {
     struct eng_share share;
 };
 
-static void line(struct check *c, const char *what, const struct base_error *error, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void line(struct check *c, const char *what, const struct base_error *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* One line: good with what was found, or what is wrong and what to do. */
 static void line(struct check *c, const char *what, const struct base_error *error, const char *format, ...)
@@ -43,14 +44,16 @@ static void line(struct check *c, const char *what, const struct base_error *err
     va_end(arguments);
     c->bad += !good;
     if (c->json)
-        (void)json_array_append_new(c->lines, json_pack("{s:s, s:b, s:s}", "what", what, "ok", good, "text", good ? text : error->text));
+        (void)json_array_append_new(c->lines, json_pack("{s:s, s:b, s:s}", "what", what, "ok", good, "text",
+                                                        good ? text : error->text));
     else
         (void)printf("%-4s %-8s %s\n", good ? "ok" : "BAD", what, good ? text : error->text);
 }
 
 static const char *who(const struct check *c)
 {
-    return c->owner.who == CONFIG_PARTY ? party_config_name(&c->config, c->owner.index) : c->config.clients[c->owner.index].name;
+    return c->owner.who == CONFIG_PARTY ? party_config_name(&c->config, c->owner.index)
+                                        : c->config.clients[c->owner.index].name;
 }
 
 static void check_key(struct check *c)
@@ -59,10 +62,13 @@ static void check_key(struct check *c)
     if (net_key_load(&c->key, c->key_path, &error) == BASE_OK) {
         c->owner = party_config_find_key(&c->config, c->key.public_key);
         if (c->owner.who == CONFIG_NOBODY)
-            (void)base_fail(&error, BASE_ERR_MISMATCH, "%s lists neither a party nor a client with the key of %s: paste the line that keygen printed", c->config_path,
-                            c->key_path);
+            (void)base_fail(&error, BASE_ERR_MISMATCH,
+                            "%s lists neither a party nor a client with the key of %s: paste the line that "
+                            "keygen printed",
+                            c->config_path, c->key_path);
     }
-    line(c, "key", &error, "%s of %s", c->owner.who == CONFIG_PARTY ? "party" : "client", c->owner.who == CONFIG_NOBODY ? "nobody" : who(c));
+    line(c, "key", &error, "%s of %s", c->owner.who == CONFIG_PARTY ? "party" : "client",
+         c->owner.who == CONFIG_NOBODY ? "nobody" : who(c));
 }
 
 static void check_shares(struct check *c)
@@ -75,7 +81,8 @@ static void check_shares(struct check *c)
     base_progress_finish(&progress);
     if (status == BASE_OK)
         status = node_check_share(&c->config, c->config_path, &c->share, c->shares, &error);
-    line(c, "shares", &error, "set %.16s... of model %.16s..., plan %.16s..., digest and conditions hold", c->share.set, c->share.model, c->share.plan_digest);
+    line(c, "shares", &error, "set %.16s... of model %.16s..., plan %.16s..., digest and conditions hold",
+         c->share.set, c->share.model, c->share.plan_digest);
 }
 
 static void check_memory(struct check *c)
@@ -86,18 +93,29 @@ static void check_memory(struct check *c)
     const struct kv_policy *policy;
     uint64_t available = memory_available();
     if (kv_policy_find(c->config.cache.policy, &policy, &error) == BASE_OK) {
-        struct memory_form form = {.shape = &c->share.shape, .plan = &c->share.plan, .policy = policy, .config = {c->config.cache.sinks, c->config.cache.window},
-                                   .context = c->config.limits.context, .queue_bytes = (size_t)c->config.limits.ahead_mib << 20};
-        if (memory_of(&need, roles[c->owner.index], &form, &error) == BASE_OK && available > 0 && memory_total(&need) > available)
-            (void)base_fail(&error, BASE_ERR_MEMORY, "%.1f GB may be needed and %.1f GB are free: lower limits.context or limits.ahead_mib, or use a larger machine",
+        struct memory_form form = {.shape = &c->share.shape,
+                                   .plan = &c->share.plan,
+                                   .policy = policy,
+                                   .config = {c->config.cache.sinks, c->config.cache.window},
+                                   .context = c->config.limits.context,
+                                   .queue_bytes = (size_t)c->config.limits.ahead_mib << 20};
+        if (memory_of(&need, roles[c->owner.index], &form, &error) == BASE_OK && available > 0 &&
+            memory_total(&need) > available)
+            (void)base_fail(&error, BASE_ERR_MEMORY,
+                            "%.1f GB may be needed and %.1f GB are free: lower limits.context or "
+                            "limits.ahead_mib, or use a larger machine",
                             (double)memory_total(&need) * 1e-9, (double)available * 1e-9);
     }
-    line(c, "memory", &error, "%.0f MB weights, %.0f MB cache, up to %.0f MB work and queues; %.0f MB are free", (double)need.weights * 1e-6,
-         (double)need.cache * 1e-6, (double)(need.work + need.queues) * 1e-6, (double)available * 1e-6);
+    line(c, "memory", &error,
+         "%.0f MB weights, %.0f MB cache, up to %.0f MB work and queues; %.0f MB are free",
+         (double)need.weights * 1e-6, (double)need.cache * 1e-6, (double)(need.work + need.queues) * 1e-6,
+         (double)available * 1e-6);
 }
 
-/* Whether something answers at an address at all: what a party can ask without taking another party's place. */
-static enum base_status reach(const struct config_party *party, const char *name, double *ret_seconds, struct base_error *error)
+/* Whether something answers at an address at all: what a party can ask without taking another party's place.
+ */
+static enum base_status reach(const struct config_party *party, const char *name, double *ret_seconds,
+                              struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM};
@@ -106,7 +124,9 @@ static enum base_status reach(const struct config_party *party, const char *name
     socklen_t size = sizeof failure;
     (void)snprintf(port, sizeof port, "%u", (unsigned)party->port);
     int resolved = getaddrinfo(party->host, port, &hints, &found);
-    TRY_THAT(resolved == 0, error, BASE_ERR_IO, "%s: the host %s is not known (%s): correct parties in the config", name, party->host, gai_strerror(resolved));
+    TRY_THAT(resolved == 0, error, BASE_ERR_IO,
+             "%s: the host %s is not known (%s): correct parties in the config", name, party->host,
+             gai_strerror(resolved));
     fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     double start = base_clock_seconds();
     if (fd < 0 || (connect(fd, found->ai_addr, found->ai_addrlen) != 0 && errno != EINPROGRESS))
@@ -117,7 +137,8 @@ static enum base_status reach(const struct config_party *party, const char *name
     else if (failure == 0)
         (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size);
     *ret_seconds = base_clock_seconds() - start;
-    TRY_THAT(failure == 0, error, BASE_ERR_TIMEOUT, "%s at %s:%s: %s: start it there, or open the port", name, party->host, port, strerror(failure));
+    TRY_THAT(failure == 0, error, BASE_ERR_TIMEOUT, "%s at %s:%s: %s: start it there, or open the port", name,
+             party->host, port, strerror(failure));
 out:
     if (found != NULL)
         freeaddrinfo(found);
@@ -135,7 +156,8 @@ static void check_reach(struct check *c)
         if (c->owner.who == CONFIG_PARTY && c->owner.index == i)
             continue;
         (void)reach(&c->config.parties[i], name, &seconds, &error);
-        line(c, "link", &error, "%s answers at %s:%u after %.2f ms", name, c->config.parties[i].host, (unsigned)c->config.parties[i].port, seconds * 1e3);
+        line(c, "link", &error, "%s answers at %s:%u after %.2f ms", name, c->config.parties[i].host,
+             (unsigned)c->config.parties[i].port, seconds * 1e3);
     }
 }
 
@@ -157,8 +179,9 @@ static void check_client_links(struct check *c)
         }
         if (status == BASE_OK)
             status = eng_ping(client.link[i], BULK, &bulk, &error);
-        line(c, "link", &error, "%s: same build, model, plan, shares and limits; round trip %.2f ms, %.0f Mbit/s there and back", party_config_name(&c->config, i),
-             best * 1e3, 2.0 * BULK * 8e-6 / (bulk > 0 ? bulk : 1));
+        line(c, "link", &error,
+             "%s: same build, model, plan, shares and limits; round trip %.2f ms, %.0f Mbit/s there and back",
+             party_config_name(&c->config, i), best * 1e3, 2.0 * BULK * 8e-6 / (bulk > 0 ? bulk : 1));
     }
     client_close(&client);
 }
@@ -169,8 +192,10 @@ static enum base_status check_all(struct check *c, struct base_error *error)
     struct base_error reason = {0};
     bool readable = party_config_read(&c->config, c->config_path, &reason) == BASE_OK;
     line(c, "config", &reason, "%s: %s, policy %s, context %u, %zu clients", c->config_path,
-         c->config.mode == CONFIG_THREE_PARTY ? "three-party" : "two-party-with-dealer", c->config.cache.policy, c->config.limits.context, c->config.client_count);
-    line(c, "build", NULL, "cachet %s (%s), kernels %s", CACHET_VERSION, CACHET_COMMIT, kern_level_name(kern_table_select(~0u)->level));
+         c->config.mode == CONFIG_THREE_PARTY ? "three-party" : "two-party-with-dealer",
+         c->config.cache.policy, c->config.limits.context, c->config.client_count);
+    line(c, "build", NULL, "cachet %s (%s), kernels %s", CACHET_VERSION, CACHET_COMMIT,
+         kern_level_name(kern_table_select(~0u)->level));
     if (readable && c->key_path != NULL)
         check_key(c);
     if (readable && c->owner.who != CONFIG_NOBODY && c->shares != NULL)
@@ -199,18 +224,28 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct check c = {.lines = json_array()};
     bool done = false;
     const struct option_entry options[] = {
-        {.name = "config", .value = "FILE", .help = "the config that all parties and clients share", .target = &c.config_path},
-        {.name = "key", .value = "FILE", .help = "key pair of the party or client that asks", .target = &c.key_path},
+        {.name = "config",
+         .value = "FILE",
+         .help = "the config that all parties and clients share",
+         .target = &c.config_path},
+        {.name = "key",
+         .value = "FILE",
+         .help = "key pair of the party or client that asks",
+         .target = &c.key_path},
         {.name = "shares", .value = "DIR", .help = "its share directory", .target = &c.shares},
         {.name = "trust", .help = "print who learns what instead", .kind = OPTION_FLAG, .target = &c.trust},
         {.name = "json", .help = "print an object instead of lines", .kind = OPTION_FLAG, .target = &c.json},
         OPTION_END};
-    TRY(options_parse(argc, argv, "Checks config, key, shares, versions, memory and links: one line each, good or with what to do.",
-                      "A client's key checks the running parties to the end (HELLO, round trip, bandwidth); a party's key only whether the others can be reached.",
-                      options, &done, error));
+    TRY(options_parse(
+        argc, argv,
+        "Checks config, key, shares, versions, memory and links: one line each, good or with what to do.",
+        "A client's key checks the running parties to the end (HELLO, round trip, bandwidth); a party's key "
+        "only whether the others can be reached.",
+        options, &done, error));
     if (done)
         goto out;
-    TRY_THAT(c.trust || c.config_path != NULL, error, BASE_ERR_ARGUMENT, "--config is missing: the config that all parties and clients share");
+    TRY_THAT(c.trust || c.config_path != NULL, error, BASE_ERR_ARGUMENT,
+             "--config is missing: the config that all parties and clients share");
     if (c.trust)
         trust_print(stdout);
     else
@@ -223,4 +258,5 @@ out:
     return status;
 }
 
-const struct command command_check = {"check", "config, keys, shares, memory and links: good, or what to do", run};
+const struct command command_check = {"check", "config, keys, shares, memory and links: good, or what to do",
+                                      run};

@@ -19,15 +19,18 @@ struct cost {
     bool json, gates;
 };
 
-/* Rounds wait for the round trip's half and carry bytes both ways at once; dealt bytes flow beside them, P0 sending to two. */
+/* Rounds wait for the round trip's half and carry bytes both ways at once; dealt bytes flow beside them, P0
+ * sending to two. */
 static double network_seconds(struct mpc_cost c, const struct cost *o)
 {
-    double bandwidth = o->mbit * 1e6 / 8, online = (double)c.rounds * o->rtt_ms * 0.5e-3 + (double)c.online / 2 / bandwidth;
+    double bandwidth = o->mbit * 1e6 / 8,
+           online = (double)c.rounds * o->rtt_ms * 0.5e-3 + (double)c.online / 2 / bandwidth;
     double dealt = (double)c.offline / bandwidth;
     return online > dealt ? online : dealt;
 }
 
-static enum base_status make_plan(const struct cost *o, const struct model *model, struct eng_plan *ret, struct base_error *error)
+static enum base_status make_plan(const struct cost *o, const struct model *model, struct eng_plan *ret,
+                                  struct base_error *error)
 {
     enum base_status status = BASE_OK;
     if (o->plan_path != NULL)
@@ -46,40 +49,48 @@ out:
 
 static json_t *json_cost(struct mpc_cost c, const struct cost *o)
 {
-    return json_pack("{s:I, s:I, s:I, s:f}", "rounds", (json_int_t)c.rounds, "online_bytes", (json_int_t)c.online, "offline_bytes", (json_int_t)c.offline,
-                     "network_seconds", network_seconds(c, o));
+    return json_pack("{s:I, s:I, s:I, s:f}", "rounds", (json_int_t)c.rounds, "online_bytes",
+                     (json_int_t)c.online, "offline_bytes", (json_int_t)c.offline, "network_seconds",
+                     network_seconds(c, o));
 }
 
 static void print_row(const char *name, struct mpc_cost c, const struct cost *o)
 {
-    (void)printf("%-26s %8llu  %10.2f MB  %10.2f MB  %10.3f s\n", name, (unsigned long long)c.rounds, (double)c.online * 1e-6, (double)c.offline * 1e-6,
-                 network_seconds(c, o));
+    (void)printf("%-26s %8llu  %10.2f MB  %10.2f MB  %10.3f s\n", name, (unsigned long long)c.rounds,
+                 (double)c.online * 1e-6, (double)c.offline * 1e-6, network_seconds(c, o));
 }
 
-static void print_table(const struct cost *o, const struct model *model, const struct eng_cost *c, const struct memory_need need[3], size_t prompt)
+static void print_table(const struct cost *o, const struct model *model, const struct eng_cost *c,
+                        const struct memory_need need[3], size_t prompt)
 {
-    (void)printf("%s, %zu tokens in the cache, policy %s%s%s; %zu rows per prefill step; link of %.3g ms round trip and %.4g Mbit/s\n\n",
-                 model->shape.model_type, prompt, o->policy, o->plan_options.thin ? ", thin" : "", o->plan_options.fold ? ", fold" : "", c->chunk, o->rtt_ms,
-                 o->mbit);
+    (void)printf("%s, %zu tokens in the cache, policy %s%s%s; %zu rows per prefill step; link of %.3g ms "
+                 "round trip and %.4g Mbit/s\n\n",
+                 model->shape.model_type, prompt, o->policy, o->plan_options.thin ? ", thin" : "",
+                 o->plan_options.fold ? ", fold" : "", c->chunk, o->rtt_ms, o->mbit);
     (void)printf("%-26s %8s  %13s  %13s  %12s\n", "", "rounds", "online", "dealt", "on the link");
     print_row("prompt", c->prefill, o);
     print_row("one token", c->decode, o);
     print_row("  of it, decoder layers", c->layers, o);
     (void)printf("\n%-26s %13s  %13s  %13s\n", "memory", "weights", "cache", "work, queues");
     for (int i = 0; i < 3; i++)
-        (void)printf("P%d%-24s %10.1f MB  %10.1f MB  %10.1f MB\n", i, "", (double)need[i].weights * 1e-6, (double)need[i].cache * 1e-6,
-                     (double)(need[i].work + need[i].queues) * 1e-6);
+        (void)printf("P%d%-24s %10.1f MB  %10.1f MB  %10.1f MB\n", i, "", (double)need[i].weights * 1e-6,
+                     (double)need[i].cache * 1e-6, (double)(need[i].work + need[i].queues) * 1e-6);
 }
 
-static void print_json(const struct cost *o, const struct model *model, const struct eng_cost *c, const struct memory_need need[3], size_t prompt)
+static void print_json(const struct cost *o, const struct model *model, const struct eng_cost *c,
+                       const struct memory_need need[3], size_t prompt)
 {
     json_t *memory = json_array();
     for (int i = 0; i < 3; i++)
-        (void)json_array_append_new(memory, json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights, "cache", (json_int_t)need[i].cache, "work",
-                                                      (json_int_t)(need[i].work + need[i].queues)));
-    json_t *root = json_pack("{s:s, s:I, s:s, s:b, s:b, s:o, s:o, s:o, s:o}", "model", model->shape.model_type, "context", (json_int_t)prompt, "policy",
-                             o->policy, "thin", o->plan_options.thin, "fold", o->plan_options.fold, "prefill", json_cost(c->prefill, o), "decode",
-                             json_cost(c->decode, o), "decode_layers", json_cost(c->layers, o), "memory", memory);
+        (void)json_array_append_new(memory,
+                                    json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights,
+                                              "cache", (json_int_t)need[i].cache, "work",
+                                              (json_int_t)(need[i].work + need[i].queues)));
+    json_t *root =
+        json_pack("{s:s, s:I, s:s, s:b, s:b, s:o, s:o, s:o, s:o}", "model", model->shape.model_type,
+                  "context", (json_int_t)prompt, "policy", o->policy, "thin", o->plan_options.thin, "fold",
+                  o->plan_options.fold, "prefill", json_cost(c->prefill, o), "decode",
+                  json_cost(c->decode, o), "decode_layers", json_cost(c->layers, o), "memory", memory);
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);
@@ -93,15 +104,18 @@ static void print_gates(bool json)
     const struct sec_gate *const *gates = sec_gates(&count);
     json_t *list = json_array();
     if (!json)
-        (void)printf("%-14s %8s %14s %14s   %s\n", "gate", "rounds", "online B/elem", "dealt B/elem", "source");
+        (void)printf("%-14s %8s %14s %14s   %s\n", "gate", "rounds", "online B/elem", "dealt B/elem",
+                     "source");
     for (size_t i = 0; i < count; i++) {
         struct mpc_cost c = gates[i]->cost(ELEMENTS * gates[i]->unit);
         double online = (double)c.online / ELEMENTS, dealt = (double)c.offline / ELEMENTS;
         if (json)
-            (void)json_array_append_new(list, json_pack("{s:s, s:I, s:f, s:f}", "gate", gates[i]->name, "rounds", (json_int_t)c.rounds, "online_bytes", online,
-                                                        "offline_bytes", dealt));
+            (void)json_array_append_new(list, json_pack("{s:s, s:I, s:f, s:f}", "gate", gates[i]->name,
+                                                        "rounds", (json_int_t)c.rounds, "online_bytes",
+                                                        online, "offline_bytes", dealt));
         else
-            (void)printf("%-14s %8llu %14.1f %14.1f   %s\n", gates[i]->name, (unsigned long long)c.rounds, online, dealt, gates[i]->source);
+            (void)printf("%-14s %8llu %14.1f %14.1f   %s\n", gates[i]->name, (unsigned long long)c.rounds,
+                         online, dealt, gates[i]->source);
     }
     if (json) {
         (void)json_dumpf(list, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
@@ -125,13 +139,22 @@ static enum base_status count(struct cost *o, struct base_error *error)
     TRY(kv_policy_find(o->policy, &policy, error));
     TRY(model_open(&model, o->input, error));
     TRY(make_plan(o, &model, &plan, error));
-    TRY_THAT(prompt + 1 <= (size_t)plan.context, error, BASE_ERR_RANGE, "%s was made for a context of %d: --context %zu and one new token are more", o->plan_path, plan.context,
-             prompt);
-    struct eng_decoder_form form = {.shape = &model.shape, .plan = &plan, .policy = policy, .config = {o->sinks, o->window}, .context = prompt + 1};
+    TRY_THAT(prompt + 1 <= (size_t)plan.context, error, BASE_ERR_RANGE,
+             "%s was made for a context of %d: --context %zu and one new token are more", o->plan_path,
+             plan.context, prompt);
+    struct eng_decoder_form form = {.shape = &model.shape,
+                                    .plan = &plan,
+                                    .policy = policy,
+                                    .config = {o->sinks, o->window},
+                                    .context = prompt + 1};
     base_progress_start(&progress, "counting", prompt);
     TRY(eng_cost_count(&cost, &form, prompt, &progress, error));
     base_progress_finish(&progress);
-    struct memory_form memory = {.shape = &model.shape, .plan = &plan, .policy = policy, .config = {o->sinks, o->window}, .context = prompt + 1,
+    struct memory_form memory = {.shape = &model.shape,
+                                 .plan = &plan,
+                                 .policy = policy,
+                                 .config = {o->sinks, o->window},
+                                 .context = prompt + 1,
                                  .queue_bytes = (size_t)o->queue_mib << 20};
     for (int i = 0; i < 3; i++)
         TRY(memory_of(&need[i], roles[i], &memory, error));
@@ -149,31 +172,102 @@ out:
 static enum base_status run(int argc, char **argv, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct cost o = {.policy = "full", .plan_options.context = 512, .score_bits = 5, .queue_mib = 256, .rtt_ms = 0.1, .mbit = 10000};
+    struct cost o = {.policy = "full",
+                     .plan_options.context = 512,
+                     .score_bits = 5,
+                     .queue_mib = 256,
+                     .rtt_ms = 0.1,
+                     .mbit = 10000};
     bool done = false;
     const struct option_entry options[] = {
-        {.name = "model", .value = "PATH", .help = "model directory (Hugging Face), .gguf or llama2.c file", .target = &o.input.path},
-        {.name = "shape", .value = "NAME", .help = "instead: gpt2, gpt2-medium, smollm2-135m, qwen2.5-0.5b, tinyllama-1.1b or llama-7b, with typical bounds",
+        {.name = "model",
+         .value = "PATH",
+         .help = "model directory (Hugging Face), .gguf or llama2.c file",
+         .target = &o.input.path},
+        {.name = "shape",
+         .value = "NAME",
+         .help = "instead: gpt2, gpt2-medium, smollm2-135m, qwen2.5-0.5b, tinyllama-1.1b or llama-7b, with "
+                 "typical bounds",
          .target = &o.input.shape},
-        {.name = "plan", .value = "FILE", .help = "plan.json (default: calibrated, or typical for a shape)", .target = &o.plan_path},
-        {.name = "text", .value = "FILE", .help = "calibration text (see cachet plan)", .target = &o.plan_options.text},
-        {.name = "context", .value = "T", .help = "tokens in the cache when the counted token is decoded (default 512)", .kind = OPTION_COUNT,
-         .target = &o.plan_options.context, .low = 1, .high = 1 << 20},
-        {.name = "score-bits", .value = "N", .help = "shape: attention scores lie within 2^N nats (default 5)", .kind = OPTION_COUNT, .target = &o.score_bits, .low = 2,
+        {.name = "plan",
+         .value = "FILE",
+         .help = "plan.json (default: calibrated, or typical for a shape)",
+         .target = &o.plan_path},
+        {.name = "text",
+         .value = "FILE",
+         .help = "calibration text (see cachet plan)",
+         .target = &o.plan_options.text},
+        {.name = "context",
+         .value = "T",
+         .help = "tokens in the cache when the counted token is decoded (default 512)",
+         .kind = OPTION_COUNT,
+         .target = &o.plan_options.context,
+         .low = 1,
+         .high = 1 << 20},
+        {.name = "score-bits",
+         .value = "N",
+         .help = "shape: attention scores lie within 2^N nats (default 5)",
+         .kind = OPTION_COUNT,
+         .target = &o.score_bits,
+         .low = 2,
          .high = 8},
-        {.name = "thin", .help = "wider exp cells: fewer dealt bytes, one round more per layer", .kind = OPTION_FLAG, .target = &o.plan_options.thin},
-        {.name = "fold", .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes", .kind = OPTION_FLAG, .target = &o.plan_options.fold},
-        {.name = "policy", .value = "NAME", .help = "cache policy: full or window (default full)", .target = &o.policy},
-        {.name = "sinks", .value = "N", .help = "policy window: first rows that stay", .kind = OPTION_COUNT, .target = &o.sinks, .high = 1 << 20},
-        {.name = "window", .value = "N", .help = "policy window: last rows that stay", .kind = OPTION_COUNT, .target = &o.window, .high = 1 << 20},
-        {.name = "ahead-mib", .value = "N", .help = "how far P0 may deal ahead (default 256)", .kind = OPTION_COUNT, .target = &o.queue_mib, .low = 1, .high = 65536},
-        {.name = "rtt-ms", .value = "X", .help = "round trip between parties (default 0.1)", .kind = OPTION_REAL, .target = &o.rtt_ms, .high = 1e5},
-        {.name = "mbit", .value = "X", .help = "bandwidth of each party each way (default 10000)", .kind = OPTION_REAL, .target = &o.mbit, .low = 1e-3, .high = 1e7},
-        {.name = "gates", .help = "print what each secure function costs per element instead", .kind = OPTION_FLAG, .target = &o.gates},
-        {.name = "json", .help = "print an object instead of a table", .kind = OPTION_FLAG, .target = &o.json},
+        {.name = "thin",
+         .help = "wider exp cells: fewer dealt bytes, one round more per layer",
+         .kind = OPTION_FLAG,
+         .target = &o.plan_options.thin},
+        {.name = "fold",
+         .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes",
+         .kind = OPTION_FLAG,
+         .target = &o.plan_options.fold},
+        {.name = "policy",
+         .value = "NAME",
+         .help = "cache policy: full or window (default full)",
+         .target = &o.policy},
+        {.name = "sinks",
+         .value = "N",
+         .help = "policy window: first rows that stay",
+         .kind = OPTION_COUNT,
+         .target = &o.sinks,
+         .high = 1 << 20},
+        {.name = "window",
+         .value = "N",
+         .help = "policy window: last rows that stay",
+         .kind = OPTION_COUNT,
+         .target = &o.window,
+         .high = 1 << 20},
+        {.name = "ahead-mib",
+         .value = "N",
+         .help = "how far P0 may deal ahead (default 256)",
+         .kind = OPTION_COUNT,
+         .target = &o.queue_mib,
+         .low = 1,
+         .high = 65536},
+        {.name = "rtt-ms",
+         .value = "X",
+         .help = "round trip between parties (default 0.1)",
+         .kind = OPTION_REAL,
+         .target = &o.rtt_ms,
+         .high = 1e5},
+        {.name = "mbit",
+         .value = "X",
+         .help = "bandwidth of each party each way (default 10000)",
+         .kind = OPTION_REAL,
+         .target = &o.mbit,
+         .low = 1e-3,
+         .high = 1e7},
+        {.name = "gates",
+         .help = "print what each secure function costs per element instead",
+         .kind = OPTION_FLAG,
+         .target = &o.gates},
+        {.name = "json",
+         .help = "print an object instead of a table",
+         .kind = OPTION_FLAG,
+         .target = &o.json},
         OPTION_END};
-    TRY(options_parse(argc, argv, "Predicts rounds, bytes, memory and time on the link of a model without running it. Rounds and bytes are exact.", NULL, options,
-                      &done, error));
+    TRY(options_parse(argc, argv,
+                      "Predicts rounds, bytes, memory and time on the link of a model without running it. "
+                      "Rounds and bytes are exact.",
+                      NULL, options, &done, error));
     if (done)
         return BASE_OK;
     if (o.gates)

@@ -14,10 +14,17 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct net_key key = {0};
     char text[NET_KEY_TEXT];
     const struct option_entry options[] = {
-        {.name = "out", .value = "FILE", .help = "new file for the key pair (mode 0600)", .target = &out, .required = true},
+        {.name = "out",
+         .value = "FILE",
+         .help = "new file for the key pair (mode 0600)",
+         .target = &out,
+         .required = true},
         {.name = "json", .help = "print an object instead of a line", .kind = OPTION_FLAG, .target = &json},
         OPTION_END};
-    TRY(options_parse(argc, argv, "Makes a key pair. The file stays with its owner; the printed line goes into the shared config.", NULL, options, &done, error));
+    TRY(options_parse(
+        argc, argv,
+        "Makes a key pair. The file stays with its owner; the printed line goes into the shared config.",
+        NULL, options, &done, error));
     if (done)
         return BASE_OK;
     TRY(net_key_generate(&key, error));

@@ -13,15 +13,35 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     bool json = false, once = false, done = false;
     struct node node;
     const struct option_entry options[] = {
-        {.name = "config", .value = "FILE", .help = "the config that all parties and clients share", .target = &node_options.config, .required = true},
-        {.name = "key", .value = "FILE", .help = "this party's key pair, from keygen", .target = &node_options.key, .required = true},
-        {.name = "shares", .value = "DIR", .help = "this party's share directory, from share", .target = &node_options.shares, .required = true},
-        {.name = "bind", .value = "HOST", .help = "address to listen on, when it is not the one in the config (\"*\": every address)", .target = &node_options.bind},
-        {.name = "log-level", .value = "LEVEL", .help = "error, warning, info or debug (default info)", .target = &level},
+        {.name = "config",
+         .value = "FILE",
+         .help = "the config that all parties and clients share",
+         .target = &node_options.config,
+         .required = true},
+        {.name = "key",
+         .value = "FILE",
+         .help = "this party's key pair, from keygen",
+         .target = &node_options.key,
+         .required = true},
+        {.name = "shares",
+         .value = "DIR",
+         .help = "this party's share directory, from share",
+         .target = &node_options.shares,
+         .required = true},
+        {.name = "bind",
+         .value = "HOST",
+         .help = "address to listen on, when it is not the one in the config (\"*\": every address)",
+         .target = &node_options.bind},
+        {.name = "log-level",
+         .value = "LEVEL",
+         .help = "error, warning, info or debug (default info)",
+         .target = &level},
         {.name = "json", .help = "log as JSON, one object per line", .kind = OPTION_FLAG, .target = &json},
         {.name = "once", .help = "end after one request", .kind = OPTION_FLAG, .target = &once},
         OPTION_END};
-    TRY(options_parse(argc, argv, "Runs one party and answers requests until it is stopped. Logs go to stderr.", NULL, options, &done, error));
+    TRY(options_parse(argc, argv,
+                      "Runs one party and answers requests until it is stopped. Logs go to stderr.", NULL,
+                      options, &done, error));
     if (done)
         return BASE_OK;
     node_options.log = (struct base_log){.stream = stderr, .json = json, .who = "party"};

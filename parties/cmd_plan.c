@@ -21,15 +21,18 @@ static void print_plan(const struct eng_plan *plan, const char *out, bool json)
             layer = l;
         }
     if (json) {
-        json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "file", out, "model", plan->model, "context", plan->context,
-                                 "residual_fraction", plan->fx, "weight_fraction", plan->fw, "activation_fraction", plan->fu, "rope_fraction", plan->fc,
-                                 "widest_score_bits", widest, "widest_score_layer", (int)layer, "thin", plan->ring_sv != 0, "fold", plan->fold);
+        json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "file", out,
+                                 "model", plan->model, "context", plan->context, "residual_fraction",
+                                 plan->fx, "weight_fraction", plan->fw, "activation_fraction", plan->fu,
+                                 "rope_fraction", plan->fc, "widest_score_bits", widest, "widest_score_layer",
+                                 (int)layer, "thin", plan->ring_sv != 0, "fold", plan->fold);
         (void)json_dumpf(root, stdout, JSON_INDENT(1));
         (void)putchar('\n');
         json_decref(root);
         return;
     }
-    (void)printf("%s: residual %d fraction bits, weights %d, activations %d, context %d\n", out, plan->fx, plan->fw, plan->fu, plan->context);
+    (void)printf("%s: residual %d fraction bits, weights %d, activations %d, context %d\n", out, plan->fx,
+                 plan->fw, plan->fu, plan->context);
     (void)printf("widest attention scores: within %d nats (layer %zu)%s\n", 1 << widest, layer,
                  widest > 6 ? ": such heads make large exp tables and cost dealt bytes" : "");
 }
@@ -55,20 +58,47 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct model model = {0};
     struct eng_plan plan = {0};
     const struct option_entry options[] = {
-        {.name = "model", .value = "PATH", .help = "model directory (Hugging Face), .gguf or llama2.c file", .target = &input.path},
-        {.name = "shape", .value = "NAME", .help = "instead: a public shape with synthetic weights", .target = &input.shape},
-        {.name = "tokenizer", .value = "PATH", .help = "tokenizer, when it is not where the model is", .target = &input.tokenizer},
-        {.name = "text", .value = "FILE", .help = "calibration text; default: calibration.txt of the model directory, else samples of the model itself",
+        {.name = "model",
+         .value = "PATH",
+         .help = "model directory (Hugging Face), .gguf or llama2.c file",
+         .target = &input.path},
+        {.name = "shape",
+         .value = "NAME",
+         .help = "instead: a public shape with synthetic weights",
+         .target = &input.shape},
+        {.name = "tokenizer",
+         .value = "PATH",
+         .help = "tokenizer, when it is not where the model is",
+         .target = &input.tokenizer},
+        {.name = "text",
+         .value = "FILE",
+         .help = "calibration text; default: calibration.txt of the model directory, else samples of the "
+                 "model itself",
          .target = &plan_options.text},
-        {.name = "context", .value = "N", .help = "longest prompt plus answer in tokens (default 2048)", .kind = OPTION_COUNT, .target = &plan_options.context,
-         .low = 2, .high = 1 << 20},
-        {.name = "thin", .help = "wider exp cells: fewer dealt bytes, one round more per layer", .kind = OPTION_FLAG, .target = &plan_options.thin},
-        {.name = "fold", .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes per cached row", .kind = OPTION_FLAG,
+        {.name = "context",
+         .value = "N",
+         .help = "longest prompt plus answer in tokens (default 2048)",
+         .kind = OPTION_COUNT,
+         .target = &plan_options.context,
+         .low = 2,
+         .high = 1 << 20},
+        {.name = "thin",
+         .help = "wider exp cells: fewer dealt bytes, one round more per layer",
+         .kind = OPTION_FLAG,
+         .target = &plan_options.thin},
+        {.name = "fold",
+         .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes per cached row",
+         .kind = OPTION_FLAG,
          .target = &plan_options.fold},
         {.name = "out", .value = "FILE", .help = "plan.json to write", .target = &out, .required = true},
-        {.name = "json", .help = "print an object instead of sentences", .kind = OPTION_FLAG, .target = &json},
+        {.name = "json",
+         .help = "print an object instead of sentences",
+         .kind = OPTION_FLAG,
+         .target = &json},
         OPTION_END};
-    TRY(options_parse(argc, argv, "Makes the numeric plan of a model: ring, fraction bits and bound of every wire. It publishes these numbers and nothing else.",
+    TRY(options_parse(argc, argv,
+                      "Makes the numeric plan of a model: ring, fraction bits and bound of every wire. It "
+                      "publishes these numbers and nothing else.",
                       NULL, options, &done, error));
     if (done)
         return BASE_OK;

@@ -19,29 +19,57 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct base_progress progress = {0};
     char set[ENG_SET_ID];
     const struct option_entry options[] = {
-        {.name = "model", .value = "PATH", .help = "model directory (Hugging Face), .gguf or llama2.c file", .target = &input.path},
-        {.name = "shape", .value = "NAME", .help = "instead: a public shape with synthetic weights", .target = &input.shape},
-        {.name = "tokenizer", .value = "PATH", .help = "tokenizer to give to clients (default: the model directory's)", .target = &input.tokenizer},
-        {.name = "plan", .value = "FILE", .help = "plan.json of this model", .target = &plan_path, .required = true},
-        {.name = "out", .value = "DIR", .help = "new directory: p0, p1, p2 and client are made in it", .target = &out, .required = true},
-        {.name = "json", .help = "print an object instead of sentences", .kind = OPTION_FLAG, .target = &json},
+        {.name = "model",
+         .value = "PATH",
+         .help = "model directory (Hugging Face), .gguf or llama2.c file",
+         .target = &input.path},
+        {.name = "shape",
+         .value = "NAME",
+         .help = "instead: a public shape with synthetic weights",
+         .target = &input.shape},
+        {.name = "tokenizer",
+         .value = "PATH",
+         .help = "tokenizer to give to clients (default: the model directory's)",
+         .target = &input.tokenizer},
+        {.name = "plan",
+         .value = "FILE",
+         .help = "plan.json of this model",
+         .target = &plan_path,
+         .required = true},
+        {.name = "out",
+         .value = "DIR",
+         .help = "new directory: p0, p1, p2 and client are made in it",
+         .target = &out,
+         .required = true},
+        {.name = "json",
+         .help = "print an object instead of sentences",
+         .kind = OPTION_FLAG,
+         .target = &json},
         OPTION_END};
-    TRY(options_parse(argc, argv, "Masks a model's weights and writes one directory per party. Any two of the three parties' directories give the model away: "
-                      "send each to its own party and keep none.", NULL, options, &done, error));
+    TRY(options_parse(argc, argv,
+                      "Masks a model's weights and writes one directory per party. Any two of the three "
+                      "parties' directories give the model away: "
+                      "send each to its own party and keep none.",
+                      NULL, options, &done, error));
     if (done)
         return BASE_OK;
     TRY(eng_plan_read(&plan, plan_path, error));
     TRY(model_open(&model, input, error));
-    TRY_THAT(strcmp(plan.model, model.digest) == 0, error, BASE_ERR_MISMATCH, "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
+    TRY_THAT(strcmp(plan.model, model.digest) == 0, error, BASE_ERR_MISMATCH,
+             "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
              plan_path, plan.model, model.digest);
     tokenizer = model_tokenizer_path(&model);
     base_progress_start(&progress, "sharing", eng_weights_count(&model.shape));
-    TRY(eng_share_set_write(out, &model.source, &plan, tokenizer, kern_table_select(~0u), &progress, set, error));
+    TRY(eng_share_set_write(out, &model.source, &plan, tokenizer, kern_table_select(~0u), &progress, set,
+                            error));
     base_progress_finish(&progress);
     if (json)
-        (void)printf("{\"set\": \"%s\", \"model\": \"%s\", \"weights\": %llu}\n", set, model.digest, (unsigned long long)eng_weights_count(&model.shape));
+        (void)printf("{\"set\": \"%s\", \"model\": \"%s\", \"weights\": %llu}\n", set, model.digest,
+                     (unsigned long long)eng_weights_count(&model.shape));
     else
-        (void)printf("%s: share set %s of model %.16s...\nsend p0, p1 and p2 to their parties and client to the clients\n", out, set, model.digest);
+        (void)printf("%s: share set %s of model %.16s...\nsend p0, p1 and p2 to their parties and client to "
+                     "the clients\n",
+                     out, set, model.digest);
 out:
     base_progress_finish(&progress);
     eng_plan_finish(&plan);

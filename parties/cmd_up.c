@@ -1,4 +1,5 @@
-/* cachet up: a whole deployment on this machine, with fresh keys: plan, shares, three parties as processes, one request, and what it cost. */
+/* cachet up: a whole deployment on this machine, with fresh keys: plan, shares, three parties as processes,
+ * one request, and what it cost. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "engine/share_files.h"
@@ -17,7 +18,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ENDS = 4, AHEAD_MIB = 64, STEP_SECONDS = 120, CONNECT_SECONDS = 120, PORT_LOW = 20000, PORT_SPAN = 12000, PORT_TRIES = 200 };
+enum {
+    ENDS = 4,
+    AHEAD_MIB = 64,
+    STEP_SECONDS = 120,
+    CONNECT_SECONDS = 120,
+    PORT_LOW = 20000,
+    PORT_SPAN = 12000,
+    PORT_TRIES = 200
+};
 static const char *const end_names[ENDS] = {"p0", "p1", "p2", "client"};
 
 struct up {
@@ -51,9 +60,12 @@ __attribute__((format(printf, 2, 3))) static void say(const struct up *u, const 
     (void)fputc('\n', stderr);
 }
 
-/* --- preparing ---------------------------------------------------------------------------------------------------------------------- */
+/* --- preparing
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
-/* With synthetic weights --context is what the cache holds when decoding starts; with a model it is prompt plus answer. */
+/* With synthetic weights --context is what the cache holds when decoding starts; with a model it is prompt
+ * plus answer. */
 static enum base_status prepare_prompt(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -61,12 +73,16 @@ static enum base_status prepare_prompt(struct up *u, struct base_error *error)
     TRY(model_tokenizer(&u->model, &u->tokenizer, error));
     if (u->tokenizer == NULL) {
         u->context = (given > 0 ? given : 64) + u->flags.max_tokens;
-        TRY(generation_prompt(&u->flags, NULL, &u->model.shape, u->context, u->context - u->flags.max_tokens, &u->prompt, error));
+        TRY(generation_prompt(&u->flags, NULL, &u->model.shape, u->context, u->context - u->flags.max_tokens,
+                              &u->prompt, error));
     } else {
-        TRY(generation_prompt(&u->flags, u->tokenizer, &u->model.shape, given > 0 ? given : largest, 0, &u->prompt, error));
+        TRY(generation_prompt(&u->flags, u->tokenizer, &u->model.shape, given > 0 ? given : largest, 0,
+                              &u->prompt, error));
         u->context = given > 0 ? given : u->prompt.count + u->flags.max_tokens;
     }
-    TRY_THAT(u->context <= largest, error, BASE_ERR_ARGUMENT, "a context of %zu tokens: the model was trained for %zu; shorten prompt and answer", u->context, largest);
+    TRY_THAT(u->context <= largest, error, BASE_ERR_ARGUMENT,
+             "a context of %zu tokens: the model was trained for %zu; shorten prompt and answer", u->context,
+             largest);
     u->plan_options.context = u->context;
 out:
     return status;
@@ -80,23 +96,32 @@ static enum base_status prepare_plan(struct up *u, struct base_error *error)
         TRY(model_plan(&u->model, &u->plan_options, &u->plan, error));
     } else {
         TRY(eng_plan_read(&u->plan, u->plan_path, error));
-        TRY_THAT(strcmp(u->plan.model, u->model.digest) == 0, error, BASE_ERR_MISMATCH, "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
-                 u->plan_path, u->plan.model, u->model.digest);
-        TRY_THAT(u->context <= (size_t)u->plan.context, error, BASE_ERR_RANGE, "%s was made for a context of %d, prompt and answer have %zu", u->plan_path, u->plan.context,
+        TRY_THAT(
+            strcmp(u->plan.model, u->model.digest) == 0, error, BASE_ERR_MISMATCH,
+            "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
+            u->plan_path, u->plan.model, u->model.digest);
+        TRY_THAT(u->context <= (size_t)u->plan.context, error, BASE_ERR_RANGE,
+                 "%s was made for a context of %d, prompt and answer have %zu", u->plan_path, u->plan.context,
                  u->context);
     }
-    say(u, "plan: residual %d fraction bits, weights %d, activations %d (%.1f s)", u->plan.fx, u->plan.fw, u->plan.fu, base_clock_seconds() - start);
+    say(u, "plan: residual %d fraction bits, weights %d, activations %d (%.1f s)", u->plan.fx, u->plan.fw,
+        u->plan.fu, base_clock_seconds() - start);
 out:
     return status;
 }
 
-/* Says the need and refuses what this machine cannot hold, before any weight is read: typical widths stand for those of the plan. */
+/* Says the need and refuses what this machine cannot hold, before any weight is read: typical widths stand
+ * for those of the plan. */
 static enum base_status check_memory(const struct up *u, struct base_error *error)
 {
     static const enum mpc_role roles[] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     enum base_status status = BASE_OK;
     struct eng_plan plan = {0};
-    struct memory_form form = {.shape = &u->model.shape, .plan = &plan, .policy = u->policy, .config = {u->sinks, u->window}, .context = u->context,
+    struct memory_form form = {.shape = &u->model.shape,
+                               .plan = &plan,
+                               .policy = u->policy,
+                               .config = {u->sinks, u->window},
+                               .context = u->context,
                                .queue_bytes = (size_t)AHEAD_MIB << 20};
     uint64_t total = 0, available = memory_available();
     TRY(eng_plan_init(&plan, u->model.shape.layers, u->context, error));
@@ -105,11 +130,12 @@ static enum base_status check_memory(const struct up *u, struct base_error *erro
         struct memory_need need;
         TRY(memory_of(&need, roles[i], &form, error));
         total += memory_total(&need);
-        say(u, "memory P%d: %.0f MB weights, %.0f MB cache, up to %.0f MB work and queues", i, (double)need.weights * 1e-6, (double)need.cache * 1e-6,
-            (double)(need.work + need.queues) * 1e-6);
+        say(u, "memory P%d: %.0f MB weights, %.0f MB cache, up to %.0f MB work and queues", i,
+            (double)need.weights * 1e-6, (double)need.cache * 1e-6, (double)(need.work + need.queues) * 1e-6);
     }
     TRY_THAT(available == 0 || total <= available, error, BASE_ERR_MEMORY,
-             "the three parties need up to %.1f GB together and %.1f GB are free: take a smaller model or context, or run the parties on three machines",
+             "the three parties need up to %.1f GB together and %.1f GB are free: take a smaller model or "
+             "context, or run the parties on three machines",
              (double)total * 1e-9, (double)available * 1e-9);
 out:
     eng_plan_finish(&plan);
@@ -124,8 +150,10 @@ static enum base_status make_directory(struct up *u, struct base_error *error)
         TRY(eng_path_print(u->directory, error, "%s", u->keep));
         TRY(eng_make_directory(u->directory, error));
     } else {
-        TRY(eng_path_print(u->directory, error, "%s/cachet-up-XXXXXX", base != NULL && *base != '\0' ? base : "/tmp"));
-        TRY_THAT(mkdtemp(u->directory) != NULL, error, BASE_ERR_IO, "cannot make a directory %s: %s", u->directory, strerror(errno));
+        TRY(eng_path_print(u->directory, error, "%s/cachet-up-XXXXXX",
+                           base != NULL && *base != '\0' ? base : "/tmp"));
+        TRY_THAT(mkdtemp(u->directory) != NULL, error, BASE_ERR_IO, "cannot make a directory %s: %s",
+                 u->directory, strerror(errno));
     }
     u->made = true;
 out:
@@ -141,10 +169,12 @@ static enum base_status make_shares(struct up *u, struct base_error *error)
     uint64_t weights = eng_weights_count(&u->model.shape);
     TRY(eng_path_print(path, error, "%s/set", u->directory));
     base_progress_start(&progress, "sharing", weights);
-    status = eng_share_set_write(path, &u->model.source, &u->plan, model_tokenizer_path(&u->model), kern_table_select(~0u), &progress, u->set_id, error);
+    status = eng_share_set_write(path, &u->model.source, &u->plan, model_tokenizer_path(&u->model),
+                                 kern_table_select(~0u), &progress, u->set_id, error);
     base_progress_finish(&progress);
     TRY(status);
-    say(u, "shares: %.1f million weights masked for P0, P1 and P2 (%.1f s)", (double)weights * 1e-6, base_clock_seconds() - start);
+    say(u, "shares: %.1f million weights masked for P0, P1 and P2 (%.1f s)", (double)weights * 1e-6,
+        base_clock_seconds() - start);
 out:
     return status;
 }
@@ -153,7 +183,9 @@ static bool ports_free(uint16_t base)
 {
     bool free_all = true;
     for (int offset = 0; offset < PARTY_CONFIG_PORTS && free_all; offset++) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(base + offset)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)(base + offset)),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         free_all = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
         if (fd >= 0)
@@ -170,7 +202,8 @@ static enum base_status pick_ports(struct up *u, struct base_error *error)
     for (int i = 0; i < 3; i++, base = (uint16_t)(base + PARTY_CONFIG_PORTS)) {
         while (!ports_free(base) && tries++ < PORT_TRIES)
             base = (uint16_t)(base + PARTY_CONFIG_PORTS);
-        TRY_THAT(tries < PORT_TRIES, error, BASE_ERR_IO, "no free ports on loopback between %d and %d", PORT_LOW, (int)base);
+        TRY_THAT(tries < PORT_TRIES, error, BASE_ERR_IO, "no free ports on loopback between %d and %d",
+                 PORT_LOW, (int)base);
         struct config_party *party = &u->config.parties[i];
         (void)snprintf(party->host, sizeof party->host, "127.0.0.1");
         party->port = base;
@@ -214,14 +247,19 @@ static enum base_status make_config(struct up *u, struct base_error *error)
     bool window = strcmp(u->policy->name, "window") == 0;
     c->cache.sinks = window ? (uint32_t)u->sinks : 0;
     c->cache.window = window ? (uint32_t)u->window : 0;
-    c->limits = (struct config_limits){.context = (uint32_t)u->context, .connect_seconds = CONNECT_SECONDS, .step_seconds = STEP_SECONDS, .ahead_mib = AHEAD_MIB};
+    c->limits = (struct config_limits){.context = (uint32_t)u->context,
+                                       .connect_seconds = CONNECT_SECONDS,
+                                       .step_seconds = STEP_SECONDS,
+                                       .ahead_mib = AHEAD_MIB};
     TRY(eng_path_print(path, error, "%s/config.yaml", u->directory));
     TRY(party_config_write(c, path, error));
 out:
     return status;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------------------------ */
+/* --- running
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 static enum base_status start_parties(struct up *u, struct base_error *error)
 {
@@ -235,8 +273,9 @@ static enum base_status start_parties(struct up *u, struct base_error *error)
         TRY(eng_path_print(log, error, "%s/%s.log", u->directory, end_names[i]));
         TRY(children_start(&u->children, i, config, key, shares, log, error));
     }
-    say(u, "P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u", (unsigned)u->config.parties[0].port,
-        (unsigned)u->config.parties[1].port, (unsigned)u->config.parties[2].port);
+    say(u, "P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
+        (unsigned)u->config.parties[0].port, (unsigned)u->config.parties[1].port,
+        (unsigned)u->config.parties[2].port);
 out:
     return status;
 }
@@ -247,7 +286,8 @@ static int child_ended(void *context)
     return command_stopped(NULL) || children_check(&u->children, NULL) != BASE_OK;
 }
 
-static enum base_status ask(struct up *u, struct generation_context *context, struct generation_run *run, struct base_error *error)
+static enum base_status ask(struct up *u, struct generation_context *context, struct generation_run *run,
+                            struct base_error *error)
 {
     enum base_status status = BASE_OK;
     char config[ENG_PATH_MAX], key[ENG_PATH_MAX], shares[ENG_PATH_MAX];
@@ -267,15 +307,25 @@ static enum base_status generate(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct generation_run run = {0}, clear = {0};
-    struct generation_context context = {.flags = &u->flags, .tokenizer = u->tokenizer, .shape = &u->model.shape, .plan = &u->plan, .policy = u->policy->name,
-                                         .mode = u->mode, .prompt_tokens = u->prompt.count, .last_prompt_token = u->prompt.ids[u->prompt.count - 1]};
+    struct generation_context context = {.flags = &u->flags,
+                                         .tokenizer = u->tokenizer,
+                                         .shape = &u->model.shape,
+                                         .plan = &u->plan,
+                                         .policy = u->policy->name,
+                                         .mode = u->mode,
+                                         .prompt_tokens = u->prompt.count,
+                                         .last_prompt_token = u->prompt.ids[u->prompt.count - 1]};
     say(u, "prompt: %zu tokens, as shares; answer:", u->prompt.count);
     status = ask(u, &context, &run, error);
     client_close(&u->client);
     children_stop(&u->children);
     TRY(status);
     if (u->compare) {
-        struct clear_form form = {.model = &u->model, .plan = &u->plan, .policy = u->policy, .config = {u->sinks, u->window}, .context = u->context};
+        struct clear_form form = {.model = &u->model,
+                                  .plan = &u->plan,
+                                  .policy = u->policy,
+                                  .config = {u->sinks, u->window},
+                                  .context = u->context};
         TRY(clear_generate(&form, &context, &u->prompt, false, &clear, error));
     }
     TRY(generation_report(&context, &run, u->compare ? &clear : NULL, error));
@@ -310,8 +360,8 @@ static enum base_status run_all(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     TRY(kv_policy_find(u->policy_name, &u->policy, error));
-    TRY_THAT(strcmp(u->mode, "three-party") == 0 || strcmp(u->mode, "two-party-with-dealer") == 0, error, BASE_ERR_ARGUMENT,
-             "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
+    TRY_THAT(strcmp(u->mode, "three-party") == 0 || strcmp(u->mode, "two-party-with-dealer") == 0, error,
+             BASE_ERR_ARGUMENT, "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
     TRY(model_open(&u->model, u->input, error));
     TRY(prepare_prompt(u, error));
     TRY(check_memory(u, error));
@@ -346,28 +396,82 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     u->policy_name = "full";
     u->mode = "three-party";
     const struct option_entry own[] = {
-        {.name = "model", .value = "PATH", .help = "model directory (Hugging Face), .gguf or llama2.c file", .target = &u->input.path},
-        {.name = "shape", .value = "NAME", .help = "instead: a public shape with synthetic weights and a made-up prompt", .target = &u->input.shape},
-        {.name = "tokenizer", .value = "PATH", .help = "tokenizer, when it is not where the model is", .target = &u->input.tokenizer},
-        {.name = "context", .value = "N", .help = "model: longest prompt plus answer (default: as needed); shape: tokens in the cache when decoding starts",
-         .kind = OPTION_COUNT, .target = &u->plan_options.context, .low = 1, .high = 1 << 20},
-        {.name = "plan", .value = "FILE", .help = "use this numeric plan (default: calibrate one)", .target = &u->plan_path},
-        {.name = "text", .value = "FILE", .help = "calibration text (see cachet plan)", .target = &u->plan_options.text},
-        {.name = "thin", .help = "wider exp cells: fewer dealt bytes, one round more per layer", .kind = OPTION_FLAG, .target = &u->plan_options.thin},
-        {.name = "fold", .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes", .kind = OPTION_FLAG, .target = &u->plan_options.fold},
-        {.name = "policy", .value = "NAME", .help = "cache policy: full or window (default full)", .target = &u->policy_name},
-        {.name = "sinks", .value = "N", .help = "policy window: first rows that stay", .kind = OPTION_COUNT, .target = &u->sinks, .high = 1 << 20},
-        {.name = "window", .value = "N", .help = "policy window: last rows that stay", .kind = OPTION_COUNT, .target = &u->window, .high = 1 << 20},
-        {.name = "mode", .value = "NAME", .help = "three-party (default) or two-party-with-dealer: the same protocol, P0 is called the dealer", .target = &u->mode},
-        {.name = "compare", .help = "run the same model in the clear afterwards and compare every token", .kind = OPTION_FLAG, .target = &u->compare},
-        {.name = "keep", .value = "DIR", .help = "keep config, keys, shares and logs in this new directory", .target = &u->keep},
-        {.name = "verbose", .help = "print the parties' logs at the end", .kind = OPTION_FLAG, .target = &u->verbose}};
+        {.name = "model",
+         .value = "PATH",
+         .help = "model directory (Hugging Face), .gguf or llama2.c file",
+         .target = &u->input.path},
+        {.name = "shape",
+         .value = "NAME",
+         .help = "instead: a public shape with synthetic weights and a made-up prompt",
+         .target = &u->input.shape},
+        {.name = "tokenizer",
+         .value = "PATH",
+         .help = "tokenizer, when it is not where the model is",
+         .target = &u->input.tokenizer},
+        {.name = "context",
+         .value = "N",
+         .help = "model: longest prompt plus answer (default: as needed); shape: tokens in the cache when "
+                 "decoding starts",
+         .kind = OPTION_COUNT,
+         .target = &u->plan_options.context,
+         .low = 1,
+         .high = 1 << 20},
+        {.name = "plan",
+         .value = "FILE",
+         .help = "use this numeric plan (default: calibrate one)",
+         .target = &u->plan_path},
+        {.name = "text",
+         .value = "FILE",
+         .help = "calibration text (see cachet plan)",
+         .target = &u->plan_options.text},
+        {.name = "thin",
+         .help = "wider exp cells: fewer dealt bytes, one round more per layer",
+         .kind = OPTION_FLAG,
+         .target = &u->plan_options.thin},
+        {.name = "fold",
+         .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes",
+         .kind = OPTION_FLAG,
+         .target = &u->plan_options.fold},
+        {.name = "policy",
+         .value = "NAME",
+         .help = "cache policy: full or window (default full)",
+         .target = &u->policy_name},
+        {.name = "sinks",
+         .value = "N",
+         .help = "policy window: first rows that stay",
+         .kind = OPTION_COUNT,
+         .target = &u->sinks,
+         .high = 1 << 20},
+        {.name = "window",
+         .value = "N",
+         .help = "policy window: last rows that stay",
+         .kind = OPTION_COUNT,
+         .target = &u->window,
+         .high = 1 << 20},
+        {.name = "mode",
+         .value = "NAME",
+         .help = "three-party (default) or two-party-with-dealer: the same protocol, P0 is called the dealer",
+         .target = &u->mode},
+        {.name = "compare",
+         .help = "run the same model in the clear afterwards and compare every token",
+         .kind = OPTION_FLAG,
+         .target = &u->compare},
+        {.name = "keep",
+         .value = "DIR",
+         .help = "keep config, keys, shares and logs in this new directory",
+         .target = &u->keep},
+        {.name = "verbose",
+         .help = "print the parties' logs at the end",
+         .kind = OPTION_FLAG,
+         .target = &u->verbose}};
     enum { OWN = sizeof own / sizeof *own };
     struct option_entry options[GENERATION_OPTIONS + OWN + 1] = {{0}};
     generation_options(&u->flags, options);
     memcpy(options + GENERATION_OPTIONS, own, sizeof own);
-    TRY(options_parse(argc, argv, "Runs a whole deployment on this machine: fresh keys, plan, shares, three parties as three processes, and one request.", NULL,
-                      options, &done, error));
+    TRY(options_parse(argc, argv,
+                      "Runs a whole deployment on this machine: fresh keys, plan, shares, three parties as "
+                      "three processes, and one request.",
+                      NULL, options, &done, error));
     if (!done)
         TRY(run_all(u, error));
 out:

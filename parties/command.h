@@ -11,7 +11,8 @@ struct command {
     enum base_status (*run)(int argc, char **argv, struct base_error *error);
 };
 
-extern const struct command command_keygen, command_plan, command_share, command_party, command_generate, command_up, command_check, command_cost;
+extern const struct command command_keygen, command_plan, command_share, command_party, command_generate,
+    command_up, command_check, command_cost;
 
 /* SIGINT and SIGTERM ask the program to stop; SIGPIPE is ignored. */
 void command_catch_signals(void);

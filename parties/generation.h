@@ -16,10 +16,13 @@ enum { GENERATION_OPTIONS = 10 };
 /* The flags' entries, for a command's table. */
 void generation_options(struct generation_flags *flags, struct option_entry ret[GENERATION_OPTIONS]);
 
-/* The prompt's tokens. Without a tokenizer (synthetic weights) `synthetic` tokens are made up. Errors: BASE_ERR_ARGUMENT (none or both given,
- * empty, longer than `room`, invalid UTF-8), BASE_ERR_IO. The prompt never enters an error. */
-BASE_MUST_USE enum base_status generation_prompt(const struct generation_flags *flags, const struct eng_tokenizer *tokenizer,
-                                                 const struct eng_model_shape *shape, size_t room, size_t synthetic, struct eng_tokens *ret,
+/* The prompt's tokens. Without a tokenizer (synthetic weights) `synthetic` tokens are made up. Errors:
+ * BASE_ERR_ARGUMENT (none or both given, empty, longer than `room`, invalid UTF-8), BASE_ERR_IO. The prompt
+ * never enters an error. */
+BASE_MUST_USE enum base_status generation_prompt(const struct generation_flags *flags,
+                                                 const struct eng_tokenizer *tokenizer,
+                                                 const struct eng_model_shape *shape, size_t room,
+                                                 size_t synthetic, struct eng_tokens *ret,
                                                  struct base_error *error);
 
 /* One finished run, on shares or in the clear. */
@@ -39,12 +42,16 @@ struct generation_context {
 };
 
 /* Runs a backend; prints the text as it comes when `live` and not --json. */
-BASE_MUST_USE enum base_status generation_run(const struct generation_context *context, const struct eng_backend *backend,
-                                              const struct eng_tokens *prompt, bool live, struct generation_run *ret, struct base_error *error);
+BASE_MUST_USE enum base_status generation_run(const struct generation_context *context,
+                                              const struct eng_backend *backend,
+                                              const struct eng_tokens *prompt, bool live,
+                                              struct generation_run *ret, struct base_error *error);
 void generation_finish(struct generation_run *run);
 
 /* The JSON object (--json) or the table. clear: the same model's twin, or NULL. */
-BASE_MUST_USE enum base_status generation_report(const struct generation_context *context, const struct generation_run *run,
-                                                 const struct generation_run *clear, struct base_error *error);
+BASE_MUST_USE enum base_status generation_report(const struct generation_context *context,
+                                                 const struct generation_run *run,
+                                                 const struct generation_run *clear,
+                                                 struct base_error *error);
 
 #endif

@@ -9,17 +9,23 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-static const struct command *const commands[] = {&command_up, &command_generate, &command_keygen, &command_plan, &command_share, &command_party, &command_check,
-                                                 &command_cost};
+static const struct command *const commands[] = {&command_up,    &command_generate, &command_keygen,
+                                                 &command_plan,  &command_share,    &command_party,
+                                                 &command_check, &command_cost};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *out)
 {
-    (void)fprintf(out, "cachet %s: private LLM inference on secret shares\n\nusage: cachet COMMAND [--FLAG VALUE ...]\n\n", CACHET_VERSION);
+    (void)fprintf(
+        out,
+        "cachet %s: private LLM inference on secret shares\n\nusage: cachet COMMAND [--FLAG VALUE ...]\n\n",
+        CACHET_VERSION);
     for (int i = 0; i < COMMANDS; i++)
         (void)fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    (void)fprintf(out, "\ncachet COMMAND --help lists the flags of a command. Exit codes: 0 good; 2 bad request, 3 memory, 4 file access, 5 file\n"
-                       "content, 6 not supported, 7 out of range, 8 peer broke the protocol, 9 mismatch, 10 timeout, 11 peer gone or stopped,\n"
+    (void)fprintf(out, "\ncachet COMMAND --help lists the flags of a command. Exit codes: 0 good; 2 bad "
+                       "request, 3 memory, 4 file access, 5 file\n"
+                       "content, 6 not supported, 7 out of range, 8 peer broke the protocol, 9 mismatch, 10 "
+                       "timeout, 11 peer gone or stopped,\n"
                        "12 internal.\n");
 }
 
@@ -37,7 +43,8 @@ static int run_command(const struct command *command, int argc, char **argv)
         if ((unsigned char)*c < ' ' || *c == 127)
             *c = '?';
     if (status != BASE_OK)
-        (void)fprintf(stderr, "cachet %s: error (%s): %s\n", command->name, base_status_name(status), error.text);
+        (void)fprintf(stderr, "cachet %s: error (%s): %s\n", command->name, base_status_name(status),
+                      error.text);
     return base_status_exit_code(status);
 }
 

@@ -2,14 +2,17 @@
 
 #include <stdio.h>
 
-enum base_status memory_of(struct memory_need *ret, enum mpc_role role, const struct memory_form *f, struct base_error *error)
+enum base_status memory_of(struct memory_need *ret, enum mpc_role role, const struct memory_form *f,
+                           struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_decoder decoder = {0};
     /* The count role allocates nothing but its plan of slots. */
-    struct eng_decoder_form form = {.shape = f->shape, .plan = f->plan, .policy = f->policy, .config = f->config, .context = f->context};
+    struct eng_decoder_form form = {
+        .shape = f->shape, .plan = f->plan, .policy = f->policy, .config = f->config, .context = f->context};
     TRY(eng_decoder_init(&decoder, MPC_COUNT, form, error));
-    *ret = (struct memory_need){.weights = eng_weights_size(role, f->shape), .work = eng_decoder_work_size(&decoder)};
+    *ret = (struct memory_need){.weights = eng_weights_size(role, f->shape),
+                                .work = eng_decoder_work_size(&decoder)};
     for (size_t l = 0; l < f->plan->layers; l++)
         ret->cache += kv_store_size(role, decoder.store[l].form);
     /* Half of what a link may queue lies at each end, and P0 has two links that fill. */

@@ -16,7 +16,8 @@ struct memory_form {
     size_t queue_bytes; /* per link */
 };
 /* role: MPC_HELPER, MPC_LEFT, MPC_RIGHT, or MPC_CLEAR for the twin. Errors: those of the policy. */
-BASE_MUST_USE enum base_status memory_of(struct memory_need *ret, enum mpc_role role, const struct memory_form *form, struct base_error *error);
+BASE_MUST_USE enum base_status memory_of(struct memory_need *ret, enum mpc_role role,
+                                         const struct memory_form *form, struct base_error *error);
 uint64_t memory_total(const struct memory_need *need);
 /* Bytes that the system could give now; 0 when it does not say. */
 uint64_t memory_available(void);

@@ -41,7 +41,8 @@ enum base_status model_open(struct model *ret, struct model_input input, struct 
 {
     enum base_status status = BASE_OK;
     *ret = (struct model){.input = input};
-    TRY_THAT((input.path == NULL) != (input.shape == NULL), error, BASE_ERR_ARGUMENT, "give either --model PATH or --shape NAME");
+    TRY_THAT((input.path == NULL) != (input.shape == NULL), error, BASE_ERR_ARGUMENT,
+             "give either --model PATH or --shape NAME");
     TRY(input.path != NULL ? open_file(ret, error) : open_shape(ret, error));
     return BASE_OK;
 out:
@@ -59,22 +60,25 @@ const char *model_tokenizer_path(const struct model *model)
     struct stat info;
     if (model->input.tokenizer != NULL)
         return model->input.tokenizer;
-    bool directory = model->input.path != NULL && stat(model->input.path, &info) == 0 && S_ISDIR(info.st_mode);
+    bool directory =
+        model->input.path != NULL && stat(model->input.path, &info) == 0 && S_ISDIR(info.st_mode);
     return directory ? model->input.path : NULL;
 }
 
-enum base_status model_tokenizer(const struct model *model, struct eng_tokenizer **ret, struct base_error *error)
+enum base_status model_tokenizer(const struct model *model, struct eng_tokenizer **ret,
+                                 struct base_error *error)
 {
     if (model->input.path == NULL && model->input.tokenizer == NULL)
         return BASE_OK;
-    enum base_status status = eng_tokenizer_open(ret, model->input.tokenizer != NULL ? model->input.tokenizer : model->input.path, error);
+    enum base_status status = eng_tokenizer_open(
+        ret, model->input.tokenizer != NULL ? model->input.tokenizer : model->input.path, error);
     if (status != BASE_OK && model->input.tokenizer == NULL)
         base_error_prefix(error, "no tokenizer beside the model (give --tokenizer PATH)");
     return status;
 }
 
-enum base_status model_encode_file(const struct eng_tokenizer *tokenizer, const char *path, bool add_bos, struct eng_tokens *ret,
-                                   struct base_error *error)
+enum base_status model_encode_file(const struct eng_tokenizer *tokenizer, const char *path, bool add_bos,
+                                   struct eng_tokens *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct base_file file = {0};
@@ -87,7 +91,9 @@ out:
     return status;
 }
 
-/* --- calibration ------------------------------------------------------------------------------------------------------------- */
+/* --- calibration
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 struct sequences {
     int32_t *tokens;
@@ -102,7 +108,8 @@ static void finish_sequences(struct sequences *s)
 }
 
 /* A text in windows, each with its start token. */
-static enum base_status from_text(const struct model *model, const char *path, size_t window, struct sequences *ret, struct base_error *error)
+static enum base_status from_text(const struct model *model, const char *path, size_t window,
+                                  struct sequences *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_tokenizer *tokenizer = NULL;
@@ -112,7 +119,8 @@ static enum base_status from_text(const struct model *model, const char *path, s
     TRY(model_encode_file(tokenizer, path, false, &tokens, error));
     int32_t bos = eng_tokenizer_adds_bos(tokenizer) ? eng_tokenizer_bos(tokenizer) : -1;
     size_t room = window - (bos >= 0 ? 1 : 0), count = (tokens.count + room - 1) / room;
-    TRY_THAT(tokens.count > 0, error, BASE_ERR_ARGUMENT, "%s is empty: give a text of a few thousand tokens", path);
+    TRY_THAT(tokens.count > 0, error, BASE_ERR_ARGUMENT, "%s is empty: give a text of a few thousand tokens",
+             path);
     TRY(base_alloc(&ret->tokens, tokens.count + count, sizeof *ret->tokens, error));
     TRY(base_alloc(&ret->lengths, count, sizeof *ret->lengths, error));
     for (size_t i = 0; i < count; i++) {
@@ -130,7 +138,8 @@ out:
 }
 
 /* The model's own samples; random tokens for synthetic weights, whose samples mean nothing. */
-static enum base_status from_model(const struct model *model, size_t window, struct sequences *ret, struct base_error *error)
+static enum base_status from_model(const struct model *model, size_t window, struct sequences *ret,
+                                   struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct base_progress progress = {0};
@@ -145,7 +154,8 @@ static enum base_status from_model(const struct model *model, size_t window, str
     ret->total = count * length;
     if (real) {
         base_progress_start(&progress, "sampling calibration text", ret->total);
-        TRY(eng_calibration_samples(&model->source, model->shape.bos, count, length, ret->tokens, &progress, error));
+        TRY(eng_calibration_samples(&model->source, model->shape.bos, count, length, ret->tokens, &progress,
+                                    error));
     } else {
         for (size_t i = 0; i < length; i++)
             ret->tokens[i] = (int32_t)(i * 7919 % model->shape.vocab);
@@ -155,7 +165,8 @@ out:
     return status;
 }
 
-enum base_status model_plan(const struct model *model, const struct model_plan_options *options, struct eng_plan *ret, struct base_error *error)
+enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
+                            struct eng_plan *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct sequences s = {0};
@@ -163,11 +174,16 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
     char beside[4096];
     const char *text = options->text;
     size_t window = options->context < LONGEST_WINDOW ? options->context : LONGEST_WINDOW;
-    (void)snprintf(beside, sizeof beside, "%s/calibration.txt", model->input.path == NULL ? "" : model->input.path);
+    (void)snprintf(beside, sizeof beside, "%s/calibration.txt",
+                   model->input.path == NULL ? "" : model->input.path);
     if (text == NULL && model->input.path != NULL && access(beside, R_OK) == 0)
         text = beside;
     TRY(text != NULL ? from_text(model, text, window, &s, error) : from_model(model, window, &s, error));
-    struct eng_calibration c = {.tokens = s.tokens, .lengths = s.lengths, .sequences = s.count, .context = options->context, .thin = options->thin,
+    struct eng_calibration c = {.tokens = s.tokens,
+                                .lengths = s.lengths,
+                                .sequences = s.count,
+                                .context = options->context,
+                                .thin = options->thin,
                                 .fold = options->fold};
     base_progress_start(&progress, "calibrating", s.total);
     TRY(eng_calibrate(ret, &model->source, &c, &progress, error));

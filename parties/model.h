@@ -1,4 +1,5 @@
-/* What the model owner's commands start from: a model (or a named shape with synthetic weights), its tokenizer, and its numeric plan. */
+/* What the model owner's commands start from: a model (or a named shape with synthetic weights), its
+ * tokenizer, and its numeric plan. */
 #ifndef CACHET_PARTIES_MODEL_H
 #define CACHET_PARTIES_MODEL_H
 
@@ -19,26 +20,33 @@ struct model {
     char digest[65];
 };
 
-/* The model must stay where it is while it lives. Errors: BASE_ERR_ARGUMENT when both or neither are given, and those of the reader. */
-BASE_MUST_USE enum base_status model_open(struct model *ret, struct model_input input, struct base_error *error);
+/* The model must stay where it is while it lives. Errors: BASE_ERR_ARGUMENT when both or neither are given,
+ * and those of the reader. */
+BASE_MUST_USE enum base_status model_open(struct model *ret, struct model_input input,
+                                          struct base_error *error);
 void model_close(struct model *model);
 
-/* What a client gets as tokenizer: --tokenizer, else the model directory; NULL when the model is one file or a shape. */
+/* What a client gets as tokenizer: --tokenizer, else the model directory; NULL when the model is one file or
+ * a shape. */
 const char *model_tokenizer_path(const struct model *model);
 /* *ret stays NULL for a named shape: it has no tokenizer. */
-BASE_MUST_USE enum base_status model_tokenizer(const struct model *model, struct eng_tokenizer **ret, struct base_error *error);
+BASE_MUST_USE enum base_status model_tokenizer(const struct model *model, struct eng_tokenizer **ret,
+                                               struct base_error *error);
 
-/* A whole text file as tokens. Errors: BASE_ERR_IO, BASE_ERR_ARGUMENT (empty, not UTF-8; the text starts with the path). */
-BASE_MUST_USE enum base_status model_encode_file(const struct eng_tokenizer *tokenizer, const char *path, bool add_bos, struct eng_tokens *ret,
+/* A whole text file as tokens. Errors: BASE_ERR_IO, BASE_ERR_ARGUMENT (empty, not UTF-8; the text starts with
+ * the path). */
+BASE_MUST_USE enum base_status model_encode_file(const struct eng_tokenizer *tokenizer, const char *path,
+                                                 bool add_bos, struct eng_tokens *ret,
                                                  struct base_error *error);
 
 struct model_plan_options {
-    const char *text; /* calibration text; NULL: calibration.txt of the model directory, else the model's own samples */
+    const char *text; /* calibration text; NULL: calibration.txt of the model directory, else the model's own
+                         samples */
     uint64_t context;
     bool thin, fold;
 };
 /* Calibrates. Shows progress on a terminal. */
-BASE_MUST_USE enum base_status model_plan(const struct model *model, const struct model_plan_options *options, struct eng_plan *ret,
-                                          struct base_error *error);
+BASE_MUST_USE enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
+                                          struct eng_plan *ret, struct base_error *error);
 
 #endif

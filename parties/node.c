@@ -11,14 +11,17 @@
 
 enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, PARTING_MS = 100, REASON_BYTES = 512 };
 
-/* --- identity -------------------------------------------------------------------------------------------------------------------- */
+/* --- identity
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static void add_text(struct node_identity *id, const char *name, const char *text)
 {
     id->fields[id->field_count++] = (struct net_hello_field){.name = name, .text = text};
 }
 
-void node_identify(struct node_identity *ret, const struct party_config *config, const struct eng_share *share, size_t chunk, const uint8_t gates[32])
+void node_identify(struct node_identity *ret, const struct party_config *config,
+                   const struct eng_share *share, size_t chunk, const uint8_t gates[32])
 {
     *ret = (struct node_identity){0};
     party_config_digest(config, ret->config_digest);
@@ -36,10 +39,12 @@ void node_identify(struct node_identity *ret, const struct party_config *config,
     if (gates == NULL)
         return;
     memcpy(ret->gates, gates, sizeof ret->gates);
-    ret->fields[ret->field_count++] = (struct net_hello_field){.name = "gate tables", .bytes = ret->gates, .size = sizeof ret->gates};
+    ret->fields[ret->field_count++] =
+        (struct net_hello_field){.name = "gate tables", .bytes = ret->gates, .size = sizeof ret->gates};
 }
 
-enum base_status node_check_share(const struct party_config *config, const char *config_path, const struct eng_share *share, const char *directory,
+enum base_status node_check_share(const struct party_config *config, const char *config_path,
+                                  const struct eng_share *share, const char *directory,
                                   struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -48,17 +53,23 @@ enum base_status node_check_share(const struct party_config *config, const char 
     (void)sodium_bin2hex(plan, sizeof plan, config->model.plan, 32);
     const struct {
         const char *name, *want, *have;
-    } fields[] = {{"model.digest", digest, share->model}, {"model.plan", plan, share->plan_digest}, {"model.shares", config->model.shares, share->set}};
+    } fields[] = {{"model.digest", digest, share->model},
+                  {"model.plan", plan, share->plan_digest},
+                  {"model.shares", config->model.shares, share->set}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        TRY_THAT(strcmp(fields[i].want, fields[i].have) == 0, error, BASE_ERR_MISMATCH, "%s says %s %.16s..., %s holds %.16s...: use the directory and the config of one share set",
+        TRY_THAT(strcmp(fields[i].want, fields[i].have) == 0, error, BASE_ERR_MISMATCH,
+                 "%s says %s %.16s..., %s holds %.16s...: use the directory and the config of one share set",
                  config_path, fields[i].name, fields[i].want, directory, fields[i].have);
-    TRY_THAT(config->limits.context <= (uint32_t)share->plan.context, error, BASE_ERR_RANGE, "%s: limits.context is %u, the plan was made for %d: lower it, or make a plan and share again",
+    TRY_THAT(config->limits.context <= (uint32_t)share->plan.context, error, BASE_ERR_RANGE,
+             "%s: limits.context is %u, the plan was made for %d: lower it, or make a plan and share again",
              config_path, config->limits.context, share->plan.context);
 out:
     return status;
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------------------- */
+/* --- opening
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static enum base_status find_index(struct node *n, const char *config_path, struct base_error *error)
 {
@@ -66,13 +77,16 @@ static enum base_status find_index(struct node *n, const char *config_path, stru
     struct config_owner owner = party_config_find_key(&n->config, n->key.public_key);
     net_key_write_text(n->key.public_key, text);
     if (owner.who != CONFIG_PARTY)
-        return base_fail(error, BASE_ERR_MISMATCH, "%s lists no party with this key (public part %s): paste the line that keygen printed, or use the other key file",
+        return base_fail(error, BASE_ERR_MISMATCH,
+                         "%s lists no party with this key (public part %s): paste the line that keygen "
+                         "printed, or use the other key file",
                          config_path, text);
     n->index = (int)owner.index;
     return BASE_OK;
 }
 
-static enum base_status open_engine(struct node *n, const struct node_options *options, struct base_error *error)
+static enum base_status open_engine(struct node *n, const struct node_options *options,
+                                    struct base_error *error)
 {
     static const enum mpc_role roles[3] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     enum base_status status = BASE_OK;
@@ -87,9 +101,14 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
     TRY(kv_policy_find(n->config.cache.policy, &policy, error));
     TRY(eng_gates_init(&n->gates, &n->share.shape, &n->share.plan, error));
     eng_gates_digest(&n->gates, gates);
-    struct eng_decoder_form form = {.shape = &n->share.shape, .plan = &n->share.plan, .weights = &n->share.weights, .gates = &n->gates,
-                                    .policy = policy, .config = {.sinks = n->config.cache.sinks, .window = n->config.cache.window},
-                                    .context = n->config.limits.context};
+    struct eng_decoder_form form = {
+        .shape = &n->share.shape,
+        .plan = &n->share.plan,
+        .weights = &n->share.weights,
+        .gates = &n->gates,
+        .policy = policy,
+        .config = {.sinks = n->config.cache.sinks, .window = n->config.cache.window},
+        .context = n->config.limits.context};
     TRY(eng_session_init(&n->session, roles[n->index], form, kern_table_select(~0u), error));
     n->session.cancelled = command_stopped;
     node_identify(&n->identity, &n->config, &n->share, n->session.decoder.form.chunk, gates);
@@ -118,9 +137,13 @@ static enum base_status listen_all(struct node *n, const char *bind, struct base
         allow_party(n, NET_PORT_FROM_P0 + from, from);
     for (int offset = 0; offset <= n->index; offset++) {
         char name[64];
-        (void)snprintf(name, sizeof name, "%s for %s", n->names[n->index], offset == 0 ? "clients" : n->names[offset - 1]);
-        struct net_listen_config config = {.name = name, .host = bind != NULL ? bind : own->host, .port = (uint16_t)(own->port + offset),
-                                           .peers = offset == 0 ? NET_PEER_CLIENT : NET_PEER_PARTY, .allowed = n->allowed[offset],
+        (void)snprintf(name, sizeof name, "%s for %s", n->names[n->index],
+                       offset == 0 ? "clients" : n->names[offset - 1]);
+        struct net_listen_config config = {.name = name,
+                                           .host = bind != NULL ? bind : own->host,
+                                           .port = (uint16_t)(own->port + offset),
+                                           .peers = offset == 0 ? NET_PEER_CLIENT : NET_PEER_PARTY,
+                                           .allowed = n->allowed[offset],
                                            .allowed_count = offset == 0 ? n->config.client_count : 1};
         TRY(net_listen(n->context, &config, &n->listener[offset], error));
     }
@@ -139,7 +162,8 @@ enum base_status node_open(struct node *ret, const struct node_options *options,
         (void)snprintf(ret->names[i], sizeof ret->names[i], "%s", party_config_name(&ret->config, (size_t)i));
     (void)snprintf(ret->log.who, sizeof ret->log.who, "%s", ret->names[ret->index]);
     TRY(open_engine(ret, options, error));
-    struct net_context_config context = {.secret_key = ret->key.secret, .limit_bytes = (size_t)ret->config.limits.ahead_mib << 20};
+    struct net_context_config context = {.secret_key = ret->key.secret,
+                                         .limit_bytes = (size_t)ret->config.limits.ahead_mib << 20};
     TRY(net_context_create(&ret->context, &context, error));
     TRY(listen_all(ret, options->bind, error));
     return BASE_OK;
@@ -167,17 +191,22 @@ void node_close(struct node *n)
     party_config_finish(&n->config);
 }
 
-/* --- the other parties ----------------------------------------------------------------------------------------------------------- */
+/* --- the other parties
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static int64_t connect_ms(const struct node *n)
 {
     return (int64_t)n->config.limits.connect_seconds * SECOND_MS;
 }
 
-static enum base_status connect_to(struct node *n, int peer, const struct net_wait *wait, struct base_error *error)
+static enum base_status connect_to(struct node *n, int peer, const struct net_wait *wait,
+                                   struct base_error *error)
 {
-    struct net_endpoint_config endpoint = {.name = n->names[peer], .host = n->config.parties[peer].host,
-                                           .port = (uint16_t)(n->config.parties[peer].port + NET_PORT_FROM_P0 + n->index)};
+    struct net_endpoint_config endpoint = {
+        .name = n->names[peer],
+        .host = n->config.parties[peer].host,
+        .port = (uint16_t)(n->config.parties[peer].port + NET_PORT_FROM_P0 + n->index)};
     memcpy(endpoint.public_key, n->config.parties[peer].key, sizeof endpoint.public_key);
     return net_connect(n->context, &endpoint, wait, &n->link[peer], error);
 }
@@ -192,14 +221,18 @@ static enum base_status meet(struct node *n, int peer, int64_t wait_ms, struct b
         TRY(connect_to(n, peer, &wait, error));
     net_link_set_cancel(n->link[peer], command_stopped, NULL);
     net_link_set_timeout(n->link[peer], connect_ms(n));
-    struct net_hello_config hello = {.own_id = (uint8_t)n->index, .peer_id = (uint8_t)peer, .fields = n->identity.fields, .field_count = n->identity.field_count};
+    struct net_hello_config hello = {.own_id = (uint8_t)n->index,
+                                     .peer_id = (uint8_t)peer,
+                                     .fields = n->identity.fields,
+                                     .field_count = n->identity.field_count};
     memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
     TRY(net_hello(n->link[peer], &hello, NULL, error));
 out:
     return status;
 }
 
-/* P0 connects to two and asks them in turns, so that one that is missing does not keep it from the one that waits for it. */
+/* P0 connects to two and asks them in turns, so that one that is missing does not keep it from the one that
+ * waits for it. */
 static enum base_status meet_all(struct node *n, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -209,7 +242,11 @@ static enum base_status meet_all(struct node *n, struct base_error *error)
         if (peer == n->index || n->link[peer] != NULL)
             continue;
         bool in_turns = n->index == 0 && met == 0 && base_deadline_left(deadline, TURN_MS) == TURN_MS;
-        status = meet(n, peer, in_turns ? TURN_MS : n->index == 0 ? base_deadline_left(deadline, connect_ms(n)) : connect_ms(n), &cause);
+        status = meet(n, peer,
+                      in_turns        ? TURN_MS
+                      : n->index == 0 ? base_deadline_left(deadline, connect_ms(n))
+                                      : connect_ms(n),
+                      &cause);
         if (status == BASE_OK)
             met++;
         else if (!in_turns || status != BASE_ERR_TIMEOUT || n->link[peer] != NULL) {
@@ -269,7 +306,8 @@ enum base_status node_join(struct node *n, struct base_error *error)
     for (int i = 0; i < 3; i++)
         if (n->link[i] != NULL)
             net_link_set_timeout(n->link[i], step_ms);
-    base_log_write(&n->log, BASE_LOG_INFO, NULL, "ready: connected to %s and %s", n->names[n->index == 0 ? 1 : 0], n->names[n->index == 2 ? 1 : 2]);
+    base_log_write(&n->log, BASE_LOG_INFO, NULL, "ready: connected to %s and %s",
+                   n->names[n->index == 0 ? 1 : 0], n->names[n->index == 2 ? 1 : 2]);
     return BASE_OK;
 out:
     tell_all(n, error);
@@ -278,19 +316,24 @@ out:
     return status;
 }
 
-/* --- requests -------------------------------------------------------------------------------------------------------------------- */
+/* --- requests
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static void log_request(const struct node *n, const char *who, const struct eng_usage *u)
 {
     base_log_write(&n->log, BASE_LOG_INFO, NULL,
-                   "request of %s done: %llu prompt tokens in %.1f s, %llu steps in %.1f s; sent %.1f MB online, %.1f MB dealt", who,
-                   (unsigned long long)u->prefill.tokens, (double)u->prefill.microseconds * 1e-6, (unsigned long long)u->decode.tokens,
-                   (double)u->decode.microseconds * 1e-6, (double)(u->prefill.online + u->decode.online) * 1e-6,
+                   "request of %s done: %llu prompt tokens in %.1f s, %llu steps in %.1f s; sent %.1f MB "
+                   "online, %.1f MB dealt",
+                   who, (unsigned long long)u->prefill.tokens, (double)u->prefill.microseconds * 1e-6,
+                   (unsigned long long)u->decode.tokens, (double)u->decode.microseconds * 1e-6,
+                   (double)(u->prefill.online + u->decode.online) * 1e-6,
                    (double)(u->prefill.offline + u->decode.offline) * 1e-6);
 }
 
 /* HELLO with a client and one request. *ret_joined: the links to the other parties still stand. */
-static enum base_status serve_client(struct node *n, struct net_link *client, size_t who, bool *ret_joined, struct base_error *error)
+static enum base_status serve_client(struct node *n, struct net_link *client, size_t who, bool *ret_joined,
+                                     struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_usage usage;
@@ -298,7 +341,10 @@ static enum base_status serve_client(struct node *n, struct net_link *client, si
     *ret_joined = true;
     net_link_set_cancel(client, command_stopped, NULL);
     net_link_set_timeout(client, (int64_t)n->config.limits.step_seconds * SECOND_MS);
-    struct net_hello_config hello = {.own_id = (uint8_t)n->index, .peer_id = (uint8_t)(3 + who), .fields = n->identity.fields, .field_count = for_clients};
+    struct net_hello_config hello = {.own_id = (uint8_t)n->index,
+                                     .peer_id = (uint8_t)(3 + who),
+                                     .fields = n->identity.fields,
+                                     .field_count = for_clients};
     memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
     TRY(net_hello(client, &hello, NULL, error));
     TRY(eng_session_serve(&n->session, client, &usage, ret_joined, error));
@@ -330,7 +376,8 @@ static const char *reason_of_loss(struct node *n, int lost, char ret[REASON_BYTE
 }
 
 /* Waits for a client; *ret_client stays NULL when there was a reason to look up. */
-static enum base_status next_client(struct node *n, struct net_link **ret_client, size_t *ret_who, struct base_error *error)
+static enum base_status next_client(struct node *n, struct net_link **ret_client, size_t *ret_who,
+                                    struct base_error *error)
 {
     struct net_wait wait = {.timeout_ms = POLL_MS, .cancelled = command_stopped};
     struct base_error reason = {0};
@@ -372,7 +419,8 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
         enum base_status served = serve_client(n, client, who, &joined, &failure);
         net_link_destroy(&client);
         if (served != BASE_OK)
-            base_log_write(&n->log, BASE_LOG_ERROR, NULL, "request of %s failed: %s", n->config.clients[who].name, failure.text);
+            base_log_write(&n->log, BASE_LOG_ERROR, NULL, "request of %s failed: %s",
+                           n->config.clients[who].name, failure.text);
         if (once && served != BASE_OK)
             TRY(base_fail(error, served, "%s", failure.text));
         if (once)

@@ -1,5 +1,5 @@
-/* One party of a running deployment: its key and shares checked against the shared config, its listeners, its links to the other parties, and
- * the session that answers requests. */
+/* One party of a running deployment: its key and shares checked against the shared config, its listeners, its
+ * links to the other parties, and the session that answers requests. */
 #ifndef CACHET_PARTIES_NODE_H
 #define CACHET_PARTIES_NODE_H
 
@@ -18,18 +18,21 @@ struct node_identity {
     struct net_hello_field fields[NET_HELLO_FIELDS];
     size_t field_count;
 };
-/* gates: digest of the gate tables; NULL at a client, which has none. share and config are borrowed and must outlive the identity, which must
- * stay where it is. */
-void node_identify(struct node_identity *ret, const struct party_config *config, const struct eng_share *share, size_t chunk, const uint8_t gates[32]);
+/* gates: digest of the gate tables; NULL at a client, which has none. share and config are borrowed and must
+ * outlive the identity, which must stay where it is. */
+void node_identify(struct node_identity *ret, const struct party_config *config,
+                   const struct eng_share *share, size_t chunk, const uint8_t gates[32]);
 
-/* That shares and config speak of the same model, plan and set. Errors: BASE_ERR_MISMATCH naming the field and both values. */
-BASE_MUST_USE enum base_status node_check_share(const struct party_config *config, const char *config_path, const struct eng_share *share,
-                                                const char *directory, struct base_error *error);
+/* That shares and config speak of the same model, plan and set. Errors: BASE_ERR_MISMATCH naming the field
+ * and both values. */
+BASE_MUST_USE enum base_status node_check_share(const struct party_config *config, const char *config_path,
+                                                const struct eng_share *share, const char *directory,
+                                                struct base_error *error);
 
 struct node {
     struct party_config config;
-    int index;             /* 0 to 2 */
-    char names[3][32];     /* of the parties */
+    int index;         /* 0 to 2 */
+    char names[3][32]; /* of the parties */
     struct base_log log;
     struct net_key key;
     struct eng_share share;
@@ -50,11 +53,14 @@ struct node_options {
 };
 
 /* Reads and checks everything, and binds. The node must stay where it is while it lives. */
-BASE_MUST_USE enum base_status node_open(struct node *ret, const struct node_options *options, struct base_error *error);
+BASE_MUST_USE enum base_status node_open(struct node *ret, const struct node_options *options,
+                                         struct base_error *error);
 void node_close(struct node *node);
-/* Connects to the other parties and agrees on keys; waits limits.connect_seconds at most. Tells every link why when it fails. */
+/* Connects to the other parties and agrees on keys; waits limits.connect_seconds at most. Tells every link
+ * why when it fails. */
 BASE_MUST_USE enum base_status node_join(struct node *node, struct base_error *error);
-/* Answers requests until the program is asked to stop (BASE_OK) or the other parties cannot be had any more. `once`: ends after one request. */
+/* Answers requests until the program is asked to stop (BASE_OK) or the other parties cannot be had any more.
+ * `once`: ends after one request. */
 BASE_MUST_USE enum base_status node_serve(struct node *node, bool once, struct base_error *error);
 
 #endif

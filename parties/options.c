@@ -18,20 +18,24 @@ struct parse {
     struct base_error *error;
 };
 
-static enum base_status read_number(const struct option_entry *entry, const char *value, const char *from, double *ret, struct base_error *error)
+static enum base_status read_number(const struct option_entry *entry, const char *value, const char *from,
+                                    double *ret, struct base_error *error)
 {
     char *end;
     errno = 0;
     double number = strtod(value, &end);
     bool whole = entry->kind != OPTION_COUNT || (number == floor(number) && strpbrk(value, "xXeE.") == NULL);
-    if (*value == '\0' || *end != '\0' || errno != 0 || !whole || !(number >= entry->low && number <= entry->high))
+    if (*value == '\0' || *end != '\0' || errno != 0 || !whole ||
+        !(number >= entry->low && number <= entry->high))
         return base_fail(error, BASE_ERR_ARGUMENT, "%s is \"%s\": must be %s of %.15g to %.15g", from, value,
-                         entry->kind == OPTION_COUNT ? "a whole number" : "a number", entry->low, entry->high);
+                         entry->kind == OPTION_COUNT ? "a whole number" : "a number", entry->low,
+                         entry->high);
     *ret = number;
     return BASE_OK;
 }
 
-static enum base_status set(const struct option_entry *entry, const char *value, const char *from, struct base_error *error)
+static enum base_status set(const struct option_entry *entry, const char *value, const char *from,
+                            struct base_error *error)
 {
     double number = 0;
     enum base_status status = BASE_OK;
@@ -49,7 +53,8 @@ static enum base_status set(const struct option_entry *entry, const char *value,
         *(double *)entry->target = number;
         break;
     case OPTION_FLAG:
-        TRY_THAT(value == NULL || strcmp(value, "0") == 0 || strcmp(value, "1") == 0, error, BASE_ERR_ARGUMENT, "%s is \"%s\": must be 0 or 1", from, value);
+        TRY_THAT(value == NULL || strcmp(value, "0") == 0 || strcmp(value, "1") == 0, error,
+                 BASE_ERR_ARGUMENT, "%s is \"%s\": must be 0 or 1", from, value);
         *(bool *)entry->target = value == NULL || *value == '1';
         break;
     }
@@ -67,7 +72,8 @@ static error_t parse_one(int key, char *value, struct argp_state *state)
         return ECANCELED;
     }
     if (key == ARGP_KEY_ARG) {
-        p->status = base_fail(p->error, BASE_ERR_ARGUMENT, "\"%.200s\" is no flag: flags start with --; see --help", value);
+        p->status = base_fail(p->error, BASE_ERR_ARGUMENT,
+                              "\"%.200s\" is no flag: flags start with --; see --help", value);
         return EINVAL;
     }
     if (key < FIRST_KEY || key >= FIRST_KEY + MAX_OPTIONS)
@@ -115,14 +121,15 @@ static enum base_status run_argp(const struct argp *argp, int argc, char **argv,
         char *colon = strstr(text, ": "), *line = strchr(text, '\n');
         if (line != NULL)
             *line = '\0';
-        p->status = base_fail(p->error, BASE_ERR_ARGUMENT, "%s: see --help", colon != NULL ? colon + 2 : "bad flags");
+        p->status =
+            base_fail(p->error, BASE_ERR_ARGUMENT, "%s: see --help", colon != NULL ? colon + 2 : "bad flags");
     }
     free(text);
     return p->status;
 }
 
-enum base_status options_parse(int argc, char **argv, const char *summary, const char *more, const struct option_entry *entries, bool *ret_done,
-                               struct base_error *error)
+enum base_status options_parse(int argc, char **argv, const char *summary, const char *more,
+                               const struct option_entry *entries, bool *ret_done, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct argp_option options[MAX_OPTIONS + 2] = {{0}};
@@ -132,17 +139,23 @@ enum base_status options_parse(int argc, char **argv, const char *summary, const
     for (; entries[n].name != NULL; n++) {
         if (n == MAX_OPTIONS)
             return base_fail(error, BASE_ERR_INTERNAL, "a command has more than %d flags", MAX_OPTIONS);
-        options[n] = (struct argp_option){.name = entries[n].name, .key = FIRST_KEY + (int)n, .arg = entries[n].value, .doc = entries[n].help};
+        options[n] = (struct argp_option){.name = entries[n].name,
+                                          .key = FIRST_KEY + (int)n,
+                                          .arg = entries[n].value,
+                                          .doc = entries[n].help};
     }
     options[n] = (struct argp_option){.name = "help", .key = HELP_KEY, .doc = "this page"};
-    (void)snprintf(text, sizeof text, "%s\v%s%sEvery flag --some-flag may also be given as the environment variable CACHET_SOME_FLAG.", summary,
-                   more == NULL ? "" : more, more == NULL ? "" : "\n");
+    (void)snprintf(
+        text, sizeof text,
+        "%s\v%s%sEvery flag --some-flag may also be given as the environment variable CACHET_SOME_FLAG.",
+        summary, more == NULL ? "" : more, more == NULL ? "" : "\n");
     struct argp argp = {.options = options, .parser = parse_one, .doc = text};
     TRY(read_environment(&p));
     TRY(run_argp(&argp, argc, argv, &p));
     *ret_done = p.done;
     for (size_t i = 0; i < n && !p.done; i++)
-        TRY_THAT(!entries[i].required || p.given[i], error, BASE_ERR_ARGUMENT, "--%s is missing: %s", entries[i].name, entries[i].help);
+        TRY_THAT(!entries[i].required || p.given[i], error, BASE_ERR_ARGUMENT, "--%s is missing: %s",
+                 entries[i].name, entries[i].help);
 out:
     return status;
 }

@@ -1,4 +1,5 @@
-/* One table per command drives its flags, their environment variables and its --help page (argp underneath). */
+/* One table per command drives its flags, their environment variables and its --help page (argp underneath).
+ */
 #ifndef CACHET_PARTIES_OPTIONS_H
 #define CACHET_PARTIES_OPTIONS_H
 
@@ -16,15 +17,20 @@ struct option_entry {
     const char *value; /* what --help calls the value; NULL for a flag */
     const char *help;
     enum option_kind kind;
-    void *target;      /* const char **, uint64_t *, double *, bool * */
-    double low, high;  /* of numbers */
+    void *target;     /* const char **, uint64_t *, double *, bool * */
+    double low, high; /* of numbers */
     bool required;
 };
-#define OPTION_END {.name = NULL}
+#define OPTION_END                                                                                           \
+    {                                                                                                        \
+        .name = NULL                                                                                         \
+    }
 
-/* Parses the arguments after the command's name. `command` is its name, `summary` one sentence, `more` further help text or NULL.
- * *ret_done is set when --help was printed. Errors: BASE_ERR_ARGUMENT naming the flag, its value and what it allows. */
-BASE_MUST_USE enum base_status options_parse(int argc, char **argv, const char *summary, const char *more, const struct option_entry *entries,
-                                             bool *ret_done, struct base_error *error);
+/* Parses the arguments after the command's name. `command` is its name, `summary` one sentence, `more`
+ * further help text or NULL. *ret_done is set when --help was printed. Errors: BASE_ERR_ARGUMENT naming the
+ * flag, its value and what it allows. */
+BASE_MUST_USE enum base_status options_parse(int argc, char **argv, const char *summary, const char *more,
+                                             const struct option_entry *entries, bool *ret_done,
+                                             struct base_error *error);
 
 #endif

@@ -6,43 +6,59 @@
 static const char introduction[] =
     "# Who learns what\n\n"
     "This page is printed by `cachet check --trust`; a test compares the two.\n\n"
-    "Every value of a computation is masked: m = x + l1 + l2. P1 holds (m, l1), P2 holds (m, l2), P0 holds (l1, l2). **Any one of the three may look at\n"
-    "everything it holds and receives, and learns what the table says. Any two together learn everything**: weights, prompt and answer. All three are\n"
-    "assumed to follow the protocol (semi-honest); one that does not may spoil an answer. The client notices when P1 and P2 open different values to it, and no\n"
+    "Every value of a computation is masked: m = x + l1 + l2. P1 holds (m, l1), P2 holds (m, l2), P0 holds "
+    "(l1, l2). **Any one of the three may look at\n"
+    "everything it holds and receives, and learns what the table says. Any two together learn everything**: "
+    "weights, prompt and answer. All three are\n"
+    "assumed to follow the protocol (semi-honest); one that does not may spoil an answer. The client notices "
+    "when P1 and P2 open different values to it, and no\n"
     "more than that.\n\n";
 
 static const char parties[] =
     "## Parties\n\n"
     "| who | holds | learns | must not collude with |\n|---|---|---|---|\n"
-    "| P0 (mode three-party) | the masks of weights, activations and inputs | what is public (below) | P1, P2 |\n"
-    "| dealer (mode two-party-with-dealer) | the same as P0: the same protocol under the name of a dealer, who holds masks only | what is public | P1, P2 |\n"
+    "| P0 (mode three-party) | the masks of weights, activations and inputs | what is public (below) | P1, "
+    "P2 |\n"
+    "| dealer (mode two-party-with-dealer) | the same as P0: the same protocol under the name of a dealer, "
+    "who holds masks only | what is public | P1, P2 |\n"
     "| P1, P2 | masked values and one half of each mask | what is public | each other, P0 |\n"
-    "| client | its prompt and answer; the keys of its own input masks | what is opened to it (below): logits of the asked rows, or the chosen token | |\n"
-    "| model owner | the model, in the clear; makes plan and shares and may leave then | nothing of any request | |\n\n"
+    "| client | its prompt and answer; the keys of its own input masks | what is opened to it (below): "
+    "logits of the asked rows, or the chosen token | |\n"
+    "| model owner | the model, in the clear; makes plan and shares and may leave then | nothing of any "
+    "request | |\n\n"
     "During a request P0 receives nothing but the request itself and the client's word that it is done.\n\n";
 
 static const char public_facts[] =
     "## Public by design, to all three parties and to whoever watches the network's timing\n\n"
     "- the model's shape and family, the numeric plan, the cache policy and its sizes, the context limit;\n"
-    "- of each request: that it is made, by which client, the number of prompt tokens, the number of new tokens, the largest number asked for, whether\n"
-    "  tokens are chosen inside, and the timing of its steps (a client that takes time between tokens shows how much);\n"
-    "- nothing else: number, order, direction and size of all frames are the same for any two requests that agree in these (a test).\n\n"
+    "- of each request: that it is made, by which client, the number of prompt tokens, the number of new "
+    "tokens, the largest number asked for, whether\n"
+    "  tokens are chosen inside, and the timing of its steps (a client that takes time between tokens shows "
+    "how much);\n"
+    "- nothing else: number, order, direction and size of all frames are the same for any two requests that "
+    "agree in these (a test).\n\n"
     "## What the numeric plan publishes\n\n"
-    "Whole numbers only: per layer the bit lengths of the largest magnitudes of its wires on the calibration text (with a margin), the binary logarithms of\n"
-    "the typical, smallest and largest mean square before its norms, and the widths chosen from them. They are functions of the weights and of the\n"
+    "Whole numbers only: per layer the bit lengths of the largest magnitudes of its wires on the calibration "
+    "text (with a margin), the binary logarithms of\n"
+    "the typical, smallest and largest mean square before its norms, and the widths chosen from them. They "
+    "are functions of the weights and of the\n"
     "calibration text.\n\n"
-    "A value that leaves its range on shares wraps silently and spoils the answer; it reveals nothing. The plaintext twin counts such values (`--compare`).\n\n";
+    "A value that leaves its range on shares wraps silently and spoils the answer; it reveals nothing. The "
+    "plaintext twin counts such values (`--compare`).\n\n";
 
 void trust_print(FILE *out)
 {
     (void)fputs(introduction, out);
     (void)fputs(parties, out);
-    (void)fputs("## Values that leave the shares\n\nOne function per receiver opens values, and each call names an entry of this registry; parties count what they open and report it.\n\n"
-                "| entry | what | to whom | why it is safe |\n|---|---|---|---|\n", out);
+    (void)fputs("## Values that leave the shares\n\nOne function per receiver opens values, and each call "
+                "names an entry of this registry; parties count what they open and report it.\n\n"
+                "| entry | what | to whom | why it is safe |\n|---|---|---|---|\n",
+                out);
     for (int i = 0; i < MPC_OPENING_COUNT; i++) {
         const struct mpc_opening_entry *entry = mpc_opening_entry((enum mpc_opening)i);
         if (i != MPC_OPEN_TEST)
-            (void)fprintf(out, "| %s | %s | %s | %s |\n", entry->name, entry->what, entry->to, entry->why_safe);
+            (void)fprintf(out, "| %s | %s | %s | %s |\n", entry->name, entry->what, entry->to,
+                          entry->why_safe);
     }
     (void)fputs("\n", out);
     (void)fputs(public_facts, out);

@@ -11,10 +11,15 @@ static void calibrate(struct model *m, struct model_options options)
     size_t lengths[MODEL_SAMPLES];
     for (size_t i = 0; i < MODEL_SAMPLES; i++)
         lengths[i] = MODEL_SAMPLE_LENGTH;
-    check_ok(eng_calibration_samples(&m->source, m->source.shape->bos, MODEL_SAMPLES, MODEL_SAMPLE_LENGTH, m->samples[0], NULL, &error), &error,
-             "samples");
-    struct eng_calibration c = {.tokens = m->samples[0], .lengths = lengths, .sequences = MODEL_SAMPLES, .context = options.context,
-                                .thin = options.thin, .fold = options.fold};
+    check_ok(eng_calibration_samples(&m->source, m->source.shape->bos, MODEL_SAMPLES, MODEL_SAMPLE_LENGTH,
+                                     m->samples[0], NULL, &error),
+             &error, "samples");
+    struct eng_calibration c = {.tokens = m->samples[0],
+                                .lengths = lengths,
+                                .sequences = MODEL_SAMPLES,
+                                .context = options.context,
+                                .thin = options.thin,
+                                .fold = options.fold};
     check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, &error), &error, "plan");
 }
 
@@ -38,13 +43,16 @@ bool model_open(struct model *ret, const char *path, struct model_options option
     check_ok(eng_gates_init(&ret->gates, ret->source.shape, &ret->plan, &error), &error, "gates");
     struct eng_weight_targets targets = {.key1 = {1}, .key2 = {2}, .kern = kern_table_select(~0u)};
     for (int role = 0; role < MPC_COUNT; role++) {
-        check_ok(base_alloc(&ret->block[role], eng_weights_size((enum mpc_role)role, ret->source.shape), 1, &error), &error, "weights");
+        check_ok(base_alloc(&ret->block[role], eng_weights_size((enum mpc_role)role, ret->source.shape), 1,
+                            &error),
+                 &error, "weights");
         targets.block[role] = ret->block[role];
     }
     check_ok(eng_weights_make(&ret->source, &ret->plan, &targets, NULL, &error), &error, "weights");
     for (int role = 0; role <= MPC_COUNT; role++)
         check_ok(eng_weights_init(&ret->weights[role], (enum mpc_role)role, ret->source.shape, &ret->plan,
-                                  role < MPC_COUNT ? ret->block[role] : NULL, &error), &error, "weights");
+                                  role < MPC_COUNT ? ret->block[role] : NULL, &error),
+                 &error, "weights");
     return true;
 }
 

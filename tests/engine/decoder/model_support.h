@@ -1,5 +1,5 @@
-/* What the tests of the engine share: a real model from the tree (or from ../shared, where it is present), its plan, its weights in the form
- * of every role, and its gates. */
+/* What the tests of the engine share: a real model from the tree (or from ../shared, where it is present),
+ * its plan, its weights in the form of every role, and its gates. */
 #ifndef CACHET_TESTS_ENGINE_MODEL_SUPPORT_H
 #define CACHET_TESTS_ENGINE_MODEL_SUPPORT_H
 
@@ -26,7 +26,8 @@ struct model_options {
     const struct eng_model_shape *shape; /* synthetic weights of this shape instead of a file */
 };
 
-/* false (and a message) when the model is not there; any other failure ends the test. `path` is relative to the source tree. */
+/* false (and a message) when the model is not there; any other failure ends the test. `path` is relative to
+ * the source tree. */
 bool model_open(struct model *ret, const char *path, struct model_options options);
 void model_close(struct model *model);
 

@@ -1,5 +1,5 @@
-/* Whole models on three roles: every wire of prefill chunks and decode steps against the twin on equal inputs, declared against counted
- * cost, schedules, and transcripts. */
+/* Whole models on three roles: every wire of prefill chunks and decode steps against the twin on equal
+ * inputs, declared against counted cost, schedules, and transcripts. */
 #include "tests/engine/decoder/model_support.h"
 
 enum { MAX_STEPS = 8, PROMPT = 24 };
@@ -19,8 +19,14 @@ static enum base_status program(struct mpc_party *p, const struct trio_job *job)
     const struct request *r = job->context;
     struct eng_decoder decoder;
     enum base_status status = BASE_OK;
-    struct eng_decoder_form form = {.shape = r->model->source.shape, .plan = &r->model->plan, .weights = &r->model->weights[p->role],
-                                    .gates = &r->model->gates, .policy = r->policy, .config = r->config, .context = r->context, .chunk = r->chunk};
+    struct eng_decoder_form form = {.shape = r->model->source.shape,
+                                    .plan = &r->model->plan,
+                                    .weights = &r->model->weights[p->role],
+                                    .gates = &r->model->gates,
+                                    .policy = r->policy,
+                                    .config = r->config,
+                                    .context = r->context,
+                                    .chunk = r->chunk};
     TRY(eng_decoder_init(&decoder, p->role, form, &p->error));
     for (size_t s = 0; s < r->steps && status == BASE_OK; s++) {
         struct eng_logits out;
@@ -49,14 +55,20 @@ static void run(const struct request *r, uint64_t seed, struct trio *ret, const 
 {
     struct trio_input inputs[MAX_STEPS];
     make_inputs(r, seed, inputs);
-    check_run(&(struct trio_job){.program = program, .context = r, .inputs = inputs, .input_count = r->steps, .seed = seed, .beside = true,
+    check_run(&(struct trio_job){.program = program,
+                                 .context = r,
+                                 .inputs = inputs,
+                                 .input_count = r->steps,
+                                 .seed = seed,
+                                 .beside = true,
                                  .arena_size = (size_t)4 << 30},
               ret, what);
     for (size_t s = 0; s < r->steps; s++)
         free((void *)(uintptr_t)inputs[s].x);
-    print_message("%s: %zu wires, worst %.2f of what is allowed; %llu rounds, %llu online bytes, %llu dealt bytes\n", what, ret->judged, ret->worst,
-                  (unsigned long long)ret->measured[0].rounds, (unsigned long long)ret->measured[0].online,
-                  (unsigned long long)ret->measured[0].offline);
+    print_message(
+        "%s: %zu wires, worst %.2f of what is allowed; %llu rounds, %llu online bytes, %llu dealt bytes\n",
+        what, ret->judged, ret->worst, (unsigned long long)ret->measured[0].rounds,
+        (unsigned long long)ret->measured[0].online, (unsigned long long)ret->measured[0].offline);
 }
 
 /* Rounds of a step: three for embedding and head, the layers', and one more per layer when e is extended. */
@@ -84,7 +96,8 @@ static void check_model(const char *path, struct model_options options, struct r
     model_close(&model);
 }
 
-static const struct request plain_request = {.policy = &kv_policy_full, .rows = {PROMPT, 9, 1, 1, 1}, .steps = 5, .context = 64, .chunk = PROMPT};
+static const struct request plain_request = {
+    .policy = &kv_policy_full, .rows = {PROMPT, 9, 1, 1, 1}, .steps = 5, .context = 64, .chunk = PROMPT};
 
 static void test_keeper(void **state)
 {
@@ -115,7 +128,12 @@ static void test_first_token_alone(void **state)
 /* The ring of slots turns during the prompt and again while decoding. */
 static void test_window(void **state)
 {
-    struct request r = {.policy = &kv_policy_window, .config = {.sinks = 2, .window = 7}, .rows = {6, 6, 6, 6, 1, 1, 1, 1}, .steps = 8, .context = 64, .chunk = 6};
+    struct request r = {.policy = &kv_policy_window,
+                        .config = {.sinks = 2, .window = 7},
+                        .rows = {6, 6, 6, 6, 1, 1, 1, 1},
+                        .steps = 8,
+                        .context = 64,
+                        .chunk = 6};
     (void)state;
     check_model("models/keeper", (struct model_options){0}, r);
     check_model("models/keeper", (struct model_options){.thin = true, .fold = true}, r);
@@ -134,8 +152,18 @@ static void test_stories260k(void **state)
 }
 
 /* Odd extents, one KV head for all, a separate head, and heads wider together than the residual. */
-static const struct eng_model_shape odd_shape = {.layers = 2, .width = 20, .heads = 3, .kv_heads = 1, .head_dim = 10, .ffn = 37, .vocab = 53, .context = 64,
-                                                 .rope_theta = 10000, .norm_eps = 1e-5, .bos = -1, .model_type = "odd"};
+static const struct eng_model_shape odd_shape = {.layers = 2,
+                                                 .width = 20,
+                                                 .heads = 3,
+                                                 .kv_heads = 1,
+                                                 .head_dim = 10,
+                                                 .ffn = 37,
+                                                 .vocab = 53,
+                                                 .context = 64,
+                                                 .rope_theta = 10000,
+                                                 .norm_eps = 1e-5,
+                                                 .bos = -1,
+                                                 .model_type = "odd"};
 
 static void test_odd_extents(void **state)
 {
@@ -159,7 +187,8 @@ static void test_biases(void **state)
     check_model("odd, biases", (struct model_options){.shape = &shape}, plain_request);
 }
 
-/* Prompts of equal length: number, order, direction, step and size of every frame on every link are the same. */
+/* Prompts of equal length: number, order, direction, step and size of every frame on every link are the same.
+ */
 static void test_equal_transcripts(void **state)
 {
     struct model model;
@@ -180,8 +209,11 @@ static void test_equal_transcripts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keeper), cmocka_unit_test(test_keeper_folded), cmocka_unit_test(test_keeper_thin), cmocka_unit_test(test_first_token_alone),
-        cmocka_unit_test(test_window), cmocka_unit_test(test_tinystories), cmocka_unit_test(test_stories260k), cmocka_unit_test(test_odd_extents),
-        cmocka_unit_test(test_mlp_without_gate), cmocka_unit_test(test_biases), cmocka_unit_test(test_equal_transcripts)};
+        cmocka_unit_test(test_keeper),           cmocka_unit_test(test_keeper_folded),
+        cmocka_unit_test(test_keeper_thin),      cmocka_unit_test(test_first_token_alone),
+        cmocka_unit_test(test_window),           cmocka_unit_test(test_tinystories),
+        cmocka_unit_test(test_stories260k),      cmocka_unit_test(test_odd_extents),
+        cmocka_unit_test(test_mlp_without_gate), cmocka_unit_test(test_biases),
+        cmocka_unit_test(test_equal_transcripts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

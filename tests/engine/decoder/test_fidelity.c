@@ -1,4 +1,5 @@
-/* The twin against the float model on shapes that no model file of the tests has: what both compute is the same function. */
+/* The twin against the float model on shapes that no model file of the tests has: what both compute is the
+ * same function. */
 #include "tests/engine/decoder/model_support.h"
 
 #include "base/memory.h"
@@ -10,8 +11,18 @@
 enum { ROWS = MODEL_SAMPLE_LENGTH };
 static const double LARGEST_DIFFERENCE = 0.02;
 
-static const struct eng_model_shape base_shape = {.layers = 3, .width = 48, .heads = 6, .kv_heads = 2, .head_dim = 8, .ffn = 100, .vocab = 211, .context = 256,
-                                                  .rope_theta = 10000, .norm_eps = 1e-5, .bos = -1, .model_type = "synthetic"};
+static const struct eng_model_shape base_shape = {.layers = 3,
+                                                  .width = 48,
+                                                  .heads = 6,
+                                                  .kv_heads = 2,
+                                                  .head_dim = 8,
+                                                  .ffn = 100,
+                                                  .vocab = 211,
+                                                  .context = 256,
+                                                  .rope_theta = 10000,
+                                                  .norm_eps = 1e-5,
+                                                  .bos = -1,
+                                                  .model_type = "synthetic"};
 
 static void compare(const char *what, const struct eng_model_shape *shape, struct model_options options)
 {
@@ -23,7 +34,11 @@ static void compare(const char *what, const struct eng_model_shape *shape, struc
     options.context = ROWS;
     options.shape = shape;
     assert_true(model_open(&m, what, options));
-    struct eng_decoder_form form = {.shape = shape, .plan = &m.plan, .weights = &m.weights[MPC_CLEAR], .gates = &m.gates, .policy = &kv_policy_full,
+    struct eng_decoder_form form = {.shape = shape,
+                                    .plan = &m.plan,
+                                    .weights = &m.weights[MPC_CLEAR],
+                                    .gates = &m.gates,
+                                    .policy = &kv_policy_full,
                                     .context = ROWS};
     check_ok(eng_twin_init(&twin, form, kern_table_select(~0u), ENG_REQUEST_SCORE, &error), &error, what);
     check_ok(eng_reference_create(&reference, &m.source, ROWS, &error), &error, what);
@@ -39,7 +54,8 @@ static void compare(const char *what, const struct eng_model_shape *shape, struc
         at += n;
     }
     check_ok(eng_reference_forward(reference, m.samples[1], ROWS, want, &error), &error, what);
-    eng_normalise_logits(shape, &m.plan, &(struct eng_answer){.logits = logits, .squares = squares}, ROWS, got);
+    eng_normalise_logits(shape, &m.plan, &(struct eng_answer){.logits = logits, .squares = squares}, ROWS,
+                         got);
     for (size_t i = 0; i < ROWS * vocab; i++) {
         worst = fmax(worst, fabs(got[i] - (double)want[i]));
         largest = fmax(largest, fabs((double)want[i]));
@@ -77,7 +93,11 @@ static void test_rope(void **state)
     (void)state;
     shape.rope_scaling = (struct eng_rope_scaling){.kind = ENG_ROPE_LINEAR, .factor = 4};
     compare("RoPE, linear scaling", &shape, (struct model_options){0});
-    shape.rope_scaling = (struct eng_rope_scaling){.kind = ENG_ROPE_LLAMA3, .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_context = 64};
+    shape.rope_scaling = (struct eng_rope_scaling){.kind = ENG_ROPE_LLAMA3,
+                                                   .factor = 8,
+                                                   .low_freq_factor = 1,
+                                                   .high_freq_factor = 4,
+                                                   .original_context = 64};
     compare("RoPE, llama3 scaling", &shape, (struct model_options){0});
 }
 

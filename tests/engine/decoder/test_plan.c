@@ -63,7 +63,8 @@ static void test_round_trip(void **state)
     eng_plan_finish(&copy);
 }
 
-static void expect_refused(const struct place *place, const char *text, enum base_status want, const char *says)
+static void expect_refused(const struct place *place, const char *text, enum base_status want,
+                           const char *says)
 {
     struct base_error error = {0};
     struct eng_plan plan = {.fx = -7};
@@ -105,12 +106,16 @@ static void test_every_field_counts(void **state)
     struct place *place = *state;
     json_t *root = good_file(place), *value;
     const char *key;
-    json_object_foreach(root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         char quoted[80];
         (void)snprintf(quoted, sizeof quoted, "\"%s\"", key);
         json_t *missing = json_deep_copy(root), *wrong = json_deep_copy(root);
         (void)json_object_del(missing, key);
-        refuse_object(place, missing, BASE_ERR_FORMAT, strcmp(key, "layers") == 0 || strcmp(key, "model") == 0 || strcmp(key, "format") == 0 ? quoted : "field");
+        refuse_object(place, missing, BASE_ERR_FORMAT,
+                      strcmp(key, "layers") == 0 || strcmp(key, "model") == 0 || strcmp(key, "format") == 0
+                          ? quoted
+                          : "field");
         (void)json_object_set_new(wrong, key, json_string("7"));
         refuse_object(place, wrong, BASE_ERR_FORMAT, quoted);
     }
@@ -130,7 +135,8 @@ static void test_hostile_files(void **state)
     (void)json_object_set_new(root, "ring", json_integer(65));
     refuse_object(place, root, BASE_ERR_FORMAT, "\"ring\" is 65");
     root = good_file(place);
-    (void)json_object_set_new(json_object_get(json_array_get(json_object_get(root, "layers"), 1), "bits"), "uq", json_integer(1000));
+    (void)json_object_set_new(json_object_get(json_array_get(json_object_get(root, "layers"), 1), "bits"),
+                              "uq", json_integer(1000));
     refuse_object(place, root, BASE_ERR_FORMAT, "layer 1");
     expect_refused(place, "", BASE_ERR_IO, "not a regular file with content");
     expect_refused(place, "[]", BASE_ERR_FORMAT, "not a JSON object");
@@ -150,19 +156,22 @@ static void test_conditions(void **state)
     struct {
         const char *says;
         int which, value;
-    } cases[] = {{"u with RoPE", 0, 40}, {"sum e v", 1, 40}, {"W_down h", 2, 40}, {"1 / rms", 3, 60},    {"1 / rms, least", 3, -60},
-                 {"sum x^2", 4, 60},     {"sum x^2", 4, -60}, {"mean square", 5, 60}, {"g needs", 6, 40}, {"scores", 7, 16}};
+    } cases[] = {{"u with RoPE", 0, 40},     {"sum e v", 1, 40}, {"W_down h", 2, 40}, {"1 / rms", 3, 60},
+                 {"1 / rms, least", 3, -60}, {"sum x^2", 4, 60}, {"sum x^2", 4, -60}, {"mean square", 5, 60},
+                 {"g needs", 6, 40},         {"scores", 7, 16}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct eng_plan plan = typical();
         struct base_error error = {0};
         struct eng_layer_plan *l = &plan.layer[1];
-        int *field[] = {&l->bits[ENG_UQ], &l->bits[ENG_V], &l->bits[ENG_YD], &l->ft[1], &l->fs[0], &l->low[0], &l->bits[ENG_G], &plan.fs};
+        int *field[] = {&l->bits[ENG_UQ], &l->bits[ENG_V], &l->bits[ENG_YD], &l->ft[1],
+                        &l->fs[0],        &l->low[0],      &l->bits[ENG_G],  &plan.fs};
         *field[cases[i].which] = cases[i].value;
         if (cases[i].which == 7)
             plan.fu = 4;
         enum base_status status = eng_plan_check(&plan, &error);
         if (status != BASE_ERR_RANGE || strstr(error.text, cases[i].says) == NULL)
-            (void)fprintf(stderr, "wanted \"%s\", got %s: %s\n", cases[i].says, base_status_name(status), error.text);
+            (void)fprintf(stderr, "wanted \"%s\", got %s: %s\n", cases[i].says, base_status_name(status),
+                          error.text);
         assert_int_equal(status, BASE_ERR_RANGE);
         assert_non_null(strstr(error.text, cases[i].says));
         assert_non_null(strstr(error.text, cases[i].which == 7 ? "layer 0" : "layer 1"));
@@ -172,7 +181,8 @@ static void test_conditions(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_every_field_counts), cmocka_unit_test(test_hostile_files),
-                                       cmocka_unit_test(test_conditions)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_every_field_counts),
+        cmocka_unit_test(test_hostile_files), cmocka_unit_test(test_conditions)};
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

@@ -19,7 +19,8 @@ static void draw(struct eng_sampling sampling, double ret_share[VOCAB])
     eng_sampler_finish(&s);
 }
 
-/* Shares of a multinomial of `kept` tokens; five standard deviations: a false alarm in less than 1 of 10^6 runs, and the seed is fixed. */
+/* Shares of a multinomial of `kept` tokens; five standard deviations: a false alarm in less than 1 of 10^6
+ * runs, and the seed is fixed. */
 static void check_shares(const double share[VOCAB], double temperature, const bool kept[VOCAB])
 {
     double sum = 0;
@@ -82,8 +83,11 @@ static void test_seeds(void **state)
     int same = 0;
     (void)state;
     for (uint64_t seed = 0; seed < 2; seed++) {
-        check_ok(eng_sampler_init(&a, (struct eng_sampling){.temperature = 3, .seed = 9}, VOCAB, &error), &error, "a");
-        check_ok(eng_sampler_init(&b, (struct eng_sampling){.temperature = 3, .seed = 9 + seed}, VOCAB, &error), &error, "b");
+        check_ok(eng_sampler_init(&a, (struct eng_sampling){.temperature = 3, .seed = 9}, VOCAB, &error),
+                 &error, "a");
+        check_ok(
+            eng_sampler_init(&b, (struct eng_sampling){.temperature = 3, .seed = 9 + seed}, VOCAB, &error),
+            &error, "b");
         same = 0;
         for (int i = 0; i < 200; i++)
             same += eng_sampler_pick(&a, logits) == eng_sampler_pick(&b, logits);
@@ -98,8 +102,11 @@ static void test_bad_values(void **state)
     const struct {
         struct eng_sampling sampling;
         const char *says;
-    } cases[] = {{{.temperature = -1}, "temperature is -1"}, {{.temperature = 101}, "temperature is 101"}, {{.temperature = NAN}, "temperature is"},
-                 {{.top_p = 1.5}, "top-p is 1.5"}, {{.top_p = -0.1}, "top-p is -0.1"}};
+    } cases[] = {{{.temperature = -1}, "temperature is -1"},
+                 {{.temperature = 101}, "temperature is 101"},
+                 {{.temperature = NAN}, "temperature is"},
+                 {{.top_p = 1.5}, "top-p is 1.5"},
+                 {{.top_p = -0.1}, "top-p is -0.1"}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct eng_sampler s = {0};
@@ -112,7 +119,11 @@ static void test_bad_values(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_greedy_takes_the_lowest_of_equals), cmocka_unit_test(test_temperature), cmocka_unit_test(test_top_k),
-                                       cmocka_unit_test(test_top_p), cmocka_unit_test(test_seeds), cmocka_unit_test(test_bad_values)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_greedy_takes_the_lowest_of_equals),
+                                       cmocka_unit_test(test_temperature),
+                                       cmocka_unit_test(test_top_k),
+                                       cmocka_unit_test(test_top_p),
+                                       cmocka_unit_test(test_seeds),
+                                       cmocka_unit_test(test_bad_values)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

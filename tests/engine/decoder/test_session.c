@@ -16,8 +16,13 @@ struct stage {
 
 static struct eng_decoder_form form_of(const struct model *m, enum mpc_role role)
 {
-    return (struct eng_decoder_form){.shape = m->source.shape, .plan = &m->plan, .weights = &m->weights[role], .gates = &m->gates,
-                                     .policy = &kv_policy_full, .context = CONTEXT, .chunk = 0};
+    return (struct eng_decoder_form){.shape = m->source.shape,
+                                     .plan = &m->plan,
+                                     .weights = &m->weights[role],
+                                     .gates = &m->gates,
+                                     .policy = &kv_policy_full,
+                                     .context = CONTEXT,
+                                     .chunk = 0};
 }
 
 static int open_stage(void **state)
@@ -31,7 +36,8 @@ static int open_stage(void **state)
     for (int i = 0; i < 3; i++)
         form.weights[i] = &s->model.weights[i];
     check_ok(eng_local_create(&s->local, &form, &error), &error, "parties");
-    check_ok(eng_sampler_init(&s->sampler, (struct eng_sampling){0}, s->model.source.shape->vocab, &error), &error, "sampler");
+    check_ok(eng_sampler_init(&s->sampler, (struct eng_sampling){0}, s->model.source.shape->vocab, &error),
+             &error, "sampler");
     return 0;
 }
 
@@ -57,26 +63,39 @@ static bool count_token(void *context, int32_t token)
     return ++c->tokens != c->stop_after;
 }
 
-static struct eng_generation generation_of(const struct stage *s, const struct eng_backend *backend, struct counter *counter)
+static struct eng_generation generation_of(const struct stage *s, const struct eng_backend *backend,
+                                           struct counter *counter)
 {
-    return (struct eng_generation){.backend = backend, .shape = s->model.source.shape, .plan = &s->model.plan, .sampler = (struct eng_sampler *)&s->sampler,
-                                   .prompt = s->model.samples[2], .prompt_tokens = PROMPT, .new_tokens = NEW_TOKENS, .ignore_eos = true,
-                                   .token = count_token, .context = counter};
+    return (struct eng_generation){.backend = backend,
+                                   .shape = s->model.source.shape,
+                                   .plan = &s->model.plan,
+                                   .sampler = (struct eng_sampler *)&s->sampler,
+                                   .prompt = s->model.samples[2],
+                                   .prompt_tokens = PROMPT,
+                                   .new_tokens = NEW_TOKENS,
+                                   .ignore_eos = true,
+                                   .token = count_token,
+                                   .context = counter};
 }
 
 static struct eng_request request_of(const struct stage *s, enum eng_request_mode mode)
 {
-    return (struct eng_request){.prompt_tokens = PROMPT, .new_tokens = NEW_TOKENS,
-                                .chunk = (uint32_t)eng_decoder_choose_chunk(s->model.source.shape, CONTEXT), .mode = mode};
+    return (struct eng_request){.prompt_tokens = PROMPT,
+                                .new_tokens = NEW_TOKENS,
+                                .chunk = (uint32_t)eng_decoder_choose_chunk(s->model.source.shape, CONTEXT),
+                                .mode = mode};
 }
 
 static struct eng_remote_form remote_form(const struct stage *s, struct net_link *const links[3])
 {
-    return (struct eng_remote_form){.shape = s->model.source.shape, .plan = &s->model.plan, .link = {links[0], links[1], links[2]},
+    return (struct eng_remote_form){.shape = s->model.source.shape,
+                                    .plan = &s->model.plan,
+                                    .link = {links[0], links[1], links[2]},
                                     .kern = kern_table_select(~0u)};
 }
 
-static void ask(struct stage *s, enum eng_request_mode mode, size_t stop_after, struct eng_generated *ret, struct eng_usage usage[3])
+static void ask(struct stage *s, enum eng_request_mode mode, size_t stop_after, struct eng_generated *ret,
+                struct eng_usage usage[3])
 {
     struct base_error error = {0};
     struct net_link *links[3];
@@ -100,7 +119,8 @@ static void ask_twin(struct stage *s, enum eng_request_mode mode, struct eng_gen
     struct base_error error = {0};
     struct eng_twin twin;
     struct counter counter = {0};
-    check_ok(eng_twin_init(&twin, form_of(&s->model, MPC_CLEAR), kern_table_select(~0u), mode, &error), &error, "twin");
+    check_ok(eng_twin_init(&twin, form_of(&s->model, MPC_CLEAR), kern_table_select(~0u), mode, &error),
+             &error, "twin");
     struct eng_backend backend = eng_twin_backend(&twin);
     struct eng_generation g = generation_of(s, &backend, &counter);
     check_ok(eng_generate(&g, ret, &error), &error, "twin");
@@ -108,8 +128,8 @@ static void ask_twin(struct stage *s, enum eng_request_mode mode, struct eng_gen
     eng_twin_finish(&twin);
 }
 
-/* The parties' streams and caches start afresh: the second answer is the first one, also after a request that ended early and left dealt
- * material behind. */
+/* The parties' streams and caches start afresh: the second answer is the first one, also after a request that
+ * ended early and left dealt material behind. */
 static void test_one_after_the_other(void **state)
 {
     struct stage *s = *state;
@@ -155,8 +175,11 @@ static void test_refusals(void **state)
     const struct {
         const char *says;
         uint32_t prompt, new_tokens, chunk;
-    } cases[] = {{"both must be 1 or more", 0, 4, 0}, {"both must be 1 or more", 4, 0, 0}, {"more than the context of 64", 60, 5, 0},
-                 {"more than the context of 64", UINT32_MAX, UINT32_MAX, 0}, {"in chunks of 7 rows", 4, 4, 7}};
+    } cases[] = {{"both must be 1 or more", 0, 4, 0},
+                 {"both must be 1 or more", 4, 0, 0},
+                 {"more than the context of 64", 60, 5, 0},
+                 {"more than the context of 64", UINT32_MAX, UINT32_MAX, 0},
+                 {"in chunks of 7 rows", 4, 4, 7}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct base_error error = {0};
         struct net_link *links[3];
@@ -215,7 +238,8 @@ static void test_pings(void **state)
     assert_int_equal(usage[0].prefill.tokens, 0);
 }
 
-/* A client that goes in the middle of its answer: every party ends with an error and says so to the others. */
+/* A client that goes in the middle of its answer: every party ends with an error and says so to the others.
+ */
 static void test_client_gone(void **state)
 {
     struct stage *s = *state;
@@ -237,7 +261,11 @@ static void test_client_gone(void **state)
 int main(void)
 {
     /* The last one ends the links between the parties. */
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_after_the_other), cmocka_unit_test(test_chosen_inside), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_not_a_request), cmocka_unit_test(test_pings), cmocka_unit_test(test_client_gone)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_after_the_other),
+                                       cmocka_unit_test(test_chosen_inside),
+                                       cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_not_a_request),
+                                       cmocka_unit_test(test_pings),
+                                       cmocka_unit_test(test_client_gone)};
     return cmocka_run_group_tests(tests, open_stage, close_stage);
 }

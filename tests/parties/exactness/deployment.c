@@ -21,7 +21,9 @@ static bool ports_free(uint16_t base)
 {
     bool good = true;
     for (int offset = 0; offset < PARTY_CONFIG_PORTS && good; offset++) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(base + offset)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)(base + offset)),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         good = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
         if (fd >= 0)
@@ -30,13 +32,17 @@ static bool ports_free(uint16_t base)
     return good;
 }
 
-static enum base_status make_config(const struct deployment *d, const struct model *model, const struct eng_plan *plan, const char *set,
-                                    struct base_error *error)
+static enum base_status make_config(const struct deployment *d, const struct model *model,
+                                    const struct eng_plan *plan, const char *set, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     char path[ENG_PATH_MAX];
-    struct party_config c = {.client_count = 1, .clients[0].name = "test", .cache.policy = "full",
-                             .limits = {.context = (uint32_t)plan->context, .connect_seconds = 60, .step_seconds = 60, .ahead_mib = 64}};
+    struct party_config c = {
+        .client_count = 1,
+        .clients[0].name = "test",
+        .cache.policy = "full",
+        .limits = {
+            .context = (uint32_t)plan->context, .connect_seconds = 60, .step_seconds = 60, .ahead_mib = 64}};
     uint16_t port = (uint16_t)(32000 + randombytes_uniform(20000));
     for (int i = 0; i < 4; i++) {
         struct net_key key = {0};
@@ -68,7 +74,8 @@ static _Noreturn void run_party(const struct deployment *d, int index)
     char config[ENG_PATH_MAX], key[ENG_PATH_MAX], shares[ENG_PATH_MAX];
     struct node node;
     struct base_error error = {0};
-    struct node_options options = {.config = config, .key = key, .shares = shares, .log = {.stream = stderr, .level = BASE_LOG_WARNING}};
+    struct node_options options = {
+        .config = config, .key = key, .shares = shares, .log = {.stream = stderr, .level = BASE_LOG_WARNING}};
     enum base_status status = BASE_OK;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     TRY(eng_path_print(config, &error, "%s/config.yaml", d->directory));
@@ -87,13 +94,15 @@ out:
     _exit(status == BASE_OK ? 0 : 1);
 }
 
-enum base_status deployment_start(struct deployment *ret, const struct model *model, const struct eng_plan *plan, struct base_error *error)
+enum base_status deployment_start(struct deployment *ret, const struct model *model,
+                                  const struct eng_plan *plan, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     char path[ENG_PATH_MAX], set[ENG_SET_ID], config[ENG_PATH_MAX], key[ENG_PATH_MAX];
     *ret = (struct deployment){0};
     command_catch_signals();
-    (void)snprintf(ret->directory, sizeof ret->directory, "%s/cachet-exact-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    (void)snprintf(ret->directory, sizeof ret->directory, "%s/cachet-exact-XXXXXX",
+                   getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
     TRY_THAT(mkdtemp(ret->directory) != NULL, error, BASE_ERR_IO, "cannot make %s", ret->directory);
     TRY(eng_path_print(path, error, "%s/set", ret->directory));
     TRY(eng_share_set_write(path, &model->source, plan, NULL, kern_table_select(~0u), NULL, set, error));
@@ -127,7 +136,8 @@ enum base_status deployment_stop(struct deployment *d, struct base_error *error)
     }
     for (int i = 0; i < 3; i++) {
         int end = 0;
-        if (d->pid[i] > 0 && waitpid(d->pid[i], &end, 0) == d->pid[i] && (!WIFEXITED(end) || WEXITSTATUS(end) != 0))
+        if (d->pid[i] > 0 && waitpid(d->pid[i], &end, 0) == d->pid[i] &&
+            (!WIFEXITED(end) || WEXITSTATUS(end) != 0))
             status = base_fail(error, BASE_ERR_PEER, "P%d did not end in order", i);
     }
     eng_remove_tree(d->directory);

@@ -1,5 +1,5 @@
-/* A deployment for tests: three forked processes that run the code of `cachet party` over TCP with CURVE on loopback, with given pair keys,
- * and the files that they need in a temporary directory. */
+/* A deployment for tests: three forked processes that run the code of `cachet party` over TCP with CURVE on
+ * loopback, with given pair keys, and the files that they need in a temporary directory. */
 #ifndef CACHET_TESTS_PARTIES_DEPLOYMENT_H
 #define CACHET_TESTS_PARTIES_DEPLOYMENT_H
 
@@ -19,7 +19,8 @@ enum { DEPLOYMENT_KEY = ENG_SESSION_KEY };
 extern const uint8_t deployment_key1[DEPLOYMENT_KEY], deployment_key2[DEPLOYMENT_KEY];
 
 /* Writes shares, keys and config, and starts the parties. Call before any thread exists. */
-BASE_MUST_USE enum base_status deployment_start(struct deployment *ret, const struct model *model, const struct eng_plan *plan, struct base_error *error);
+BASE_MUST_USE enum base_status deployment_start(struct deployment *ret, const struct model *model,
+                                                const struct eng_plan *plan, struct base_error *error);
 /* Ends the parties, checks that they ended in order, removes the files. */
 BASE_MUST_USE enum base_status deployment_stop(struct deployment *deployment, struct base_error *error);
 

@@ -1,10 +1,12 @@
-/* Exactness and fidelity of a model, measured: three real processes over TCP against the three roles in this process under the same keys (equal
- * bit for bit), against the plaintext twin (every token), and against a float32 run (top-1 agreement, KL divergence).
+/* Exactness and fidelity of a model, measured: three real processes over TCP against the three roles in this
+ * process under the same keys (equal bit for bit), against the plaintext twin (every token), and against a
+ * float32 run (top-1 agreement, KL divergence).
  *
- *   exactness TEXT MODEL [TOKENIZER]     prints one block of figures; exit code 0: all hold, 1: one does not, 77: no such model
+ *   exactness TEXT MODEL [TOKENIZER]     prints one block of figures; exit code 0: all hold, 1: one does not,
+ * 77: no such model
  *
- * The client sees the logits of every row. Twin and float run are fed the tokens that the parties gave, so that one near tie does not end
- * the comparison. */
+ * The client sees the logits of every row. Twin and float run are fed the tokens that the parties gave, so
+ * that one near tie does not end the comparison. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "engine/local.h"
@@ -20,8 +22,8 @@
 
 enum { PROMPTS = 20, PROMPT = 40, NEW = 64, ROWS = PROMPT + NEW, STRIDE = 17, SKIPPED = 77 };
 static const double LEAST_AGREEMENT = 0.995, LARGEST_KL = 2e-5;
-/* Logits of shares and twin differ by what truncation rounds up or down on the way: at most this, in nats. Where the twin's own first two logits lie
- * closer, either may come first. */
+/* Logits of shares and twin differ by what truncation rounds up or down on the way: at most this, in nats.
+ * Where the twin's own first two logits lie closer, either may come first. */
 static const double LOGIT_BOUND = 0.1;
 
 struct figures {
@@ -56,7 +58,9 @@ struct test {
     struct figures f;
 };
 
-/* --- running ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- running
+ * ------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static int32_t largest(const double *v, size_t n)
 {
@@ -66,8 +70,10 @@ static int32_t largest(const double *v, size_t n)
     return (int32_t)best;
 }
 
-/* Prompt, then NEW greedy tokens; with `given` the tokens are those of an earlier run. The last token is not fed. */
-static enum base_status feed(struct test *t, const struct eng_backend *backend, struct record *r, const int32_t *given, struct base_error *error)
+/* Prompt, then NEW greedy tokens; with `given` the tokens are those of an earlier run. The last token is not
+ * fed. */
+static enum base_status feed(struct test *t, const struct eng_backend *backend, struct record *r,
+                             const int32_t *given, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     size_t vocab = t->model.shape.vocab;
@@ -88,14 +94,22 @@ out:
     return status;
 }
 
-static enum base_status ask(struct test *t, struct net_link *const links[3], size_t which, struct record *r, struct eng_usage usage[3],
-                            struct base_error *error)
+static enum base_status ask(struct test *t, struct net_link *const links[3], size_t which, struct record *r,
+                            struct eng_usage usage[3], struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_remote remote = {0};
-    struct eng_remote_form form = {.shape = &t->model.shape, .plan = &t->plan, .link = {links[0], links[1], links[2]}, .kern = kern_table_select(~0u)};
-    struct eng_request request = {.prompt_tokens = PROMPT, .new_tokens = NEW + 1, .chunk = (uint32_t)t->deployment.client.chunk, .mode = ENG_REQUEST_SCORE,
-                                  .nonce = {(uint8_t)which}, .key1 = {1, (uint8_t)which}, .key2 = {2, (uint8_t)which}};
+    struct eng_remote_form form = {.shape = &t->model.shape,
+                                   .plan = &t->plan,
+                                   .link = {links[0], links[1], links[2]},
+                                   .kern = kern_table_select(~0u)};
+    struct eng_request request = {.prompt_tokens = PROMPT,
+                                  .new_tokens = NEW + 1,
+                                  .chunk = (uint32_t)t->deployment.client.chunk,
+                                  .mode = ENG_REQUEST_SCORE,
+                                  .nonce = {(uint8_t)which},
+                                  .key1 = {1, (uint8_t)which},
+                                  .key2 = {2, (uint8_t)which}};
     TRY(eng_remote_begin(&remote, &form, &request, true, error));
     struct eng_backend backend = eng_remote_backend(&remote);
     TRY(feed(t, &backend, r, NULL, error));
@@ -105,7 +119,9 @@ out:
     return status;
 }
 
-/* --- judging ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- judging
+ * -------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static double divergence(const float *reference, const double *logits, size_t n)
 {
@@ -205,8 +221,12 @@ static enum base_status run_prompt(struct test *t, size_t which, struct base_err
     TRY(feed(t, &clear, &t->clear_run, t->shares.tokens, error));
     eng_reference_reset(t->reference);
     TRY(eng_reference_forward(t->reference, t->shares.tokens, ROWS, t->float_logits, error));
-    eng_normalise_logits(&t->model.shape, &t->plan, &(struct eng_answer){.logits = t->shares.logits, .squares = t->shares.squares}, ROWS, t->a);
-    eng_normalise_logits(&t->model.shape, &t->plan, &(struct eng_answer){.logits = t->clear_run.logits, .squares = t->clear_run.squares}, ROWS, t->b);
+    eng_normalise_logits(&t->model.shape, &t->plan,
+                         &(struct eng_answer){.logits = t->shares.logits, .squares = t->shares.squares}, ROWS,
+                         t->a);
+    eng_normalise_logits(&t->model.shape, &t->plan,
+                         &(struct eng_answer){.logits = t->clear_run.logits, .squares = t->clear_run.squares},
+                         ROWS, t->b);
     for (size_t row = 0; row < ROWS; row++)
         judge_row(t, row);
 out:
@@ -221,13 +241,21 @@ static enum base_status declare(struct test *t, struct base_error *error)
     struct eng_decoder decoder = {0};
     struct mpc_party p = {0};
     TRY(eng_weights_init(&weights, MPC_COUNT, &t->model.shape, &t->plan, NULL, error));
-    struct eng_decoder_form form = {.shape = &t->model.shape, .plan = &t->plan, .weights = &weights, .gates = &t->gates, .policy = &kv_policy_full,
+    struct eng_decoder_form form = {.shape = &t->model.shape,
+                                    .plan = &t->plan,
+                                    .weights = &weights,
+                                    .gates = &t->gates,
+                                    .policy = &kv_policy_full,
                                     .context = (size_t)t->plan.context};
     TRY(eng_decoder_init(&decoder, MPC_COUNT, form, error));
     TRY(mpc_party_init(&p, MPC_COUNT, kern_table_select(0), (size_t)4 << 30, error));
     for (size_t at = 0; at < ROWS;) {
         struct eng_logits out;
-        size_t left = PROMPT - at, n = at >= PROMPT ? 1 : left < decoder.form.chunk ? left : decoder.form.chunk, mark = base_arena_mark(&p.arena);
+        size_t left = PROMPT - at,
+               n = at >= PROMPT                ? 1
+                   : left < decoder.form.chunk ? left
+                                               : decoder.form.chunk,
+               mark = base_arena_mark(&p.arena);
         struct mpc_wire hot = mpc_wire_make(&p, n * t->model.shape.vocab, SEC_ROW_RING, 0, 1);
         TRY(eng_decoder_step(&decoder, &p, hot, n, n, &out));
         base_arena_release(&p.arena, mark);
@@ -235,7 +263,8 @@ static enum base_status declare(struct test *t, struct base_error *error)
         if (at == PROMPT)
             t->f.declared_prefill = p.declared;
     }
-    t->f.declared_decode = (struct mpc_cost){p.declared.rounds - t->f.declared_prefill.rounds, p.declared.online - t->f.declared_prefill.online,
+    t->f.declared_decode = (struct mpc_cost){p.declared.rounds - t->f.declared_prefill.rounds,
+                                             p.declared.online - t->f.declared_prefill.online,
                                              p.declared.offline - t->f.declared_prefill.offline};
 out:
     mpc_party_finish(&p);
@@ -244,7 +273,9 @@ out:
     return status;
 }
 
-/* --- setting up ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- setting up
+ * ------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static enum base_status open_clear(struct test *t, struct base_error *error)
 {
@@ -255,11 +286,16 @@ static enum base_status open_clear(struct test *t, struct base_error *error)
     targets.block[MPC_CLEAR] = t->clear_block;
     TRY(eng_weights_make(&t->model.source, &t->plan, &targets, NULL, error));
     TRY(eng_weights_init(&t->clear, MPC_CLEAR, &t->model.shape, &t->plan, t->clear_block, error));
-    struct eng_decoder_form form = {.shape = &t->model.shape, .plan = &t->plan, .weights = &t->clear, .gates = &t->gates, .policy = &kv_policy_full,
+    struct eng_decoder_form form = {.shape = &t->model.shape,
+                                    .plan = &t->plan,
+                                    .weights = &t->clear,
+                                    .gates = &t->gates,
+                                    .policy = &kv_policy_full,
                                     .context = (size_t)t->plan.context};
     TRY(eng_twin_init(&t->twin, form, kern, ENG_REQUEST_SCORE, error));
     TRY(eng_reference_create(&t->reference, &t->model.source, ROWS, error));
-    struct eng_local_form local = {.form = form, .kern = kern, .key1 = deployment_key1, .key2 = deployment_key2};
+    struct eng_local_form local = {
+        .form = form, .kern = kern, .key1 = deployment_key1, .key2 = deployment_key2};
     for (int i = 0; i < 3; i++)
         local.weights[i] = &t->deployment.share[i].weights;
     TRY(eng_local_create(&t->local, &local, error));
@@ -267,7 +303,8 @@ out:
     return status;
 }
 
-static enum base_status open_test(struct test *t, const char *model, const char *tokenizer, const char *text, struct base_error *error)
+static enum base_status open_test(struct test *t, const char *model, const char *tokenizer, const char *text,
+                                  struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct model_plan_options options = {.context = ROWS + 1};
@@ -275,7 +312,8 @@ static enum base_status open_test(struct test *t, const char *model, const char 
     TRY(model_open(&t->model, (struct model_input){.path = model, .tokenizer = tokenizer}, error));
     TRY(model_tokenizer(&t->model, &reader, error));
     TRY(model_encode_file(reader, text, true, &t->text, error));
-    TRY_THAT(t->text.count >= (PROMPTS - 1) * STRIDE + PROMPT, error, BASE_ERR_ARGUMENT, "%s has %zu tokens: too few", text, t->text.count);
+    TRY_THAT(t->text.count >= (PROMPTS - 1) * STRIDE + PROMPT, error, BASE_ERR_ARGUMENT,
+             "%s has %zu tokens: too few", text, t->text.count);
     /* Calibrated on the model's own samples or its own calibration text, never on the prompts. */
     TRY(model_plan(&t->model, &options, &t->plan, error));
     TRY(eng_gates_init(&t->gates, &t->model.shape, &t->plan, error));
@@ -312,7 +350,9 @@ static void close_test(struct test *t)
     model_close(&t->model);
 }
 
-/* --- reporting ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reporting
+ * -------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool line(bool holds, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool line(bool holds, const char *format, ...)
@@ -329,32 +369,49 @@ static bool line(bool holds, const char *format, ...)
 static bool costs_line(const char *name, const struct eng_phase_usage u[3], struct mpc_cost one)
 {
     uint64_t online = u[1].online + u[2].online;
-    bool holds = u[1].rounds == PROMPTS * one.rounds && u[2].rounds == u[1].rounds && online == PROMPTS * one.online && u[0].offline == PROMPTS * one.offline;
-    return line(holds, "%s: measured = declared: %llu rounds, %llu bytes online, %llu bytes dealt", name, (unsigned long long)u[1].rounds,
-                (unsigned long long)online, (unsigned long long)u[0].offline);
+    bool holds = u[1].rounds == PROMPTS * one.rounds && u[2].rounds == u[1].rounds &&
+                 online == PROMPTS * one.online && u[0].offline == PROMPTS * one.offline;
+    return line(holds, "%s: measured = declared: %llu rounds, %llu bytes online, %llu bytes dealt", name,
+                (unsigned long long)u[1].rounds, (unsigned long long)online,
+                (unsigned long long)u[0].offline);
 }
 
 static bool report(const struct test *t, const char *name)
 {
     const struct figures *f = &t->f;
-    double rows = (double)f->rows, per_layer = ((double)f->decode[1].rounds / (PROMPTS * NEW) - 3) / (double)t->plan.layers;
+    double rows = (double)f->rows,
+           per_layer = ((double)f->decode[1].rounds / (PROMPTS * NEW) - 3) / (double)t->plan.layers;
     bool good = true;
     (void)printf("%s: %d prompts of %d tokens, %d greedy tokens each\n", name, PROMPTS, PROMPT, NEW);
-    good &= line(f->unequal_bits == 0, "three processes against three roles in one process: %zu of %zu opened integers differ", f->unequal_bits,
-                 f->rows * (t->model.shape.vocab + 1));
-    good &= line(f->tokens_equal + f->near_ties == f->tokens, "tokens equal to the twin's: %zu of %zu; others, where the twin's own first two lie within %.2f nats: %zu (widest %.4f)",
+    good &= line(f->unequal_bits == 0,
+                 "three processes against three roles in one process: %zu of %zu opened integers differ",
+                 f->unequal_bits, f->rows * (t->model.shape.vocab + 1));
+    good &= line(f->tokens_equal + f->near_ties == f->tokens,
+                 "tokens equal to the twin's: %zu of %zu; others, where the twin's own first two lie within "
+                 "%.2f nats: %zu (widest %.4f)",
                  f->tokens_equal, f->tokens, LOGIT_BOUND, f->near_ties, f->widest_tie);
-    good &= line(f->worst_logit <= LOGIT_BOUND, "largest difference of a logit, shares against twin: %.4f (bound %.2f)", f->worst_logit, LOGIT_BOUND);
-    good &= line(t->twin.party.violations == 0, "values outside a declared range: %llu%s%s", (unsigned long long)t->twin.party.violations,
-                 t->twin.party.violation == NULL ? "" : ", first in ", t->twin.party.violation == NULL ? "" : t->twin.party.violation);
-    good &= line((double)f->share_top >= LEAST_AGREEMENT * rows, "shares against float32: top-1 %.2f %% of %zu positions", 100 * (double)f->share_top / rows, f->rows);
-    good &= line(f->share_kl <= LARGEST_KL * rows, "shares against float32: KL mean %.2e, largest %.2e nats", f->share_kl / rows, f->worst_kl);
-    good &= line((double)f->twin_top >= LEAST_AGREEMENT * rows && f->twin_kl <= LARGEST_KL * rows, "twin against float32: top-1 %.2f %%, KL mean %.2e nats",
-                 100 * (double)f->twin_top / rows, f->twin_kl / rows);
-    good &= line(per_layer <= 16, "rounds per layer and decode step: %.2f; 3 for embedding, head and sampling by the client", per_layer);
+    good &= line(f->worst_logit <= LOGIT_BOUND,
+                 "largest difference of a logit, shares against twin: %.4f (bound %.2f)", f->worst_logit,
+                 LOGIT_BOUND);
+    good &= line(t->twin.party.violations == 0, "values outside a declared range: %llu%s%s",
+                 (unsigned long long)t->twin.party.violations,
+                 t->twin.party.violation == NULL ? "" : ", first in ",
+                 t->twin.party.violation == NULL ? "" : t->twin.party.violation);
+    good &= line((double)f->share_top >= LEAST_AGREEMENT * rows,
+                 "shares against float32: top-1 %.2f %% of %zu positions", 100 * (double)f->share_top / rows,
+                 f->rows);
+    good &= line(f->share_kl <= LARGEST_KL * rows, "shares against float32: KL mean %.2e, largest %.2e nats",
+                 f->share_kl / rows, f->worst_kl);
+    good &= line((double)f->twin_top >= LEAST_AGREEMENT * rows && f->twin_kl <= LARGEST_KL * rows,
+                 "twin against float32: top-1 %.2f %%, KL mean %.2e nats", 100 * (double)f->twin_top / rows,
+                 f->twin_kl / rows);
+    good &= line(per_layer <= 16,
+                 "rounds per layer and decode step: %.2f; 3 for embedding, head and sampling by the client",
+                 per_layer);
     good &= costs_line("prefill", f->prefill, f->declared_prefill);
     good &= costs_line("decode", f->decode, f->declared_decode);
-    (void)printf("      %.1f ms per position over loopback (prompt and answer, logits of every row)\n", 1e3 * f->decode_seconds / rows);
+    (void)printf("      %.1f ms per position over loopback (prompt and answer, logits of every row)\n",
+                 1e3 * f->decode_seconds / rows);
     return good;
 }
 
