@@ -10,6 +10,19 @@ double base_power_of_two(int n)
     return power;
 }
 
+/* x in [-700, 700], by the order of the bits of positive doubles: compilers turn a comparison of doubles into a jump. */
+static double clamp(double x)
+{
+    const double most = 700.0;
+    uint64_t bits, limit;
+    memcpy(&bits, &x, sizeof bits);
+    memcpy(&limit, &most, sizeof limit);
+    uint64_t size = bits & INT64_MAX, over = UINT64_C(0) - ((limit - size) >> 63);
+    bits = (bits & ~(uint64_t)INT64_MAX) | (limit & over) | (size & ~over);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 double base_exp(double x)
 {
     /* x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts so that n * high is exact for |n| < 2^11. */
@@ -17,8 +30,7 @@ double base_exp(double x)
     static const double coefficient[] = {1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0,
                                          1.0 / 362880.0,     1.0 / 40320.0,     1.0 / 5040.0,     1.0 / 720.0,
                                          1.0 / 120.0,        1.0 / 24.0,        1.0 / 6.0,        0.5};
-    x = x > 700.0 ? 700.0 : x;
-    x = x < -700.0 ? -700.0 : x;
+    x = clamp(x);
     int64_t n = base_nearest(x * inverse);
     double r = (x - (double)n * ln2_high) - (double)n * ln2_low;
     double y = coefficient[0];

@@ -119,7 +119,7 @@ out:
 static void allow_party(struct node *n, int offset, int party)
 {
     struct net_peer_key *key = &n->allowed[offset][0];
-    (void)snprintf(key->name, sizeof key->name, "%s", n->names[party]);
+    (void)snprintf(key->name, sizeof key->name, "%s", party_config_name(&n->config, (size_t)party));
     memcpy(key->public_key, n->config.parties[party].key, sizeof key->public_key);
 }
 

@@ -35,6 +35,8 @@ static const char public_facts[] =
     "tokens, the largest number asked for, whether\n"
     "  tokens are chosen inside, and the timing of its steps (a client that takes time between tokens shows "
     "how much);\n"
+    "- P1 and P2 compute on masked values m in a time that may depend on m, which is uniform to everybody but P0: P0 must not be able to measure how long\n"
+    "  single rounds of P1 and P2 take;\n"
     "- nothing else: number, order, direction and size of all frames are the same for any two requests that "
     "agree in these (a test).\n\n"
     "## What the numeric plan publishes\n\n"

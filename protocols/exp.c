@@ -62,7 +62,7 @@ static void deal(struct mpc_party *p, const struct sec_exp *gate, const uint64_t
         for (size_t i = 0; i < count; i++) {
             uint64_t b = mask[at + i] & kern_ring_mask(gate->s);
             a[i] = mask[at + i] >> gate->s;
-            beta[i] = (uint64_t)base_nearest(base_exp(unit * (double)b) * scale);
+            beta[i] = (uint64_t)base_nearest(base_exp(unit * (double)(int64_t)b) * scale);
         }
         sec_dpf_deal(p, &gate->shape, count, a, beta, root1 + 16 * at, root2 + 16 * at);
         base_arena_release(&p->arena, mark);

@@ -34,7 +34,7 @@ static void deal_rotated(struct mpc_party *p, const struct sec_table *table, con
         for (size_t at = 0; at < entries; at++) {
             uint64_t value = 0, from = (at - mask[i]) & (entries - 1);
             for (size_t j = 0; j < entries; j++)
-                value |= table->values[j] & (0 - (uint64_t)((from ^ j) == 0));
+                value |= table->values[j] & (0 - (((from ^ j) - 1) >> 63));
             rotated[i * entries + at] = value;
         }
     mpc_deal(p, n * entries, table->ring, rotated);

@@ -1,0 +1,124 @@
+/* Every registered gate, and the linear work between gates, on P0, P1, P2 and the client in one process. What is secret and what is
+ * allowed: watched_run.h. */
+#include "tests/constant_time/leaks.h"
+#include "tests/constant_time/linear.h"
+#include "tests/constant_time/secret.h"
+#include "tests/constant_time/watched_run.h"
+
+#include "protocols/registry.h"
+
+#include <stdlib.h>
+
+enum { ARENA = 256 << 20 };
+
+/* --- gates ------------------------------------------------------------------------------------------------------------------- */
+
+struct gate_run {
+    const struct sec_gate *gate;
+    struct watch watch;
+};
+
+static enum base_status run_gate(struct mpc_party *p, const struct trio_job *job)
+{
+    struct gate_run *run = (struct gate_run *)job->context;
+    struct mpc_wire result = {0};
+    watch_party(p, &run->watch);
+    return run->gate->run(p, watch_input(p, job, 0), &result);
+}
+
+static bool check_gate(const struct sec_gate *gate, size_t units)
+{
+    struct gate_run run = {.gate = gate};
+    size_t count = units * gate->unit;
+    int64_t *x = calloc(count, sizeof *x);
+    if (x == NULL)
+        abort();
+    gate->sample(x, count, units);
+    struct trio_input input = {x, count, gate->input_ring, gate->input_frac, gate->input_bound};
+    bool passes = watch_passes(gate->name, (struct trio_job){.program = run_gate, .context = &run, .inputs = &input, .input_count = 1,
+                                                             .seed = units, .arena_size = ARENA}, &run.watch);
+    free(x);
+    return passes;
+}
+
+static int check_gates(void)
+{
+    static const size_t units[] = {2, 37}; /* the second is more than the batches of most gates and kernels */
+    size_t count;
+    const struct sec_gate *const *gates = sec_gates(&count);
+    bool well = true;
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+        (void)printf("%zu units of input\n", units[u]);
+        well = check_gate(&linear_gate, units[u]) && well;
+        for (size_t i = 0; i < count; i++)
+            well = check_gate(gates[i], units[u]) && well;
+    }
+    return well ? PASSED : FAILED;
+}
+
+/* --- controls: x squared, with a step that leaks at one role ------------------------------------------------------------------- */
+
+struct leaking_run {
+    const char *name;
+    void (*leak)(const uint64_t *word);
+    enum mpc_role role;
+    bool before_round; /* at the own masked share, which is m only after the round; else at the mask, or the own half of it */
+    struct watch watch;
+};
+
+static void step_that_leaks(struct mpc_party *p, const struct leaking_run *run, const struct mpc_wire *x, const struct mpc_wire *z)
+{
+    const uint64_t *word = run->before_round ? z->m : p->role == MPC_RIGHT ? x->l2 : x->l1;
+    if (!mpc_failed(p) && p->role == run->role && !leak_is_reported(run->name, run->leak, word))
+        mpc_fail(p, BASE_ERR_INTERNAL, "a leak was not reported");
+}
+
+static enum base_status run_leaking(struct mpc_party *p, const struct trio_job *job)
+{
+    struct leaking_run *run = (struct leaking_run *)job->context;
+    watch_party(p, &run->watch);
+    struct mpc_wire x = watch_input(p, job, 0);
+    struct mpc_wire z = mpc_cut(p, mpc_share_dot(p, x, x, 1), x.ring, x.frac, 2 * x.bound - x.frac, false, "square");
+    step_that_leaks(p, run, &x, &z);
+    enum base_status status = mpc_round(p);
+    /* Allowance 1 does what it says. */
+    unsigned before = reports();
+    if (status == BASE_OK && mpc_computes(p)) {
+        leak_by_branch(z.m);
+        leak_by_address(z.m);
+        if (reports() != before)
+            mpc_fail(p, BASE_ERR_INTERNAL, "reading at a masked value was reported");
+    }
+    return p->status;
+}
+
+static int check_leaks(void)
+{
+    static const struct {
+        const char *name;
+        enum mpc_role role;
+        bool before_round;
+    } places[] = {{"at P0, its mask", MPC_HELPER, false},
+                  {"at P1, its half of a mask", MPC_LEFT, false},
+                  {"at P2, its half of a mask", MPC_RIGHT, false},
+                  {"at P1, its share before a round", MPC_LEFT, true},
+                  {"at P2, its share before a round", MPC_RIGHT, true}};
+    bool well = true;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        for (int address = 0; address < 2; address++) {
+            int64_t x[3] = {1, -77, 4000};
+            struct trio_input input = {x, sizeof x / sizeof *x, 40, 4, 12};
+            struct leaking_run run = {.name = places[i].name, .leak = address ? leak_by_address : leak_by_branch, .role = places[i].role,
+                                      .before_round = places[i].before_round};
+            well = watch_run(run.name, (struct trio_job){.program = run_leaking, .context = &run, .inputs = &input, .input_count = 1,
+                                                         .seed = 1, .arena_size = ARENA}) && well;
+        }
+    return well ? PASSED : FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    if (!can_watch())
+        return SKIPPED;
+    return argc > 1 && strcmp(argv[1], "leaks") == 0 ? check_leaks() : check_gates();
+}
