@@ -95,9 +95,7 @@ enum base_status eng_plan_digest(const struct eng_plan *plan, uint8_t ret[32], s
     return BASE_OK;
 }
 
-/* --- reading
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------------------------------------- */
 
 static enum base_status read_int(json_t *object, const char *key, int low, int high, int *ret,
                                  struct base_error *error)

@@ -53,9 +53,7 @@ static void matmul(float *y, const float *x, size_t n, const float *w, size_t ou
         }
 }
 
-/* --- loading
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- loading ------------------------------------------------------------------------------------------- */
 
 static enum base_status load(const struct eng_weight_source *source, enum eng_tensor tensor, size_t layer,
                              const float *gain, float scale, float **at, float **ret,
@@ -184,9 +182,7 @@ void eng_reference_set_probe(struct eng_reference *r, eng_probe_fn probe, void *
     r->probe_context = context;
 }
 
-/* --- forward
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- forward ------------------------------------------------------------------------------------------- */
 
 static void rotate(const struct eng_reference *r, float *v, size_t n, size_t heads)
 {

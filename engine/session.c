@@ -37,9 +37,7 @@ void eng_session_finish(struct eng_session *session)
     base_wipe(session->key2, sizeof session->key2);
 }
 
-/* --- keys
- * -----------------------------------------------------------------------------------------------------------------------
- */
+/* --- keys ---------------------------------------------------------------------------------------------- */
 
 /* BLAKE2b-256("cachet pair 1" || P0's half || the other's half). */
 static enum base_status agree(struct net_link *link, bool first, uint8_t ret[ENG_SESSION_KEY],
@@ -132,9 +130,7 @@ static void stop_streams(struct mpc_party *p)
     mpc_stream_finish(&p->o2);
 }
 
-/* --- one request
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- one request --------------------------------------------------------------------------------------- */
 
 static enum base_status check_request(const struct eng_session *s, const struct eng_request *r,
                                       struct base_error *error)

@@ -53,9 +53,7 @@ void eng_remove_tree(const char *path)
     (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* --- output
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- output -------------------------------------------------------------------------------------------- */
 
 enum base_status eng_out_file_open(struct eng_out_file *ret, const char *path, size_t size,
                                    struct base_error *error)
@@ -96,9 +94,7 @@ void eng_out_file_discard(struct eng_out_file *file)
     *file = (struct eng_out_file){0};
 }
 
-/* --- input
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- input --------------------------------------------------------------------------------------------- */
 
 enum base_status eng_sha256_hex_watched(const void *data, size_t size, char ret[65],
                                         struct base_progress *progress, struct base_error *error)

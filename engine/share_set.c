@@ -14,9 +14,7 @@ enum { MANIFEST_FORMAT = 1 };
 static const char *const role_names[ENG_SHARE_ROLES] = {"p0", "p1", "p2", "client"};
 static const enum mpc_role roles[ENG_SHARE_PARTIES] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
 
-/* --- writing
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- writing ------------------------------------------------------------------------------------------- */
 
 struct writer {
     char directory[ENG_PATH_MAX]; /* the set under its temporary name */
@@ -128,9 +126,7 @@ out:
     return status;
 }
 
-/* --- opening
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- opening ------------------------------------------------------------------------------------------- */
 
 static enum base_status text_field(const json_t *root, const char *name, char *ret, size_t size,
                                    struct base_error *error)

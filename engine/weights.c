@@ -10,9 +10,7 @@
 
 enum { CHUNK = 1 << 16, ALIGNMENT = 64, MAX_WEIGHT_BITS = 40 };
 
-/* --- layout
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- layout -------------------------------------------------------------------------------------------- */
 
 /* The matrices of a layer in the order of the block: tensor, place, norm whose gain is folded in (-1: none).
  */
@@ -148,9 +146,7 @@ void eng_weights_finish(struct eng_weights *weights)
     base_free(&weights->layer);
 }
 
-/* --- making
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- making -------------------------------------------------------------------------------------------- */
 
 struct maker {
     const struct eng_weight_source *source;
@@ -353,9 +349,7 @@ out:
     return status;
 }
 
-/* --- sources
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- sources ------------------------------------------------------------------------------------------- */
 
 static enum base_status read_file(const void *context, enum eng_tensor tensor, size_t layer,
                                   struct eng_row_range range, float *ret, struct base_error *error)

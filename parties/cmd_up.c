@@ -60,9 +60,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct up *u, const 
     (void)fputc('\n', stderr);
 }
 
-/* --- preparing
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- preparing ----------------------------------------------------------------------------------------- */
 
 /* With synthetic weights --context is what the cache holds when decoding starts; with a model it is prompt
  * plus answer. */
@@ -257,9 +255,7 @@ out:
     return status;
 }
 
-/* --- running
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- running ------------------------------------------------------------------------------------------- */
 
 static enum base_status start_parties(struct up *u, struct base_error *error)
 {

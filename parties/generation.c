@@ -70,9 +70,7 @@ void generation_options(struct generation_flags *f, struct option_entry ret[GENE
     memcpy(ret, entries, sizeof entries);
 }
 
-/* --- prompt
- * -----------------------------------------------------------------------------------------------------------------------
- */
+/* --- prompt -------------------------------------------------------------------------------------------- */
 
 enum { STDIN_LIMIT = 64 << 20 };
 
@@ -180,9 +178,7 @@ out:
     return status;
 }
 
-/* --- running
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- running ------------------------------------------------------------------------------------------- */
 
 struct show {
     const struct generation_context *context;
@@ -261,9 +257,7 @@ void generation_finish(struct generation_run *run)
     eng_generated_finish(&run->generated);
 }
 
-/* --- reporting
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- reporting ----------------------------------------------------------------------------------------- */
 
 /* One phase, summed over parties; per step for decoding. */
 struct phase {
