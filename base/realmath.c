@@ -67,8 +67,13 @@ void base_cos_sin(uint64_t turn, double *ret_cos, double *ret_sin)
     }
     s = a + a * a2 * s;
     c = 1.0 - 0.5 * a2 + a2 * a2 * c;
-    /* Rotation by whole quarters. */
-    double cosines[] = {c, -s, -c, s}, sines[] = {s, c, -s, -c};
-    *ret_cos = cosines[quarter & 3];
-    *ret_sin = sines[quarter & 3];
+    /* Rotation by whole quarters: exchanged in odd ones, with signs, by masks. */
+    uint64_t cosine_bits, sine_bits, odd = UINT64_C(0) - (quarter & 1);
+    memcpy(&cosine_bits, &c, sizeof c);
+    memcpy(&sine_bits, &s, sizeof s);
+    uint64_t exchange = (cosine_bits ^ sine_bits) & odd;
+    cosine_bits ^= exchange ^ ((quarter + 1) >> 1 & 1) << 63;
+    sine_bits ^= exchange ^ (quarter >> 1 & 1) << 63;
+    memcpy(ret_cos, &cosine_bits, sizeof *ret_cos);
+    memcpy(ret_sin, &sine_bits, sizeof *ret_sin);
 }

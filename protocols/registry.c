@@ -9,6 +9,7 @@
 #include "protocols/spline.h"
 #include "protocols/table.h"
 #include "protocols/top_k.h"
+#include "protocols/wave.h"
 
 #include <string.h>
 
@@ -16,6 +17,8 @@ static const struct sec_gate *const gates[] = {
     &sec_gate_exp,
     &sec_gate_silu_times,
     &sec_gate_gelu,
+    &sec_gate_silu_wave,
+    &sec_gate_gelu_wave,
     &sec_gate_reciprocal,
     &sec_gate_inverse_root,
     &sec_gate_coarse_max,
