@@ -122,6 +122,15 @@ static void plan_layer(struct eng_plan *plan, size_t layer, const struct extreme
         l->bits[w] = bits_for(top[w] / rho[ENG_NORM_MLP]);
 }
 
+/* The wave of the smallest span that holds what was seen and half as much again. */
+static void choose_wave(struct eng_plan *plan, size_t layer, double largest)
+{
+    const double margin = 1.5;
+    plan->layer[layer].wave = margin * largest <= eng_plan_wave_span(ENG_WAVE_NARROW) ? ENG_WAVE_NARROW
+                              : margin * largest <= eng_plan_wave_span(ENG_WAVE_WIDE) ? ENG_WAVE_WIDE
+                                                                                      : ENG_WAVE_NONE;
+}
+
 /* Takes the finest widths that fit: fraction bits of cos and sin, then of the weights, then of activations
  * are given up. */
 static enum base_status fit(struct eng_plan *plan, double smallest_rms, struct base_error *error)
@@ -179,6 +188,8 @@ enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_sou
     TRY(observe(&e, source, c, progress, error));
     for (size_t l = 0; l < layers; l++)
         plan_layer(&plan, l, &e, source->shape);
+    for (size_t l = 0; c->wave && l < layers; l++)
+        choose_wave(&plan, l, e.largest[l * ENG_PROBES + ENG_G]);
     plan.lm_bits = bits_for(e.largest[ENG_PROBE_LOGITS]);
     TRY(fit(&plan, smallest_rms(&e, layers), error));
     *ret = plan;

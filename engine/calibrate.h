@@ -14,6 +14,8 @@ struct eng_calibration {
     size_t sequences;
     size_t context; /* longest prompt plus answer that the plan is for */
     bool thin;      /* bins of 4 nats and cells of 8: fewer dealt bytes, one round more per layer */
+    bool wave; /* activations as waves where their range allows: fewer dealt bytes and less work, one round
+                  more */
     bool fold; /* the norm is folded into q, k, v when decoding too: 17 rounds, fewer bytes per cached row */
 };
 

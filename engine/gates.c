@@ -79,6 +79,15 @@ static enum base_status init_reciprocal(struct eng_gates *gates, const struct en
     return sec_spline_init(&gates->reciprocal, form, error);
 }
 
+/* Spans beyond those of the narrow waves take the wide ones. */
+static enum base_status init_wave(struct eng_gates *gates, int wave, enum sec_curve curve,
+                                  struct base_error *error)
+{
+    if (wave == ENG_WAVE_NONE || gates->wave[wave].cosine != NULL)
+        return BASE_OK;
+    return sec_wave_init(&gates->wave[wave], curve, eng_plan_wave_span((enum eng_wave)wave), error);
+}
+
 enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape,
                                 const struct eng_plan *plan, struct base_error *error)
 {
@@ -101,6 +110,8 @@ enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_sh
     TRY(sec_segments_init(
         &gates.activation,
         (struct sec_segments_form){curve, plan->kg, plan->hs, plan->fg, plan->f_silu, plan->ring}, error));
+    for (size_t l = 0; l < plan->layers; l++)
+        TRY(init_wave(&gates, plan->layer[l].wave, curve, error));
     *ret = gates;
     return BASE_OK;
 out:
@@ -119,6 +130,8 @@ void eng_gates_finish(struct eng_gates *gates)
         sec_exp_finish(&gates->exp[i]);
     sec_spline_finish(&gates->reciprocal);
     sec_segments_finish(&gates->activation);
+    for (int w = 0; w < ENG_WAVES; w++)
+        sec_wave_finish(&gates->wave[w]);
     base_free(&gates->layer);
     base_free(&gates->exp);
 }
@@ -150,5 +163,11 @@ void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32])
         hash_words(&state, gates->exp[i].table, (size_t)1 << gates->exp[i].k);
     hash_spline(&state, &gates->reciprocal);
     hash_words(&state, gates->activation.coefficient, 3 * ((size_t)1 << gates->activation.form.h));
+    for (int w = 0; w < ENG_WAVES; w++)
+        if (gates->wave[w].cosine != NULL) {
+            crypto_hash_sha256_update(&state, (const uint8_t *)gates->wave[w].cosine,
+                                      sizeof *gates->wave[w].cosine << gates->wave[w].log_period);
+            hash_words(&state, &gates->wave[w].constant, 1);
+        }
     crypto_hash_sha256_final(&state, ret);
 }

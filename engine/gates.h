@@ -8,6 +8,7 @@
 #include "protocols/exp.h"
 #include "protocols/segments.h"
 #include "protocols/spline.h"
+#include "protocols/wave.h"
 
 struct eng_layer_gates {
     struct sec_spline norm_squared; /* t and t^2, before attention when the norm is deferred */
@@ -22,9 +23,10 @@ struct eng_gates {
     size_t exp_count;
     struct sec_exp *exp;
     struct sec_spline reciprocal;
-    struct sec_segments activation; /* SiLU, or GELU where the MLP has no gate */
-    int sum_bits;                   /* bits of S as the division reads it */
-    int sum_cut;                    /* bits that S loses before */
+    struct sec_wave wave[ENG_WAVES]; /* those that a layer uses */
+    struct sec_segments activation;  /* SiLU, or GELU where the MLP has no gate */
+    int sum_bits;                    /* bits of S as the division reads it */
+    int sum_cut;                     /* bits that S loses before */
 };
 
 BASE_MUST_USE enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape,

@@ -27,7 +27,53 @@ out:
     return status;
 }
 
-/* SiLU(gate) up: u_gate, u_up and sum x^2; t = rho / rms; g and p; h. Four rounds. */
+/* g = t u as the layer's activation reads it: by segments a few bits, whose mask nobody is dealt; by a wave a
+ * wire of its own, because g / 2 is added to what the wave gives. Queues one opening. */
+static struct mpc_wire activation_input(const struct eng_step *step, struct mpc_wire u, struct mpc_wire t)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_plan *l = &plan->layer[step->layer];
+    bool wave = l->wave != ENG_WAVE_NONE;
+    int fraction = wave ? SEC_WAVE_INPUT : plan->fg, bits = wave ? SEC_WAVE_RING : plan->kg;
+    int cut = l->ft[ENG_NORM_MLP] + plan->fu - fraction;
+    struct mpc_share share = mpc_share_mul(p, u, t, step->decoder->form.shape->ffn, cut + bits);
+    return mpc_cut(p, share, cut + bits, cut, eng_bound(fraction, l->bits[ENG_G]), !wave, "g");
+}
+
+/* h = f(g) times, or f(g) without: one round by segments, two by a wave. */
+static enum base_status activate(const struct eng_step *step, struct mpc_wire g, const struct mpc_wire *times,
+                                 struct mpc_wire *ret_h)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_gates *gates = step->decoder->form.gates;
+    const struct eng_layer_plan *l = &plan->layer[step->layer];
+    int bound = eng_bound(plan->fu, l->bits[ENG_H]), ring = plan->ring - plan->f_silu,
+        more = SEC_WAVE_OUTPUT - plan->fu;
+    enum base_status status = BASE_OK;
+    if (l->wave == ENG_WAVE_NONE) {
+        *ret_h =
+            sec_segments_eval(p, &gates->activation, g, times,
+                              times != NULL ? plan->f_silu : plan->f_silu - plan->fu, bound, "activation");
+        return mpc_round(p);
+    }
+    struct mpc_wire psi = sec_wave_eval(p, &gates->wave[l->wave], g, "wave");
+    TRY(mpc_round(p));
+    struct mpc_wire v = sec_wave_add(p, psi, g, SEC_WAVE_RING - 3);
+    if (times != NULL)
+        *ret_h = mpc_cut(p, mpc_share_mul(p, v, *times, 1, ring + SEC_WAVE_OUTPUT), ring + SEC_WAVE_OUTPUT,
+                         SEC_WAVE_OUTPUT, bound, false, "activation");
+    else
+        *ret_h = mpc_extend(p, v, ring + more, "activation");
+    TRY(mpc_round(p));
+    if (times == NULL)
+        *ret_h = mpc_truncate(p, *ret_h, more, bound, "h");
+out:
+    return status;
+}
+
+/* SiLU(gate) up: u_gate, u_up and sum x^2; t = rho / rms; g and p; h. Four rounds, five by a wave. */
 static enum base_status gated(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_h)
 {
     struct mpc_party *p = step->p;
@@ -36,7 +82,6 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
     const struct eng_layer_weights *w = &d->form.weights->layer[step->layer];
     const struct eng_layer_plan *l = &plan->layer[step->layer];
     const int *b = l->bits;
-    size_t ffn = d->form.shape->ffn;
     int fu = plan->fu, cut = plan->fx + plan->fw - fu, ft = l->ft[ENG_NORM_MLP];
     enum base_status status = BASE_OK;
 
@@ -50,47 +95,36 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
     TRY(mpc_round(p));
 
-    /* g is read by the SiLU gate alone: kg bits, and nothing is dealt for its mask. */
-    int cut_g = ft + fu - plan->fg;
-    struct mpc_wire g = mpc_cut(p, mpc_share_mul(p, ug, t, ffn, cut_g + plan->kg), cut_g + plan->kg, cut_g,
-                                eng_bound(plan->fg, b[ENG_G]), true, "g");
-    struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, ffn, plan->ring), plan->ring, ft,
+    struct mpc_wire g = activation_input(step, ug, t);
+    struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, d->form.shape->ffn, plan->ring), plan->ring, ft,
                                 eng_bound(fu, b[ENG_P]), false, "p");
     TRY(mpc_round(p));
-
-    *ret_h = sec_segments_eval(p, &d->form.gates->activation, g, &u, plan->f_silu, eng_bound(fu, b[ENG_H]),
-                               "silu(g) p");
-    TRY(mpc_round(p));
+    TRY(activate(step, g, &u, ret_h));
 out:
     return status;
 }
 
-/* GELU(up): one projection and two dealt groups less. Four rounds. */
+/* GELU(up): one projection and two dealt groups less. */
 static enum base_status plain(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_h)
 {
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
     const struct eng_plan *plan = d->form.plan;
-    const struct eng_layer_plan *l = &plan->layer[step->layer];
-    const int *b = l->bits;
-    int fu = plan->fu, cut = plan->fx + plan->fw - fu, cut_g = l->ft[ENG_NORM_MLP] + fu - plan->fg;
+    int fu = plan->fu, cut = plan->fx + plan->fw - fu;
     enum base_status status = BASE_OK;
 
     struct mpc_share share = mpc_share_matmul(p, x, step->n, &d->form.weights->layer[step->layer].up);
-    struct mpc_wire u = mpc_cut(p, share, plan->ring, cut, eng_bound(fu, b[ENG_UG]), false, "u_up");
+    struct mpc_wire u = mpc_cut(p, share, plan->ring, cut,
+                                eng_bound(fu, plan->layer[step->layer].bits[ENG_UG]), false, "u_up");
     struct mpc_wire s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
     TRY(mpc_round(p));
 
-    share = mpc_share_mul(p, u, t, d->form.shape->ffn, cut_g + plan->kg);
-    struct mpc_wire g = mpc_cut(p, share, cut_g + plan->kg, cut_g, eng_bound(plan->fg, b[ENG_G]), true, "g");
+    struct mpc_wire g = activation_input(step, u, t);
     TRY(mpc_round(p));
-
-    *ret_h = sec_segments_eval(p, &d->form.gates->activation, g, NULL, plan->f_silu - fu,
-                               eng_bound(fu, b[ENG_H]), "gelu(g)");
-    TRY(mpc_round(p));
+    TRY(activate(step, g, NULL, ret_h));
 out:
     return status;
 }

@@ -149,6 +149,11 @@ int eng_plan_embedding_bound(const struct eng_plan *plan)
     return plan->fx + plan->layer[0].bits[ENG_X] + 1;
 }
 
+double eng_plan_wave_span(enum eng_wave wave)
+{
+    return wave == ENG_WAVE_NARROW ? 7.5 : wave == ENG_WAVE_WIDE ? 22.5 : 0;
+}
+
 int eng_plan_log_context(const struct eng_plan *plan)
 {
     int bits = 0;
@@ -198,8 +203,15 @@ static void check_rest(const struct eng_plan *p, struct checker *c)
 {
     const struct eng_layer_plan *l = &p->layer[c->layer];
     const int *b = l->bits;
-    need(c, "g", p->fg + b[ENG_G], p->kg - 1);
-    need(c, "h", p->f_silu + p->fu + b[ENG_H], p->ring - 1);
+    if (l->wave == ENG_WAVE_NONE) {
+        need(c, "g", p->fg + b[ENG_G], p->kg - 1);
+        need(c, "h", p->f_silu + p->fu + b[ENG_H], p->ring - 1);
+    } else {
+        need(c, "g as a wave", 13 + b[ENG_G], 23 - 4);
+        need(c, "fraction of g as a wave", 13, l->ft[ENG_NORM_MLP] + p->fu);
+        need(c, "fraction of h after a wave", p->fu, 14);
+        need(c, "h after a wave", p->fu + b[ENG_H], p->ring - p->f_silu - 2);
+    }
     need(c, "W_down h", p->fu + p->fwo + b[ENG_YD], p->ring - p->f_silu - 2);
     need(c, "W_down h cut", p->fx + b[ENG_YD], p->ring - p->f_silu - (p->fu + p->fwo - p->fx) - 2);
     need(c, "x", p->fx + b[ENG_X] + 2, p->ring - 2);

@@ -39,6 +39,9 @@ const char *eng_wire_name(enum eng_wire wire);
 /* The norm before attention (0) and before the MLP (1). */
 enum { ENG_NORM_ATTENTION, ENG_NORM_MLP, ENG_NORMS };
 
+/* How a layer reads its activation: by segments, or as a wave of a small or large span (protocols/wave.h). */
+enum eng_wave { ENG_WAVE_NONE, ENG_WAVE_NARROW, ENG_WAVE_WIDE, ENG_WAVES };
+
 struct eng_layer_plan {
     int bits[ENG_WIRES];
     int rho[ENG_NORMS]; /* log2 of the typical rms that is folded into the next weights */
@@ -47,6 +50,7 @@ struct eng_layer_plan {
     int ft[ENG_NORMS]; /* fraction bits of t = rho / rms, and its integer bits */
     int bt[ENG_NORMS];
     int fs[ENG_NORMS]; /* fraction bits of sum x^2 as the norm reads it */
+    int wave;          /* enum eng_wave */
 };
 
 struct eng_plan {
@@ -101,6 +105,7 @@ int eng_plan_score_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_exp_ring(const struct eng_plan *plan);
 int eng_plan_sum_ring(const struct eng_plan *plan, size_t layer); /* ring of sum e v */
 int eng_plan_embedding_bound(const struct eng_plan *plan); /* |entry| <= 2^bound in units of the residual */
+double eng_plan_wave_span(enum eng_wave wave); /* largest |g| that the wave reads, for either curve */
 int eng_plan_log_context(const struct eng_plan *plan);
 
 /* Every ring and bound condition by name. Errors: BASE_ERR_RANGE naming layer, condition and both values. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLAN_FORMAT = 1, MAX_LAYERS = 512, MAX_CONTEXT = 1 << 20 };
+enum { PLAN_FORMAT = 2, MAX_LAYERS = 512, MAX_CONTEXT = 1 << 20 };
 
 struct field {
     const char *name;
@@ -51,6 +51,7 @@ static json_t *layer_to_json(const struct eng_layer_plan *layer)
     for (int w = 0; w < ENG_WIRES; w++)
         json_object_set_new(bits, eng_wire_name((enum eng_wire)w), json_integer(layer->bits[w]));
     json_object_set_new(object, "bits", bits);
+    json_object_set_new(object, "wave", json_integer(layer->wave));
     for (int f = 0; f < NORM_FIELDS; f++) {
         const int *pair = (const int *)((const char *)layer + norm_fields[f].offset);
         json_object_set_new(object, norm_fields[f].name, json_pack("[ii]", pair[0], pair[1]));
@@ -116,11 +117,12 @@ static enum base_status read_layer(json_t *object, struct eng_layer_plan *ret, s
     enum base_status status = BASE_OK;
     json_t *bits = json_object_get(object, "bits");
     TRY_THAT(json_is_object(object) && json_is_object(bits) && json_object_size(bits) == ENG_WIRES &&
-                 json_object_size(object) == NORM_FIELDS + 1,
-             error, BASE_ERR_FORMAT, "a layer must hold \"bits\" of %d wires and %d norm fields", ENG_WIRES,
-             NORM_FIELDS);
+                 json_object_size(object) == NORM_FIELDS + 2,
+             error, BASE_ERR_FORMAT, "a layer must hold \"bits\" of %d wires, \"wave\" and %d norm fields",
+             ENG_WIRES, NORM_FIELDS);
     for (int w = 0; w < ENG_WIRES; w++)
         TRY(read_int(bits, eng_wire_name((enum eng_wire)w), -40, 40, &ret->bits[w], error));
+    TRY(read_int(object, "wave", 0, ENG_WAVES - 1, &ret->wave, error));
     for (int f = 0; f < NORM_FIELDS; f++) {
         json_t *pair = json_object_get(object, norm_fields[f].name);
         int *out = (int *)((char *)ret + norm_fields[f].offset);

@@ -42,6 +42,8 @@ static enum base_status make_plan(const struct cost *o, const struct model *mode
         eng_plan_set_thin(ret);
     ret->fold = o->plan_options.fold || model->shape.qkv_bias;
     eng_plan_set_typical(ret, model->shape.width, model->shape.norm_eps, (int)o->score_bits);
+    for (size_t l = 0; o->plan_options.wave && l < ret->layers; l++)
+        ret->layer[l].wave = ENG_WAVE_WIDE;
     TRY(eng_plan_check(ret, error));
 out:
     return status;
@@ -215,6 +217,11 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "wider exp cells: fewer dealt bytes, one round more per layer",
          .kind = OPTION_FLAG,
          .target = &o.plan_options.thin},
+        {.name = "wave",
+         .help = "activations as waves where their range allows: fewer dealt bytes, less work, one round "
+                 "more per layer",
+         .kind = OPTION_FLAG,
+         .target = &o.plan_options.wave},
         {.name = "fold",
          .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes",
          .kind = OPTION_FLAG,

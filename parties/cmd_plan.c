@@ -86,6 +86,11 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "wider exp cells: fewer dealt bytes, one round more per layer",
          .kind = OPTION_FLAG,
          .target = &plan_options.thin},
+        {.name = "wave",
+         .help = "activations as waves where their range allows: fewer dealt bytes, less work, one round "
+                 "more per layer",
+         .kind = OPTION_FLAG,
+         .target = &plan_options.wave},
         {.name = "fold",
          .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes per cached row",
          .kind = OPTION_FLAG,

@@ -182,7 +182,8 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
                                 .sequences = s.count,
                                 .context = options->context,
                                 .thin = options->thin,
-                                .fold = options->fold};
+                                .fold = options->fold,
+                                .wave = options->wave};
     base_progress_start(&progress, "calibrating", s.total);
     TRY(eng_calibrate(ret, &model->source, &c, &progress, error));
     (void)snprintf(ret->model, sizeof ret->model, "%s", model->digest);

@@ -43,7 +43,7 @@ struct model_plan_options {
     const char *text; /* calibration text; NULL: calibration.txt of the model directory, else the model's own
                          samples */
     uint64_t context;
-    bool thin, fold;
+    bool thin, fold, wave;
 };
 /* Calibrates. Shows progress on a terminal. */
 BASE_MUST_USE enum base_status model_plan(const struct model *model, const struct model_plan_options *options,

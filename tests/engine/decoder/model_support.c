@@ -19,7 +19,8 @@ static void calibrate(struct model *m, struct model_options options)
                                 .sequences = MODEL_SAMPLES,
                                 .context = options.context,
                                 .thin = options.thin,
-                                .fold = options.fold};
+                                .fold = options.fold,
+                                .wave = options.wave};
     check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, &error), &error, "plan");
 }
 

@@ -77,7 +77,10 @@ static size_t rounds_of(const struct model *m, const struct request *r)
     size_t total = 0;
     for (size_t s = 0; s < r->steps; s++) {
         bool deferred = r->rows[s] == 1 && !m->plan.fold;
-        total += 3 + m->plan.layers * (size_t)((deferred ? 16 : 17) + (m->plan.ring_sv != 0));
+        total += 3;
+        for (size_t l = 0; l < m->plan.layers; l++)
+            total += (size_t)((deferred ? 16 : 17) + (m->plan.ring_sv != 0) +
+                              (m->plan.layer[l].wave != ENG_WAVE_NONE));
     }
     return total;
 }
@@ -99,6 +102,20 @@ static void check_model(const char *path, struct model_options options, struct r
 static const struct request plain_request = {
     .policy = &kv_policy_full, .rows = {PROMPT, 9, 1, 1, 1}, .steps = 5, .context = 64, .chunk = PROMPT};
 
+/* Odd extents, one KV head for all, a separate head, and heads wider together than the residual. */
+static const struct eng_model_shape odd_shape = {.layers = 2,
+                                                 .width = 20,
+                                                 .heads = 3,
+                                                 .kv_heads = 1,
+                                                 .head_dim = 10,
+                                                 .ffn = 37,
+                                                 .vocab = 53,
+                                                 .context = 64,
+                                                 .rope_theta = 10000,
+                                                 .norm_eps = 1e-5,
+                                                 .bos = -1,
+                                                 .model_type = "odd"};
+
 static void test_keeper(void **state)
 {
     (void)state;
@@ -115,6 +132,18 @@ static void test_keeper_thin(void **state)
 {
     (void)state;
     check_model("models/keeper", (struct model_options){.thin = true}, plain_request);
+}
+
+static void test_waves(void **state)
+{
+    struct eng_model_shape shape;
+    (void)state;
+    check_model("models/keeper", (struct model_options){.wave = true}, plain_request);
+    check_model("../shared/models/stories260K/stories260K.bin",
+                (struct model_options){.wave = true, .thin = true}, plain_request);
+    shape = odd_shape;
+    shape.activation = ENG_ACTIVATION_GELU;
+    check_model("odd, GELU", (struct model_options){.shape = &shape, .wave = true}, plain_request);
 }
 
 static void test_first_token_alone(void **state)
@@ -150,20 +179,6 @@ static void test_stories260k(void **state)
     (void)state;
     check_model("../shared/models/stories260K/stories260K.bin", (struct model_options){0}, plain_request);
 }
-
-/* Odd extents, one KV head for all, a separate head, and heads wider together than the residual. */
-static const struct eng_model_shape odd_shape = {.layers = 2,
-                                                 .width = 20,
-                                                 .heads = 3,
-                                                 .kv_heads = 1,
-                                                 .head_dim = 10,
-                                                 .ffn = 37,
-                                                 .vocab = 53,
-                                                 .context = 64,
-                                                 .rope_theta = 10000,
-                                                 .norm_eps = 1e-5,
-                                                 .bos = -1,
-                                                 .model_type = "odd"};
 
 static void test_odd_extents(void **state)
 {
@@ -208,12 +223,17 @@ static void test_equal_transcripts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keeper),           cmocka_unit_test(test_keeper_folded),
-        cmocka_unit_test(test_keeper_thin),      cmocka_unit_test(test_first_token_alone),
-        cmocka_unit_test(test_window),           cmocka_unit_test(test_tinystories),
-        cmocka_unit_test(test_stories260k),      cmocka_unit_test(test_odd_extents),
-        cmocka_unit_test(test_mlp_without_gate), cmocka_unit_test(test_biases),
-        cmocka_unit_test(test_equal_transcripts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keeper),
+                                       cmocka_unit_test(test_keeper_folded),
+                                       cmocka_unit_test(test_keeper_thin),
+                                       cmocka_unit_test(test_waves),
+                                       cmocka_unit_test(test_first_token_alone),
+                                       cmocka_unit_test(test_window),
+                                       cmocka_unit_test(test_tinystories),
+                                       cmocka_unit_test(test_stories260k),
+                                       cmocka_unit_test(test_odd_extents),
+                                       cmocka_unit_test(test_mlp_without_gate),
+                                       cmocka_unit_test(test_biases),
+                                       cmocka_unit_test(test_equal_transcripts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,9 @@ static void test_shapes(void **state)
     shape.qkv_bias = false;
     shape.activation = ENG_ACTIVATION_GELU;
     compare("MLP without a gate", &shape, (struct model_options){0});
+    compare("MLP without a gate, as a wave", &shape, (struct model_options){.wave = true});
+    shape.activation = ENG_ACTIVATION_SILU_GATED;
+    compare("SiLU as a wave", &shape, (struct model_options){.wave = true});
 }
 
 static void test_rope(void **state)
