@@ -53,9 +53,9 @@ static enum base_status activate(const struct eng_step *step, struct mpc_wire g,
         more = SEC_WAVE_OUTPUT - plan->fu;
     enum base_status status = BASE_OK;
     if (l->wave == ENG_WAVE_NONE) {
-        *ret_h =
-            sec_segments_eval(p, &gates->activation, g, times,
-                              times != NULL ? plan->f_silu : plan->f_silu - plan->fu, bound, "activation");
+        *ret_h = sec_segments_eval(p, &gates->activation, g, times,
+                                   times != NULL ? plan->f_silu : plan->f_silu - plan->fu, bound,
+                                   times != NULL ? "silu(g) p" : "gelu(g)");
         return mpc_round(p);
     }
     struct mpc_wire psi = sec_wave_eval(p, &gates->wave[l->wave], g, "wave");

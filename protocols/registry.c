@@ -4,6 +4,8 @@
 #include "protocols/coarse_max.h"
 #include "protocols/compare.h"
 #include "protocols/exp.h"
+#include "protocols/exp_two.h"
+#include "protocols/reciprocal_two.h"
 #include "protocols/segments.h"
 #include "protocols/shuffle.h"
 #include "protocols/spline.h"
@@ -15,11 +17,14 @@
 
 static const struct sec_gate *const gates[] = {
     &sec_gate_exp,
+    &sec_gate_exp_two,
+    &sec_gate_exp_two_long,
     &sec_gate_silu_times,
     &sec_gate_gelu,
     &sec_gate_silu_wave,
     &sec_gate_gelu_wave,
     &sec_gate_reciprocal,
+    &sec_gate_reciprocal_two,
     &sec_gate_inverse_root,
     &sec_gate_coarse_max,
     &sec_gate_table_dealt,

@@ -1,9 +1,7 @@
 /* Smooth functions over many octaves, one round: 1/x, 1/sqrt and its square, several from ONE key.
  *
  * y_e = f_e(x), 0 <= x < 2^k, piecewise linear with `per_octave` pieces per octave on [low, high], constant below low. One DCF key
- * per element with payload (1, D), D = mask of x as an integer: [x >= kappa] = [lambda in (m - 2^k, m - kappa] mod 2^k] are differences
- * of the DCF at public points, and x = m - lambda + 2^k w with w = 1 on the part of the interval below zero. Exact: the share's
- * piece is always the twin's.
+ * per element with payload (1, D), D = mask of x as an integer (pieces.h). Exact: the share's piece is always the twin's.
  * Units: x is an integer of k bits; output e has fo[e] fraction bits in Z_2^(ring - (F - fo[e])). Error of the twin: relative
  * `error[e]` on [low, high) (measured when the table is made); share against twin: 1.5 units.
  * Cost: 1 round, 2 n sum(ring - F + fo) bits online, two DCF keys and one word per element offline. Reveals: nothing.

@@ -76,8 +76,8 @@ edit_plan 's/^ "fx": .*,/ "fx": 99,/'
 share 'plan with a number out of range' 5 "$plan" '"fx" is 99' '4 to 24'
 edit_plan 's/^ "fx": .*,/ "fx": 15.5,/'
 share 'plan with a broken number' 5 "$plan" '"fx"' integer
-edit_plan 's/^ "format": .*,/ "format": 2,/'
-share 'plan of another format' 6 "$plan" 'format 2' 'reads 1'
+edit_plan 's/^ "format": .*,/ "format": 9,/'
+share 'plan of another format' 6 "$plan" 'format 9' 'reads 2'
 edit_plan 's/^ "ring": .*,/ "ring": 40,/'
 share 'plan whose ring is too small for its wires' 7 "$plan" 'layer 0' needs has
 edit_plan 's/^ "context": .*,/ "context": 1048576,/; s/^ "fo": .*,/ "fo": 32,/'

@@ -8,6 +8,7 @@
 
 #include "mpc/lift.h"
 #include "protocols/compare.h"
+#include "protocols/exp_two.h"
 #include "protocols/shuffle.h"
 #include "protocols/table.h"
 
@@ -162,6 +163,19 @@ out:
     return status;
 }
 
+/* 2^-y from two dealt words of 4 bits; its 2^16 assignments are one message of the gate. */
+static enum base_status exp_two(struct mpc_party *p, const struct trio_job *job)
+{
+    struct sec_exp_two gate = {0};
+    enum base_status status = BASE_OK;
+    TRY(sec_exp_two_init(&gate, (struct sec_exp_two_form){.s = 1, .t = 2, .w = 1, .fo = 1, .ring = 2}, &p->error));
+    (void)sec_exp_two_eval(p, &gate, trio_input(p, job, 0), "exp");
+    TRY(mpc_round(p));
+out:
+    sec_exp_two_finish(&gate);
+    return status;
+}
+
 /* The first input is a masked bit. */
 static struct sec_masked_bit bit_of(struct mpc_party *p, struct mpc_wire w)
 {
@@ -258,6 +272,7 @@ static const struct view_case private_cases[] = {
     {"chain", chain, {3, 0}, {2, 0}, 0, 0, false, {{3, 0}, {-4, 0}}},
     {"table", table, {2, 0}, {2, 0}, 0, 0, false, {{0, 0}, {3, 0}}},
     {"table of a gate-only wire", table_of_gate_only, {2, 2}, {1, 1}, 0, 0, false, {{1, 1}, {0, -1}}},
+    {"exp", exp_two, {2, 0}, {1, 0}, 0, 0, false, {{0, 0}, {1, 0}}},
     {"selection", selection, {1, 2}, {1, 1}, 0, 0, false, {{0, 1}, {1, -1}}},
     {"compaction", compaction, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}},
 };

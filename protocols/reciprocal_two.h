@@ -1,0 +1,60 @@
+/* 1/S over many octaves in two windows, one round, from ONE DCF key.
+ *
+ * S = x 2^-frac, 0 <= x < 2^k:
+ *   inv_hi = 1/S       for S >= 2^-tau, else 0
+ *   inv_lo = 2^-tau/S  for S < 2^-tau, else 0; constant below 2^-G
+ * piecewise linear with per_octave pieces per octave on [2^(frac-G), high), constant from high on. Payload
+ * (1, D, D >> z), D = mask of x: the high window reads x >> z, which keeps F fraction bits of its small
+ * slopes, as (m >> z) - (D >> z): x >> z, or one more where the z low bits borrow. The window is exact
+ * (pieces.h): in the other one an output is 0 but for the cut. Shapes: x [n] -> inv_hi [n], inv_lo [n].
+ * Units: outputs have fy fraction bits in Z_2^(ring - F + fy), |inv_hi| <= 2^(tau + fy), |inv_lo| <= 2^(G -
+ * tau + fy). Share against the twin: ulp[e] + 1 units (inv_hi: 0.5 and the slope of the misreading; inv_lo:
+ * 0.5). Both against the true function: relative error[e] on the window, whichever x >> z is read, plus 1.5
+ * units. Both figures are measured when the table is made. Cost: 1 round, 4 n (ring - F + fy) bits online;
+ * two DCF keys of three words and two words per element offline. Reveals: nothing (gate.h). Errors: init
+ * refuses a form that does not fit. x outside [0, 2^k) aliases silently on shares; the twin counts x outside
+ * [2^(frac-G), high).
+ * Source: specification, dealt.py (RecipTwo). */
+#ifndef CACHET_PROTOCOLS_RECIPROCAL_TWO_H
+#define CACHET_PROTOCOLS_RECIPROCAL_TWO_H
+
+#include "protocols/gate.h"
+
+enum { SEC_WINDOW_HIGH, SEC_WINDOW_LOW, SEC_WINDOWS };
+
+struct sec_reciprocal_two_form {
+    int k;          /* bits of x */
+    int frac;       /* fraction bits of S */
+    int tau, G;     /* the windows part at 2^-tau, the low one starts at 2^-G: 0 < tau < G <= frac */
+    int64_t high;   /* S < high 2^-frac */
+    int z;          /* low bits that the high window does not read: z < frac - tau */
+    int per_octave; /* a power of two */
+    int F;          /* fraction bits before the cut */
+    int fy;         /* fraction bits of the outputs */
+    int ring;
+};
+
+struct sec_reciprocal_two {
+    struct sec_reciprocal_two_form form;
+    size_t pieces;
+    size_t first_high; /* the first piece of the high window */
+    int64_t *knot;     /* first x of each piece; knot[0] = 0, knot[1] = 2^(frac-G) */
+    int64_t *value; /* y = value + slope x, or value + slope (x >> z) in the high window; F fraction bits */
+    int64_t *slope;
+    double error[SEC_WINDOWS];
+    double ulp[SEC_WINDOWS];
+};
+
+BASE_MUST_USE enum base_status sec_reciprocal_two_init(struct sec_reciprocal_two *ret,
+                                                       struct sec_reciprocal_two_form form,
+                                                       struct base_error *error);
+void sec_reciprocal_two_finish(struct sec_reciprocal_two *gate);
+
+/* ret[SEC_WINDOWS] wires. Queues one opening for each. */
+void sec_reciprocal_two_eval(struct mpc_party *p, const struct sec_reciprocal_two *gate, struct mpc_wire x,
+                             struct mpc_wire *ret, const char *label);
+struct mpc_cost sec_reciprocal_two_cost(const struct sec_reciprocal_two *gate, size_t n);
+
+extern const struct sec_gate sec_gate_reciprocal_two;
+
+#endif
