@@ -37,6 +37,7 @@ enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remot
     mpc_stream_init(&r.client.o1, form->kern, r.request.key1);
     mpc_stream_init(&r.client.o2, form->kern, r.request.key2);
     *ret = r;
+    base_wipe(&r, sizeof r);
     return BASE_OK;
 out:
     eng_remote_finish(&r);

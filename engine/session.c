@@ -9,7 +9,13 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { END_STEP = 0x7fffffff, KEY_STEP = 0x4b455953, DEFAULT_IDLE_MS = 3600 * 1000 };
+enum {
+    END_STEP = 0x7fffffff,
+    CONFIRM_STEP = 0x434f4e46,
+    MOST_PINGS = 64,
+    KEY_STEP = 0x4b455953,
+    DEFAULT_IDLE_MS = 3600 * 1000
+};
 
 static int number_of(const struct eng_session *s)
 {
@@ -120,6 +126,54 @@ static void start_streams(struct eng_session *s, const struct eng_request *r)
         start_pair_stream(s, &p->s2, s->key2, r->nonce);
         mpc_stream_init(&p->o2, p->kern, r->key2);
     }
+}
+
+/* What two parties must have heard alike before either works on a request: its public fields, which request
+ * of this meeting it is, and the key of the input masks that both hold (`key`, NULL between P1 and P2). */
+static void digest_request(const struct eng_session *s, const struct eng_request *r, const uint8_t *key,
+                           uint8_t ret[ENG_SESSION_KEY])
+{
+    static const char label[] = "cachet request 1";
+    crypto_generichash_state state;
+    uint8_t fields[24];
+    base_store_u32(fields, r->prompt_tokens);
+    base_store_u32(fields + 4, r->new_tokens);
+    base_store_u32(fields + 8, r->chunk);
+    base_store_u32(fields + 12, (uint32_t)r->mode);
+    base_store_u64(fields + 16, s->requests);
+    (void)crypto_generichash_init(&state, NULL, 0, ENG_SESSION_KEY);
+    (void)crypto_generichash_update(&state, (const uint8_t *)label, sizeof label - 1);
+    (void)crypto_generichash_update(&state, fields, sizeof fields);
+    (void)crypto_generichash_update(&state, r->nonce, sizeof r->nonce);
+    if (key != NULL)
+        (void)crypto_generichash_update(&state, key, ENG_REQUEST_KEY);
+    (void)crypto_generichash_final(&state, ret, ENG_SESSION_KEY);
+    base_wipe(&state, sizeof state);
+}
+
+/* All three serve the same request of the same client, or none: nothing is dealt or computed before. */
+static enum base_status confirm_request(struct eng_session *s, const struct eng_request *r)
+{
+    struct mpc_party *p = &s->party;
+    enum base_status status = BASE_OK;
+    int own = number_of(s);
+    uint8_t mine[3][ENG_SESSION_KEY], theirs[ENG_SESSION_KEY];
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL) {
+            digest_request(s, r, own + i == 1 ? r->key1 : own + i == 2 ? r->key2 : NULL, mine[i]);
+            TRY(net_link_send(s->links.to[i], CONFIRM_STEP, mine[i], sizeof mine[i], &p->error));
+        }
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL) {
+            TRY(net_link_receive(s->links.to[i], CONFIRM_STEP, theirs, sizeof theirs, &p->error));
+            TRY_THAT(
+                sodium_memcmp(mine[i], theirs, sizeof theirs) == 0, &p->error, BASE_ERR_PEER,
+                "%s: the client sent it another request than this party: use one build of cachet everywhere",
+                net_link_peer(s->links.to[i]));
+        }
+out:
+    base_wipe(mine, sizeof mine);
+    return status;
 }
 
 static void stop_streams(struct mpc_party *p)
@@ -327,16 +381,17 @@ static enum base_status receive_request(struct net_link *client, struct eng_requ
     enum base_status status = BASE_OK;
     unsigned char *bytes = NULL;
     size_t size = 0;
-    bool pinged = false;
+    int pings = 0;
     for (;;) {
         struct base_error reason = {0};
         status = net_link_receive_blob(client, 0, ENG_PING_MAX, &bytes, &size, &reason);
-        *ret_gone = pinged && status == BASE_ERR_CLOSED;
+        *ret_gone = pings > 0 && status == BASE_ERR_CLOSED;
         if (status != BASE_OK)
             return *ret_gone ? BASE_OK : base_fail(error, status, "%s", reason.text);
         if (!eng_is_ping(bytes, size))
             break;
-        pinged = true;
+        TRY_THAT(++pings <= MOST_PINGS, error, BASE_ERR_PEER, "%s: more than %d pings in one session",
+                 net_link_peer(client), MOST_PINGS);
         TRY(net_link_send_blob(client, 0, bytes, size, error));
         base_free_secret(&bytes);
     }
@@ -387,7 +442,11 @@ enum base_status eng_session_serve(struct eng_session *s, struct net_link *clien
     clear(s);
     s->party.client = client;
     start_streams(s, &request);
-    status = run_request(s, &request, &usage);
+    set_phase(s, NET_PHASE_SETUP);
+    status = confirm_request(s, &request);
+    s->party.status = status;
+    if (status == BASE_OK)
+        status = run_request(s, &request, &usage);
     count_all(s, &usage);
     if (status == BASE_OK) {
         eng_usage_encode(&usage, report);

@@ -6,7 +6,8 @@
 
 static size_t words_per_head(enum mpc_role role, const struct kv_form *form)
 {
-    return form->capacity * mpc_matrix_stride(role, form->head_dim) + form->head_dim * mpc_matrix_stride(role, form->capacity);
+    return form->capacity * mpc_matrix_stride(role, form->head_dim) +
+           form->head_dim * mpc_matrix_stride(role, form->capacity);
 }
 
 size_t kv_store_size(enum mpc_role role, struct kv_form form)
@@ -15,7 +16,24 @@ size_t kv_store_size(enum mpc_role role, struct kv_form form)
            form.capacity * sizeof(uint32_t);
 }
 
-enum base_status kv_store_init(struct kv_store *ret, enum mpc_role role, struct kv_form form, struct base_error *error)
+static void set_used(struct kv_store *store, size_t used)
+{
+    store->used = used;
+    for (size_t h = 0; h < store->form.kv_heads; h++) {
+        store->k[h].outs = used;
+        store->v[h].inner = used;
+    }
+}
+
+static void forget(struct kv_store *store)
+{
+    for (size_t i = 0; i < store->form.capacity; i++)
+        store->position[i] = KV_EMPTY;
+    set_used(store, 0);
+}
+
+enum base_status kv_store_init(struct kv_store *ret, enum mpc_role role, struct kv_form form,
+                               struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct kv_store store = {.form = form};
@@ -23,15 +41,24 @@ enum base_status kv_store_init(struct kv_store *ret, enum mpc_role role, struct 
     TRY(base_alloc(&store.k, form.kv_heads, sizeof *store.k, error));
     TRY(base_alloc(&store.v, form.kv_heads, sizeof *store.v, error));
     TRY(base_alloc(&store.position, form.capacity, sizeof *store.position, error));
-    TRY(base_alloc(&store.memory, form.kv_heads * per_head, sizeof *store.memory, error));
+    store.words = form.kv_heads * per_head;
+    TRY(base_alloc(&store.memory, store.words, sizeof *store.memory, error));
     for (size_t h = 0; h < form.kv_heads; h++) {
         uint64_t *at = store.memory + h * per_head;
-        store.k[h] = (struct mpc_matrix){.ring = form.ring_k, .frac = form.frac_k, .bound = form.bound_k, .inner = form.head_dim,
-                                         .stride = row, .data = at};
-        store.v[h] = (struct mpc_matrix){.ring = form.ring_v, .frac = form.frac_v, .bound = form.bound_v, .outs = form.head_dim,
-                                         .stride = mpc_matrix_stride(role, form.capacity), .data = at + form.capacity * row};
+        store.k[h] = (struct mpc_matrix){.ring = form.ring_k,
+                                         .frac = form.frac_k,
+                                         .bound = form.bound_k,
+                                         .inner = form.head_dim,
+                                         .stride = row,
+                                         .data = at};
+        store.v[h] = (struct mpc_matrix){.ring = form.ring_v,
+                                         .frac = form.frac_v,
+                                         .bound = form.bound_v,
+                                         .outs = form.head_dim,
+                                         .stride = mpc_matrix_stride(role, form.capacity),
+                                         .data = at + form.capacity * row};
     }
-    kv_store_clear(&store);
+    forget(&store);
     *ret = store;
     return BASE_OK;
 out:
@@ -47,29 +74,20 @@ void kv_store_finish(struct kv_store *store)
     base_free_secret(&store->memory);
 }
 
-static void set_used(struct kv_store *store, size_t used)
-{
-    store->used = used;
-    for (size_t h = 0; h < store->form.kv_heads; h++) {
-        store->k[h].outs = used;
-        store->v[h].inner = used;
-    }
-}
-
 void kv_store_clear(struct kv_store *store)
 {
-    for (size_t i = 0; i < store->form.capacity; i++)
-        store->position[i] = KV_EMPTY;
-    set_used(store, 0);
+    base_wipe(store->memory, store->words * sizeof *store->memory);
+    forget(store);
 }
 
-void kv_store_append(struct kv_store *store, struct mpc_party *p, struct mpc_wire k, struct mpc_wire v, size_t first,
-                     const uint32_t *slots, size_t n)
+void kv_store_append(struct kv_store *store, struct mpc_party *p, struct mpc_wire k, struct mpc_wire v,
+                     size_t first, const uint32_t *slots, size_t n)
 {
     const struct kv_form *form = &store->form;
-    if (!mpc_failed(p) && (k.ring != form->ring_k || v.ring != form->ring_v || k.frac != form->frac_k || v.frac != form->frac_v))
-        mpc_fail(p, BASE_ERR_INTERNAL, "cache rows of %d and %d bits do not fit a cache of %d and %d bits", k.ring, v.ring,
-                 form->ring_k, form->ring_v);
+    if (!mpc_failed(p) && (k.ring != form->ring_k || v.ring != form->ring_v || k.frac != form->frac_k ||
+                           v.frac != form->frac_v))
+        mpc_fail(p, BASE_ERR_INTERNAL, "cache rows of %d and %d bits do not fit a cache of %d and %d bits",
+                 k.ring, v.ring, form->ring_k, form->ring_v);
     if (mpc_failed(p))
         return;
     size_t used = store->used;

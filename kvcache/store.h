@@ -24,6 +24,7 @@ struct kv_store {
     uint32_t *position;    /* [capacity], KV_EMPTY where nothing is stored */
     size_t used;           /* slots below this number are in use */
     uint64_t *memory;
+    size_t words; /* of memory */
 };
 
 #define KV_EMPTY UINT32_MAX
@@ -33,7 +34,7 @@ BASE_MUST_USE enum base_status kv_store_init(struct kv_store *ret, enum mpc_role
 void kv_store_finish(struct kv_store *store);
 /* Bytes that kv_store_init will allocate. */
 size_t kv_store_size(enum mpc_role role, struct kv_form form);
-/* Forgets every row. */
+/* Forgets every row and wipes it. */
 void kv_store_clear(struct kv_store *store);
 
 /* Stores n rows: k, v [kv_heads][n][head_dim], row i at position first + i into slots[i]. The types must be the form's. */

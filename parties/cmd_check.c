@@ -259,4 +259,4 @@ out:
 }
 
 const struct command command_check = {"check", "config, keys, shares, memory and links: good, or what to do",
-                                      run};
+                                      run, false};

@@ -285,4 +285,5 @@ out:
     return status;
 }
 
-const struct command command_cost = {"cost", "rounds, bytes and memory of a model, without running it", run};
+const struct command command_cost = {"cost", "rounds, bytes and memory of a model, without running it", run,
+                                     false};

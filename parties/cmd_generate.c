@@ -158,4 +158,4 @@ out:
     return status;
 }
 
-const struct command command_generate = {"generate", "a prompt in, text out", run};
+const struct command command_generate = {"generate", "a prompt in, text out", run, true};

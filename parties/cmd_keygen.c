@@ -44,4 +44,5 @@ out:
     return status;
 }
 
-const struct command command_keygen = {"keygen", "a key pair, and its line for the shared config", run};
+const struct command command_keygen = {"keygen", "a key pair, and its line for the shared config", run,
+                                       false};

@@ -55,4 +55,4 @@ out:
     return command_stopped(NULL) && status == BASE_ERR_CLOSED ? BASE_OK : status;
 }
 
-const struct command command_party = {"party", "runs one party of a deployment", run};
+const struct command command_party = {"party", "runs one party of a deployment", run, true};

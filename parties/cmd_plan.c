@@ -118,4 +118,5 @@ out:
     return status;
 }
 
-const struct command command_plan = {"plan", "the numeric plan of a model, from calibration text", run};
+const struct command command_plan = {"plan", "the numeric plan of a model, from calibration text", run,
+                                     false};

@@ -77,4 +77,4 @@ out:
     return status;
 }
 
-const struct command command_share = {"share", "a model as one share directory per party", run};
+const struct command command_share = {"share", "a model as one share directory per party", run, true};

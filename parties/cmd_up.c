@@ -480,4 +480,4 @@ out:
     return status;
 }
 
-const struct command command_up = {"up", "a whole deployment on this machine, for trying", run};
+const struct command command_up = {"up", "a whole deployment on this machine, for trying", run, true};

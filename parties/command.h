@@ -4,19 +4,24 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
+
 struct command {
     const char *name;
     const char *summary; /* for `cachet --help` */
     /* argv[0] is "cachet NAME". Results on stdout, talk on stderr. */
     enum base_status (*run)(int argc, char **argv, struct base_error *error);
+    bool ends_in_order; /* SIGINT and the like ask it to stop; else they end the process, which leaves nothing
+                           behind */
 };
 
 extern const struct command command_keygen, command_plan, command_share, command_party, command_generate,
     command_up, command_check, command_cost;
 
-/* SIGINT and SIGTERM ask the program to stop; SIGPIPE is ignored. */
+/* SIGINT, SIGTERM, SIGHUP and SIGQUIT ask the program to stop; SIGPIPE is ignored. */
 void command_catch_signals(void);
-/* Ends when the program was asked to stop (SIGINT, SIGTERM): for net_link_set_cancel and net_wait. */
+/* Ends when the program was asked to stop (SIGINT, SIGTERM, SIGHUP, SIGQUIT): for net_link_set_cancel and
+ * net_wait. */
 int command_stopped(void *context);
 
 #endif

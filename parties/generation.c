@@ -158,6 +158,8 @@ enum base_status generation_prompt(const struct generation_flags *f, const struc
 {
     enum base_status status = BASE_OK;
     struct eng_tokens tokens = {0};
+    TRY_THAT(!f->inside || (f->temperature == 0 && f->top_k == 0 && f->top_p == 1), error, BASE_ERR_ARGUMENT,
+             "--inside takes the likeliest token: leave out --temperature, --top-k and --top-p");
     if (tokenizer == NULL)
         TRY(made_up(shape, synthetic, &tokens, error));
     else

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,8 @@ static int run_command(const struct command *command, int argc, char **argv)
     char name[64];
     (void)snprintf(name, sizeof name, "cachet %s", command->name);
     argv[1] = name;
+    if (command->ends_in_order)
+        command_catch_signals();
     enum base_status status = command->run(argc - 1, argv + 1, &error);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == BASE_OK)
         status = base_fail(&error, BASE_ERR_IO, "cannot write to standard output: %s", strerror(errno));
@@ -53,7 +56,7 @@ int main(int argc, char **argv)
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     /* Shares and keys must not reach a core dump or a debugger of another user. */
     (void)prctl(PR_SET_DUMPABLE, 0);
-    command_catch_signals();
+    (void)signal(SIGPIPE, SIG_IGN);
     if (sodium_init() < 0) {
         (void)fprintf(stderr, "cachet: libsodium cannot start\n");
         return base_status_exit_code(BASE_ERR_INTERNAL);

@@ -323,9 +323,10 @@ static void log_request(const struct node *n, const char *who, const struct eng_
                    (double)(u->prefill.offline + u->decode.offline) * 1e-6);
 }
 
-/* HELLO with a client and one request. *ret_joined: the links to the other parties still stand. */
+/* HELLO with a client and one request. *ret_joined: the links to the other parties still stand;
+ * *ret_answered: it was a request, not pings. */
 static enum base_status serve_client(struct node *n, struct net_link *client, size_t who, bool *ret_joined,
-                                     struct base_error *error)
+                                     bool *ret_answered, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_usage usage;
@@ -340,7 +341,8 @@ static enum base_status serve_client(struct node *n, struct net_link *client, si
     memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
     TRY(net_hello(client, &hello, NULL, error));
     TRY(eng_session_serve(&n->session, client, &usage, ret_joined, error));
-    if (usage.prefill.tokens > 0)
+    *ret_answered = usage.prefill.tokens > 0;
+    if (*ret_answered)
         log_request(n, n->config.clients[who].name, &usage);
 out:
     return status;
@@ -398,7 +400,7 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
     while (!command_stopped(NULL)) {
         struct net_link *client = NULL;
         size_t who = 0;
-        bool joined = true;
+        bool joined = true, answered = false;
         int lost = lost_party(n);
         if (lost >= 0) {
             TRY(rejoin(n, reason_of_loss(n, lost, why), error));
@@ -408,14 +410,14 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
         if (client == NULL)
             continue;
         struct base_error failure = {0};
-        enum base_status served = serve_client(n, client, who, &joined, &failure);
+        enum base_status served = serve_client(n, client, who, &joined, &answered, &failure);
         net_link_destroy(&client);
         if (served != BASE_OK)
             base_log_write(&n->log, BASE_LOG_ERROR, NULL, "request of %s failed: %s",
                            n->config.clients[who].name, failure.text);
         if (once && served != BASE_OK)
             TRY(base_fail(error, served, "%s", failure.text));
-        if (once)
+        if (once && answered)
             break;
         if (!joined && !command_stopped(NULL))
             TRY(rejoin(n, "the request ended the session", error));

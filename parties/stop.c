@@ -17,6 +17,8 @@ void command_catch_signals(void)
     struct sigaction stop = {.sa_handler = request_stop};
     (void)sigaction(SIGINT, &stop, NULL);
     (void)sigaction(SIGTERM, &stop, NULL);
+    (void)sigaction(SIGHUP, &stop, NULL);
+    (void)sigaction(SIGQUIT, &stop, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 }
 

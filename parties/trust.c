@@ -23,10 +23,14 @@ static const char parties[] =
     "who holds masks only | what is public | P1, P2 |\n"
     "| P1, P2 | masked values and one half of each mask | what is public | each other, P0 |\n"
     "| client | its prompt and answer; the keys of its own input masks | what is opened to it (below): "
-    "logits of the asked rows, or the chosen token | |\n"
+    "logits of the asked rows, or the chosen token | P1, P2 |\n"
     "| model owner | the model, in the clear; makes plan and shares and may leave then | nothing of any "
     "request | |\n\n"
-    "During a request P0 receives nothing but the request itself and the client's word that it is done.\n\n";
+    "During a request P0 receives nothing but the request itself, the other parties' confirmation that they "
+    "have the same one, and the client's word that it\n"
+    "is done. A client is assumed to follow the protocol, too: one that sends P1 and P2 different inputs, or "
+    "inputs that are no tokens, can learn functions\n"
+    "of weights and of their masks from what is opened to it, and must not collude with P1 or P2.\n\n";
 
 static const char public_facts[] =
     "## Public by design, to all three parties and to whoever watches the network's timing\n\n"
@@ -35,7 +39,8 @@ static const char public_facts[] =
     "tokens, the largest number asked for, whether\n"
     "  tokens are chosen inside, and the timing of its steps (a client that takes time between tokens shows "
     "how much);\n"
-    "- P1 and P2 compute on masked values m in a time that may depend on m, which is uniform to everybody but P0: P0 must not be able to measure how long\n"
+    "- P1 and P2 compute on masked values m in a time that may depend on m, which is uniform to everybody "
+    "but P0: P0 must not be able to measure how long\n"
     "  single rounds of P1 and P2 take;\n"
     "- nothing else: number, order, direction and size of all frames are the same for any two requests that "
     "agree in these (a test).\n\n"

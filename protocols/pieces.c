@@ -1,7 +1,5 @@
 #include "protocols/pieces.h"
 
-#include "base/realmath.h"
-
 #include <math.h>
 
 enum { CHUNK = 64 }; /* keys per dealt message, and elements whose values at all points are held at a time */
@@ -48,7 +46,7 @@ size_t sec_pieces_find(const struct sec_pieces *pieces, int64_t x)
 
 int64_t sec_pieces_nearest(double x)
 {
-    return fabs(x) < 0x1p51 ? base_nearest(x) : (int64_t)x;
+    return (int64_t)rint(x);
 }
 
 /* --- P0

@@ -1,12 +1,13 @@
-/* Which piece of a public partition x lies in, on shares of ONE DCF key: what the gates over knots have in
- * common.
+/* Which piece of a public partition x lies in, on shares of ONE DCF key: what the gates over knots share.
  *
  * 0 <= x < 2^k, piece i is [knot[i], knot[i+1]), the last one ends at 2^k. The key's payload is 1 and words
- * of the mask D of x that P0 chooses: D itself, D >> z. [x >= kappa] = [lambda in (m - 2^k, m - kappa] mod
- * 2^k] are differences of the DCF at public points, and x = m - lambda + 2^k w with w = 1 on the part of the
- * interval below zero. Exact: the share's piece is always the twin's. Cost: two DCF keys and payloads - 1
- * words per element offline (sec_pieces_cost), nothing online. Reveals: nothing (gate.h). Source:
- * specification, curves.py (Spline); PROTOCOL section 5. */
+ * of P0's choice: the mask D of x, D >> z. [x >= kappa] = [lambda in (m - 2^k, m - kappa] mod 2^k] are
+ * differences of the DCF at public points, and x = m - lambda + 2^k w with w = 1 on the part of the interval
+ * below zero. Exact: the share's piece is always the twin's.
+ *
+ * Cost: two DCF keys and payloads - 1 words per element offline (sec_pieces_cost), nothing online.
+ * Reveals: nothing (gate.h).
+ * Source: specification, curves.py (Spline); PROTOCOL section 5. */
 #ifndef CACHET_PROTOCOLS_PIECES_H
 #define CACHET_PROTOCOLS_PIECES_H
 
@@ -33,7 +34,7 @@ struct sec_piece_shares {
 size_t sec_pieces_place(int k, int64_t low, int64_t high, int per_octave, int64_t *ret_knot);
 size_t sec_pieces_find(const struct sec_pieces *pieces, int64_t x);
 
-/* Nearest integer at any size: from 2^51 on a double has at most one fraction bit, which may be dropped. */
+/* Nearest integer, halves to even, at any size below 2^63. */
 int64_t sec_pieces_nearest(double x);
 
 struct mpc_cost sec_pieces_cost(int k, int ring, int payloads, size_t n);

@@ -4,16 +4,20 @@
  *   inv_hi = 1/S       for S >= 2^-tau, else 0
  *   inv_lo = 2^-tau/S  for S < 2^-tau, else 0; constant below 2^-G
  * piecewise linear with per_octave pieces per octave on [2^(frac-G), high), constant from high on. Payload
- * (1, D, D >> z), D = mask of x: the high window reads x >> z, which keeps F fraction bits of its small
- * slopes, as (m >> z) - (D >> z): x >> z, or one more where the z low bits borrow. The window is exact
- * (pieces.h): in the other one an output is 0 but for the cut. Shapes: x [n] -> inv_hi [n], inv_lo [n].
- * Units: outputs have fy fraction bits in Z_2^(ring - F + fy), |inv_hi| <= 2^(tau + fy), |inv_lo| <= 2^(G -
- * tau + fy). Share against the twin: ulp[e] + 1 units (inv_hi: 0.5 and the slope of the misreading; inv_lo:
- * 0.5). Both against the true function: relative error[e] on the window, whichever x >> z is read, plus 1.5
- * units. Both figures are measured when the table is made. Cost: 1 round, 4 n (ring - F + fy) bits online;
- * two DCF keys of three words and two words per element offline. Reveals: nothing (gate.h). Errors: init
- * refuses a form that does not fit. x outside [0, 2^k) aliases silently on shares; the twin counts x outside
- * [2^(frac-G), high).
+ * (1, D, D >> z), D = mask of x. The high window reads x >> z, so that its small slopes keep their bits: on
+ * shares (m >> z) - (D >> z), which is x >> z or, where the low bits borrow, one more. Windows are exact
+ * (pieces.h): in the other one an output is 0 up to the rounding of the cut.
+ *
+ * Shapes: x [n] -> inv_hi [n], inv_lo [n].
+ * Units: outputs have fy fraction bits in Z_2^(ring - F + fy); inv_hi <= 2^tau, inv_lo <= 2^(G - tau).
+ * Share against twin: ulp[e] + 1 units (inv_hi: 0.5 and the steepest slope, for the borrow; inv_lo: 0.5).
+ * Both against the true function: relative error[e] in the window, borrow or not, and 1.5 units.
+ * Both figures are measured when the table is made.
+ * Cost: 1 round, 4 n (ring - F + fy) bits online; two DCF keys of three words, and two words, per element
+ * offline.
+ * Reveals: nothing (gate.h).
+ * Errors: init refuses a form that does not fit. x outside [0, 2^k) aliases silently on shares; the twin
+ * counts x outside [2^(frac-G), high).
  * Source: specification, dealt.py (RecipTwo). */
 #ifndef CACHET_PROTOCOLS_RECIPROCAL_TWO_H
 #define CACHET_PROTOCOLS_RECIPROCAL_TWO_H

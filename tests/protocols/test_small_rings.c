@@ -6,6 +6,7 @@
 #include "protocols/compare.h"
 #include "protocols/exp.h"
 #include "protocols/max_step.h"
+#include "protocols/reciprocal_two.h"
 #include "protocols/segments.h"
 #include "protocols/spline.h"
 
@@ -123,6 +124,43 @@ static void test_spline(void **state)
     }
 }
 
+static enum base_status two_windows_program(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire y[SEC_WINDOWS] = {{0}};
+    sec_reciprocal_two_eval(p, job->context, trio_input(p, job, 0), y, "1/S");
+    enum base_status status = mpc_round(p);
+    trio_output(p, y[SEC_WINDOW_HIGH]);
+    trio_output(p, y[SEC_WINDOW_LOW]);
+    return status;
+}
+
+static void test_reciprocal_two(void **state)
+{
+    static const int64_t forms[][6] = {{9, 6, 2, 5, 512, 0}, {9, 7, 2, 4, 300, 2}, {8, 5, 1, 5, 256, 3}, {8, 6, 1, 6, 250, 1}};
+    int64_t x[N], y[SEC_WINDOWS][N];
+    (void)state;
+    for (size_t c = 0; c < sizeof forms / sizeof *forms; c++) {
+        const int64_t *f = forms[c];
+        struct sec_reciprocal_two gate = {0};
+        struct base_error error = {0};
+        struct sec_reciprocal_two_form form = {.k = (int)f[0], .frac = (int)f[1], .tau = (int)f[2], .G = (int)f[3], .high = f[4],
+                                               .z = (int)f[5], .per_octave = 4, .F = 40, .fy = 20, .ring = 64};
+        check_ok(sec_reciprocal_two_init(&gate, form, &error), &error, "1/S");
+        fill_edges(x, N, INT64_C(1) << (f[1] - f[3]), f[4] - 1, c);
+        struct trio trio = run(two_windows_program, &gate, x, form.k + (int)c % 3, form.k);
+        check_value(&trio, 0, y[SEC_WINDOW_HIGH], "high window");
+        check_value(&trio, 1, y[SEC_WINDOW_LOW], "low window");
+        for (size_t i = 0; i < N; i++) {
+            int window = x[i] >> (f[1] - f[2]) > 0 ? SEC_WINDOW_HIGH : SEC_WINDOW_LOW;
+            double want = ldexp(1, 20 + form.frac - (window == SEC_WINDOW_HIGH ? 0 : form.tau)) / (double)x[i];
+            assert_true(fabs((double)y[window][i] - want) <= gate.error[window] * want + 1.5);
+            assert_true(llabs(y[1 - window][i]) <= 1);
+        }
+        trio_finish(&trio);
+        sec_reciprocal_two_finish(&gate);
+    }
+}
+
 static enum base_status exp_program(struct mpc_party *p, const struct trio_job *job)
 {
     struct mpc_wire y = sec_exp_eval(p, job->context, trio_input(p, job, 0), "exp");
@@ -217,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_max_step), cmocka_unit_test(test_compare), cmocka_unit_test(test_spline),
+        cmocka_unit_test(test_reciprocal_two),
         cmocka_unit_test(test_exp), cmocka_unit_test(test_segments), cmocka_unit_test(test_coarse_max),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

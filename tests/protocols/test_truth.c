@@ -6,6 +6,7 @@
 #include "protocols/coarse_max.h"
 #include "protocols/compare.h"
 #include "protocols/exp.h"
+#include "protocols/reciprocal_two.h"
 #include "protocols/segments.h"
 #include "protocols/shuffle.h"
 #include "protocols/spline.h"
@@ -317,6 +318,72 @@ static void test_inverse_root_error(void **state)
     sec_spline_finish(&gate);
 }
 
+static enum base_status two_windows_program(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire y[SEC_WINDOWS] = {{0}};
+    sec_reciprocal_two_eval(p, job->context, trio_input(p, job, 0), y, "1/S");
+    enum base_status status = mpc_round(p);
+    trio_output(p, y[SEC_WINDOW_HIGH]);
+    trio_output(p, y[SEC_WINDOW_LOW]);
+    return status;
+}
+
+static void test_reciprocal_two_error(void **state)
+{
+    enum { N = 600 };
+    struct sec_reciprocal_two gate = {0};
+    struct base_error error = {0};
+    struct sec_reciprocal_two_form form = {.k = 44, .frac = 37, .tau = 12, .G = 26, .high = INT64_C(100) << 37, .z = 13, .per_octave = 64,
+                                           .F = 44, .fy = 18, .ring = 64};
+    const int64_t low = INT64_C(1) << 11, cut = INT64_C(1) << 25;
+    const int64_t edges[] = {low, low + 1, cut - 2, cut - 1, cut, cut + 1, form.high - 1, INT64_C(1) << 37};
+    uint64_t random = 4;
+    int64_t x[N], high_value[N], low_value[N];
+    (void)state;
+    check_ok(sec_reciprocal_two_init(&gate, form, &error), &error, "1/S");
+    for (size_t i = 0; i < N; i++) {
+        x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)(trio_random(&random) >> 20 >> i % 34) | low;
+        x[i] = x[i] < form.high ? x[i] : x[i] >> 1;
+    }
+    struct trio trio = run(two_windows_program, &gate, (struct trio_input){x, N, 60, 37, 44}, 4);
+    values(&trio, 0, high_value);
+    values(&trio, 1, low_value);
+    for (size_t i = 0; i < N; i++) {
+        double inverse = 0x1p55 / (double)x[i];
+        if (x[i] >= cut)
+            assert_true(fabs((double)high_value[i] - inverse) <= gate.error[SEC_WINDOW_HIGH] * inverse + 1.5 && llabs(low_value[i]) <= 1);
+        else
+            assert_true(fabs((double)low_value[i] - inverse / 4096) <= gate.error[SEC_WINDOW_LOW] * inverse / 4096 + 1.5 &&
+                        llabs(high_value[i]) <= 1);
+    }
+    assert_true(gate.error[SEC_WINDOW_HIGH] < 4e-4 && gate.error[SEC_WINDOW_LOW] < 4e-5);
+    trio_finish(&trio);
+    sec_reciprocal_two_finish(&gate);
+}
+
+static void test_reciprocal_two_refuses(void **state)
+{
+    const struct sec_reciprocal_two_form well = {.k = 44, .frac = 37, .tau = 12, .G = 26, .high = INT64_C(100) << 37, .z = 13,
+                                                 .per_octave = 4, .F = 44, .fy = 18, .ring = 64};
+    struct sec_reciprocal_two_form bad[8];
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        bad[i] = well;
+    bad[0].G = 12;
+    bad[1].G = 38;
+    bad[2].F = 51;
+    bad[3].z = 25;
+    bad[4].per_octave = 3;
+    bad[5].high = INT64_C(1) << 25;
+    bad[6].high = (INT64_C(1) << 44) + 1;
+    bad[7].fy = 45;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct sec_reciprocal_two gate = {0};
+        struct base_error error = {0};
+        assert_int_equal(sec_reciprocal_two_init(&gate, bad[i], &error), BASE_ERR_RANGE);
+    }
+}
+
 /* --- shuffle ---------------------------------------------------------------------------------------------------------------------------- */
 
 static enum base_status shuffle_program(struct mpc_party *p, const struct trio_job *job)
@@ -371,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_argmax_keeps_the_lowest_index), cmocka_unit_test(test_top_k), cmocka_unit_test(test_compare),
         cmocka_unit_test(test_table), cmocka_unit_test(test_coarse_max_slack), cmocka_unit_test(test_exp_error),
         cmocka_unit_test(test_curve_error), cmocka_unit_test(test_inverse_root_error), cmocka_unit_test(test_shuffle_keeps_rows),
+        cmocka_unit_test(test_reciprocal_two_error), cmocka_unit_test(test_reciprocal_two_refuses),
         cmocka_unit_test(test_printed_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

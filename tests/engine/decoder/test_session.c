@@ -25,6 +25,17 @@ static struct eng_decoder_form form_of(const struct model *m, enum mpc_role role
                                      .chunk = 0};
 }
 
+static struct eng_local *make_parties(const struct model *model)
+{
+    struct eng_local *local = NULL;
+    struct base_error error = {0};
+    struct eng_local_form form = {.form = form_of(model, MPC_HELPER), .kern = kern_table_select(~0u)};
+    for (int i = 0; i < 3; i++)
+        form.weights[i] = &model->weights[i];
+    check_ok(eng_local_create(&local, &form, &error), &error, "parties");
+    return local;
+}
+
 static int open_stage(void **state)
 {
     struct base_error error = {0};
@@ -32,10 +43,7 @@ static int open_stage(void **state)
     *state = s;
     if (!model_open(&s->model, "models/keeper", (struct model_options){.context = CONTEXT}))
         return 1;
-    struct eng_local_form form = {.form = form_of(&s->model, MPC_HELPER), .kern = kern_table_select(~0u)};
-    for (int i = 0; i < 3; i++)
-        form.weights[i] = &s->model.weights[i];
-    check_ok(eng_local_create(&s->local, &form, &error), &error, "parties");
+    s->local = make_parties(&s->model);
     check_ok(eng_sampler_init(&s->sampler, (struct eng_sampling){0}, s->model.source.shape->vocab, &error),
              &error, "sampler");
     return 0;
@@ -258,6 +266,34 @@ static void test_client_gone(void **state)
     eng_remote_finish(&remote);
 }
 
+/* A client that gives one party another request than the others, or another mask key than its holder: all
+ * three refuse before anything is dealt. */
+static void test_differing_requests(void **state)
+{
+    struct stage *s = *state;
+    for (int kind = 0; kind < 6; kind++) {
+        struct base_error error = {0};
+        struct net_link *links[3];
+        struct eng_usage usage[3];
+        struct eng_local *local = make_parties(&s->model);
+        check_ok(eng_local_start(local, links, &error), &error, "start");
+        for (int party = 0; party < 3; party++) {
+            uint8_t bytes[ENG_REQUEST_BYTES];
+            struct eng_request request = request_of(s, ENG_REQUEST_SAMPLE);
+            request.new_tokens += kind < 3 && party == kind;
+            request.nonce[0] = kind == 3 && party == 1;
+            request.key1[0] = kind == 4 && party == 1;
+            request.key2[0] = kind == 5 && party == 2;
+            eng_request_encode(&request, bytes);
+            check_ok(net_link_send_blob(links[party], 0, bytes, sizeof bytes, &error), &error, "send");
+        }
+        assert_int_equal(eng_local_wait(local, usage, &error), BASE_ERR_PEER);
+        assert_non_null(strstr(error.text, "another request than this party"));
+        assert_int_equal(usage[0].prefill.offline, 0);
+        eng_local_destroy(&local);
+    }
+}
+
 int main(void)
 {
     /* The last one ends the links between the parties. */
@@ -266,6 +302,7 @@ int main(void)
                                        cmocka_unit_test(test_refusals),
                                        cmocka_unit_test(test_not_a_request),
                                        cmocka_unit_test(test_pings),
+                                       cmocka_unit_test(test_differing_requests),
                                        cmocka_unit_test(test_client_gone)};
     return cmocka_run_group_tests(tests, open_stage, close_stage);
 }
