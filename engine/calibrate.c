@@ -1,6 +1,7 @@
 #include "engine/calibrate.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/realmath.h"
 
 #include <math.h>
@@ -205,14 +206,6 @@ out:
 
 /* --- samples ------------------------------------------------------------------------------------------- */
 
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
 static int32_t draw(const float *logits, size_t vocab, uint64_t *state)
 {
     float top = logits[0];
@@ -221,7 +214,7 @@ static int32_t draw(const float *logits, size_t vocab, uint64_t *state)
         top = fmaxf(top, logits[i]);
     for (size_t i = 0; i < vocab; i++)
         sum += exp((double)(logits[i] - top) / 0.8);
-    double target = (double)(next_random(state) >> 11) * 0x1p-53 * sum;
+    double target = base_random_fraction(state) * sum;
     for (size_t i = 0; i < vocab; i++) {
         at += exp((double)(logits[i] - top) / 0.8);
         if (at >= target)

@@ -12,13 +12,12 @@ static struct mpc_cost minus(struct mpc_cost a, struct mpc_cost b)
 /* Embedding, head and final sum of squares of one row. */
 static struct mpc_cost ends_cost(const struct eng_model_shape *s, const struct eng_plan *plan)
 {
-    struct mpc_cost cost = {3, 0, 0};
-    cost = mpc_cost_add(cost, sec_row_lookup_cost(1, s->width));
+    struct mpc_cost cost = sec_row_lookup_cost(1, s->width);
     cost = mpc_cost_add(cost, mpc_extend_cost(s->width, SEC_ROW_RING, plan->ring));
     cost = mpc_cost_add(cost,
                         mpc_cut_cost(s->vocab, plan->ring, plan->fx + plan->fw - ENG_LOGIT_FRACTION, false));
     cost = mpc_cost_add(cost, mpc_cut_cost(1, plan->ring, ENG_SQUARES_CUT, false));
-    /* Those formulas count no rounds, whatever the operation: the three are above. */
+    /* Openings of one round are declared one by one: the rounds are counted here. */
     cost.rounds = 3;
     return cost;
 }

@@ -42,7 +42,6 @@ struct eng_decoder {
 
 /* What a step gives: un-normalised logits [rows][vocab] with ENG_LOGIT_FRACTION fraction bits, and the final
  * sums of squares [rows]. */
-enum { ENG_LOGIT_FRACTION = 14, ENG_SQUARES_CUT = 16 };
 int eng_logit_bound(const struct eng_plan *plan);
 int eng_logit_ring(const struct eng_plan *plan);
 struct eng_logits {

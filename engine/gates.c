@@ -6,8 +6,6 @@
 #include <math.h>
 #include <sodium.h>
 
-enum { NORM_FRACTION = 44 };
-
 /* t = rho / sqrt(s / d + eps) from s = sum x^2 with fs fraction bits, and rho^2 / (s / d + eps) from the same
  * key. */
 static enum base_status init_norm(struct sec_spline *ret, const struct eng_model_shape *shape,
@@ -23,7 +21,7 @@ static enum base_status init_norm(struct sec_spline *ret, const struct eng_model
     struct sec_spline_form form = {.k = plan->kn,
                                    .low = low < 2 ? 2 : low,
                                    .per_octave = plan->per_octave,
-                                   .F = NORM_FRACTION,
+                                   .F = ENG_NORM_FRACTION,
                                    .ring = plan->ring,
                                    .functions = squared ? 2 : 1};
     form.high = high > INT64_C(1) << plan->kn ? INT64_C(1) << plan->kn : high;

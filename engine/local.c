@@ -86,7 +86,6 @@ out:
 enum base_status eng_local_create(struct eng_local **ret, const struct eng_local_form *form,
                                   struct base_error *error)
 {
-    static const enum mpc_role roles[PARTIES] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     enum base_status status = BASE_OK;
     struct eng_local *local = NULL;
     TRY(base_alloc(&local, 1, sizeof *local, error));
@@ -94,7 +93,7 @@ enum base_status eng_local_create(struct eng_local **ret, const struct eng_local
     for (int i = 0; i < PARTIES; i++) {
         struct eng_decoder_form own = form->form;
         own.weights = form->weights[i];
-        TRY(eng_session_init(&local->seat[i].session, roles[i], own, form->kern, error));
+        TRY(eng_session_init(&local->seat[i].session, (enum mpc_role)i, own, form->kern, error));
     }
     TRY(open_links(local, error));
     status = start_all(local, true, error);

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/realmath.h"
+#include "protocols/wave.h"
 
 #include <math.h>
 #include <string.h>
@@ -132,16 +133,16 @@ int eng_plan_score_ring(const struct eng_plan *plan, size_t layer)
     return eng_plan_histogram_ring(plan, layer) + 1;
 }
 
-int eng_plan_exp_ring(const struct eng_plan *plan)
+static int exp_ring(const struct eng_plan *plan)
 {
     return plan->ring - (plan->fb + plan->fe - plan->fo);
 }
 
-int eng_plan_sum_ring(const struct eng_plan *plan, size_t layer)
+static int sum_ring(const struct eng_plan *plan, size_t layer)
 {
     if (plan->ring_sv != 0)
         return plan->ring_sv;
-    return minimum(eng_plan_exp_ring(plan), plan->ring - plan->layer[layer].ft[ENG_NORM_ATTENTION]);
+    return minimum(exp_ring(plan), plan->ring - plan->layer[layer].ft[ENG_NORM_ATTENTION]);
 }
 
 int eng_plan_embedding_bound(const struct eng_plan *plan)
@@ -189,14 +190,13 @@ static void check_attention(const struct eng_plan *p, struct checker *c)
     need(c, "lift of u_q", p->fu + widest, ring_uq - 2);
     if (!p->fold)
         need(c, "deferred scores", 2 * p->fu + maximum(b[ENG_A], b[ENG_AOWN]), ring_uq - 2);
-    need(c, "sum e v", p->fo + p->fu + eng_plan_log_context(p) + b[ENG_V],
-         eng_plan_sum_ring(p, c->layer) - 2);
+    need(c, "sum e v", p->fo + p->fu + eng_plan_log_context(p) + b[ENG_V], sum_ring(p, c->layer) - 2);
     int ring_o = p->ring - (p->fo2 + p->fy - p->fu);
     need(c, "o", p->fo2 + p->fy + b[ENG_O] + 1, p->ring - 1);
     need(c, "W_o o", p->fu + p->fwo + b[ENG_YO], ring_o - 2);
     need(c, "W_o o cut", p->fx + b[ENG_YO], ring_o - (p->fu + p->fwo - p->fx) - 2);
     int bt = l->bt[ENG_NORM_ATTENTION], ft = l->ft[ENG_NORM_ATTENTION];
-    need(c, "t^2", 2 * (bt - ft) + 44 + 1, p->ring - 1);
+    need(c, "t^2", 2 * (bt - ft) + ENG_NORM_FRACTION + 1, p->ring - 1);
 }
 
 static void check_rest(const struct eng_plan *p, struct checker *c)
@@ -207,9 +207,9 @@ static void check_rest(const struct eng_plan *p, struct checker *c)
         need(c, "g", p->fg + b[ENG_G], p->kg - 1);
         need(c, "h", p->f_silu + p->fu + b[ENG_H], p->ring - 1);
     } else {
-        need(c, "g as a wave", 13 + b[ENG_G], 23 - 4);
-        need(c, "fraction of g as a wave", 13, l->ft[ENG_NORM_MLP] + p->fu);
-        need(c, "fraction of h after a wave", p->fu, 14);
+        need(c, "g as a wave", SEC_WAVE_INPUT + b[ENG_G], SEC_WAVE_RING - 4);
+        need(c, "fraction of g as a wave", SEC_WAVE_INPUT, l->ft[ENG_NORM_MLP] + p->fu);
+        need(c, "fraction of h after a wave", p->fu, SEC_WAVE_OUTPUT);
         need(c, "h after a wave", p->fu + b[ENG_H], p->ring - p->f_silu - 2);
     }
     need(c, "W_down h", p->fu + p->fwo + b[ENG_YD], p->ring - p->f_silu - 2);
@@ -217,7 +217,7 @@ static void check_rest(const struct eng_plan *p, struct checker *c)
     need(c, "x", p->fx + b[ENG_X] + 2, p->ring - 2);
     need(c, "sum x^2", 2 * p->fx + l->high[ENG_NORM_ATTENTION] + 14, p->ring - 1);
     for (int i = 0; i < ENG_NORMS; i++)
-        need(c, "1/rms", l->bt[i] + 2, p->ring - (44 - l->ft[i]) - 2);
+        need(c, "1/rms", l->bt[i] + 2, p->ring - (ENG_NORM_FRACTION - l->ft[i]) - 2);
 }
 
 /* Every shift is to the right and every small ring has room: what a hostile plan could break before any bound
@@ -232,8 +232,8 @@ static void check_widths(const struct eng_plan *p, struct checker *c)
     need(c, "fraction of e", p->fo, p->fb + p->fe);
     need(c, "fraction of h", p->fu, p->f_silu);
     need(c, "fraction of RoPE", p->fc, p->fu + l->ft[ENG_NORM_ATTENTION]);
-    need(c, "fraction of the logits", 14, p->fx + p->fw);
-    need(c, "fraction of the final sum of squares", 16, 2 * p->fx);
+    need(c, "fraction of the logits", ENG_LOGIT_FRACTION, p->fx + p->fw);
+    need(c, "fraction of the final sum of squares", ENG_SQUARES_CUT, 2 * p->fx);
     need(c, "fraction of 1 / S", p->fy, p->f_reciprocal);
     need(c, "segments of the activation", p->hs + 1, p->kg);
     need(c, "ring of sum e v", p->ring_sv, p->ring);
@@ -267,7 +267,7 @@ enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *err
     need(&c, "embedding", eng_plan_embedding_bound(p), 32 - 2);
     need(&c, "1/S", p->f_reciprocal + slack + 1, p->ring - 1);
     need(&c, "lift of 1/S", p->fy + slack + 1, p->ring - (p->f_reciprocal - p->fy) - 2);
-    need(&c, "e", p->fo, eng_plan_exp_ring(p) - 2);
+    need(&c, "e", p->fo, exp_ring(p) - 2);
     need(&c, "exp", p->fb + p->fe + 1.5 * base_power_of_two(p->cell), p->ring - 1);
     return c.status;
 }

@@ -39,6 +39,10 @@ const char *eng_wire_name(enum eng_wire wire);
 /* The norm before attention (0) and before the MLP (1). */
 enum { ENG_NORM_ATTENTION, ENG_NORM_MLP, ENG_NORMS };
 
+/* Fraction bits that no plan chooses: of the norms' results, of the un-normalised logits, and bits that the
+ * final sum of squares loses. */
+enum { ENG_NORM_FRACTION = 44, ENG_LOGIT_FRACTION = 14, ENG_SQUARES_CUT = 16 };
+
 /* How a layer reads its activation: by segments, or as a wave of a small or large span (protocols/wave.h). */
 enum eng_wave { ENG_WAVE_NONE, ENG_WAVE_NARROW, ENG_WAVE_WIDE, ENG_WAVES };
 
@@ -102,8 +106,6 @@ int eng_plan_score_bits(const struct eng_plan *plan,
                         size_t layer); /* scores lie in +-2^bits nats, less one bin */
 int eng_plan_histogram_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_score_ring(const struct eng_plan *plan, size_t layer);
-int eng_plan_exp_ring(const struct eng_plan *plan);
-int eng_plan_sum_ring(const struct eng_plan *plan, size_t layer); /* ring of sum e v */
 int eng_plan_embedding_bound(const struct eng_plan *plan); /* |entry| <= 2^bound in units of the residual */
 double eng_plan_wave_span(enum eng_wave wave); /* largest |g| that the wave reads, for either curve */
 int eng_plan_log_context(const struct eng_plan *plan);

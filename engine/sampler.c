@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,15 +37,6 @@ static int larger_first(const void *a, const void *b)
     if (x->weight != y->weight)
         return x->weight > y->weight ? -1 : 1;
     return x->id < y->id ? -1 : x->id > y->id;
-}
-
-/* splitmix64, as a fraction below 1. */
-static double draw(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
 static int32_t largest(const double *logits, size_t vocab)
@@ -86,7 +78,7 @@ int32_t eng_sampler_pick(struct eng_sampler *s, const double *logits)
     for (size_t i = 0; i < s->vocab; i++)
         s->candidate[i].weight = exp((s->candidate[i].weight - top) / s->sampling.temperature);
     size_t kept = cut(s, &sum);
-    double target = draw(&s->state) * sum;
+    double target = base_random_fraction(&s->state) * sum;
     for (size_t i = 0; i + 1 < kept; i++) {
         at += s->candidate[i].weight;
         if (target < at)

@@ -14,13 +14,8 @@ enum {
     CONFIRM_STEP = 0x434f4e46,
     MOST_PINGS = 64,
     KEY_STEP = 0x4b455953,
-    DEFAULT_IDLE_MS = 3600 * 1000
+    IDLE_MS = 3600 * 1000
 };
-
-static int number_of(const struct eng_session *s)
-{
-    return s->party.role == MPC_HELPER ? 0 : s->party.role == MPC_LEFT ? 1 : 2;
-}
 
 enum base_status eng_session_init(struct eng_session *ret, enum mpc_role role, struct eng_decoder_form form,
                                   const struct kern_table *kern, struct base_error *error)
@@ -71,7 +66,7 @@ enum base_status eng_session_join(struct eng_session *s, const struct eng_sessio
                                   struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    int own = number_of(s);
+    int own = (int)s->party.role;
     s->links = *links;
     s->source = (struct mpc_link_source){0};
     if (own == 0) {
@@ -94,7 +89,7 @@ out:
 void eng_session_set_keys(struct eng_session *s, const uint8_t key1[ENG_SESSION_KEY],
                           const uint8_t key2[ENG_SESSION_KEY])
 {
-    int own = number_of(s);
+    int own = (int)s->party.role;
     if (own != 2)
         memcpy(s->key1, key1, ENG_SESSION_KEY);
     if (own != 1)
@@ -116,7 +111,7 @@ static void start_pair_stream(struct eng_session *s, struct mpc_stream *stream,
 static void start_streams(struct eng_session *s, const struct eng_request *r)
 {
     struct mpc_party *p = &s->party;
-    int own = number_of(s);
+    int own = (int)s->party.role;
     s->requests++;
     if (own != 2) {
         start_pair_stream(s, &p->s1, s->key1, r->nonce);
@@ -156,7 +151,7 @@ static enum base_status confirm_request(struct eng_session *s, const struct eng_
 {
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
-    int own = number_of(s);
+    int own = (int)s->party.role;
     uint8_t mine[3][ENG_SESSION_KEY], theirs[ENG_SESSION_KEY];
     for (int i = 0; i < 3; i++)
         if (s->links.to[i] != NULL) {
@@ -281,7 +276,7 @@ static enum base_status wait_for_client(struct eng_session *s)
     enum { LOOK_MS = 5 };
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
-    int64_t deadline = base_deadline_after(s->idle_ms > 0 ? s->idle_ms : DEFAULT_IDLE_MS);
+    int64_t deadline = base_deadline_after(IDLE_MS);
     while (!net_link_pending(p->client)) {
         for (int i = 1; i <= 2; i++)
             TRY_THAT(!net_link_lost(s->links.to[i]), &p->error, BASE_ERR_CLOSED,

@@ -25,7 +25,6 @@ struct eng_session {
         key2[ENG_SESSION_KEY]; /* with (P0, P1) and with (P0, P2), as far as the role holds them */
     uint64_t requests;
     int (*cancelled)(void *context); /* non-zero ends P0's wait for the client; NULL: never */
-    int64_t idle_ms; /* how long P0 waits for the client's end after its own work; 0: an hour */
 };
 
 /* Makes decoder and work area. The session must stay where it is while it lives. */

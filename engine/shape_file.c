@@ -156,13 +156,6 @@ static const struct named_shape named[] = {
 };
 enum { NAMED = sizeof named / sizeof *named };
 
-const char *const *eng_shape_names(void)
-{
-    static const char *const names[] = {
-        "gpt2", "gpt2-medium", "smollm2-135m", "qwen2.5-0.5b", "tinyllama-1.1b", "llama-7b", NULL};
-    return names;
-}
-
 enum base_status eng_shape_named(const char *name, struct eng_model_shape *ret, struct base_error *error)
 {
     for (int i = 0; i < NAMED; i++)
@@ -171,8 +164,9 @@ enum base_status eng_shape_named(const char *name, struct eng_model_shape *ret, 
             (void)snprintf(ret->model_type, sizeof ret->model_type, "%s", name);
             return BASE_OK;
         }
-    return base_fail(error, BASE_ERR_ARGUMENT,
-                     "no shape is called \"%s\": known are gpt2, gpt2-medium, smollm2-135m, qwen2.5-0.5b, "
-                     "tinyllama-1.1b, llama-7b",
-                     name);
+    char known[256];
+    size_t at = 0;
+    for (int i = 0; i < NAMED; i++)
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i == 0 ? "" : ", ", named[i].name);
+    return base_fail(error, BASE_ERR_ARGUMENT, "no shape is called \"%s\": known are %s", name, known);
 }

@@ -16,7 +16,5 @@ BASE_MUST_USE enum base_status eng_shape_from_json(const json_t *object, struct 
  * with the names that exist. */
 BASE_MUST_USE enum base_status eng_shape_named(const char *name, struct eng_model_shape *ret,
                                                struct base_error *error);
-/* Names, NULL-terminated. */
-const char *const *eng_shape_names(void);
 
 #endif

@@ -1,6 +1,7 @@
 #include "engine/weights.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/realmath.h"
 #include "mpc/stream.h"
 
@@ -363,13 +364,6 @@ struct eng_weight_source eng_weights_of_file(const struct eng_model_file *file)
         .shape = eng_model_file_shape(file), .read = read_file, .context = file};
 }
 
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
 static enum base_status read_synthetic(const void *context, enum eng_tensor tensor, size_t layer,
                                        struct eng_row_range range, float *ret, struct base_error *error)
 {
@@ -385,9 +379,9 @@ static enum base_status read_synthetic(const void *context, enum eng_tensor tens
     bool branch = tensor == ENG_TENSOR_O || tensor == ENG_TENSOR_DOWN;
     bool bias = tensor == ENG_TENSOR_Q_BIAS || tensor == ENG_TENSOR_K_BIAS || tensor == ENG_TENSOR_V_BIAS;
     double spread = sqrt(3.0 / (double)columns) * (branch ? sqrt(0.5 / (double)shape->layers) : 1.0);
-    uint64_t seed = mix((uint64_t)(tensor + 1) << 32 | layer);
+    uint64_t seed = base_random_mix((uint64_t)(tensor + 1) << 32 | layer);
     for (size_t i = 0; i < range.rows * columns; i++) {
-        double unit = (double)(int64_t)mix(seed + range.first_row * columns + i) * 0x1p-63;
+        double unit = (double)(int64_t)base_random_mix(seed + range.first_row * columns + i) * 0x1p-63;
         ret[i] = (float)(gain ? 1 + 0.25 * unit
                               : unit * (bias                             ? 1
                                         : tensor == ENG_TENSOR_EMBEDDING ? 0.05

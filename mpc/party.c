@@ -84,14 +84,9 @@ static void take(struct mpc_party *p, void *data, size_t size)
         p->status = p->source.take(p->source.context, p->step, data, size, &p->error);
 }
 
-static int party_number(const struct mpc_party *p)
-{
-    return p->role == MPC_HELPER ? 0 : p->role == MPC_LEFT ? 1 : 2;
-}
-
 void mpc_deal_to(struct mpc_party *p, int to, uint64_t *data, size_t count, int ring)
 {
-    if (p->role != MPC_HELPER && (!mpc_computes(p) || party_number(p) != to))
+    if (p->role != MPC_HELPER && (!mpc_computes(p) || (int)p->role != to))
         return;
     size_t mark = base_arena_mark(&p->arena), size = mpc_bits(count, ring);
     uint8_t *packed = mpc_bytes(p, size);

@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 
+/* The first three are P0, P1 and P2 by their numbers. */
 enum mpc_role { MPC_HELPER, MPC_LEFT, MPC_RIGHT, MPC_CLEAR, MPC_COUNT };
 
 enum { MPC_MAX_PENDING = 24, MPC_MAX_OPENINGS = 16 };

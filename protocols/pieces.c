@@ -4,8 +4,7 @@
 
 enum { CHUNK = 64 }; /* keys per dealt message, and elements whose values at all points are held at a time */
 
-/* --- knots -------------------------------------------------------------------------------------------------
- */
+/* --- knots --------------------------------------------------------------------------------------------- */
 
 static int64_t next_knot(int64_t x, int64_t high, int per_octave)
 {
@@ -49,8 +48,7 @@ int64_t sec_pieces_nearest(double x)
     return (int64_t)rint(x);
 }
 
-/* --- P0
- * -------------------------------------------------------------------------------------------------------- */
+/* --- P0 ------------------------------------------------------------------------------------------------ */
 
 static struct kern_dpf_shape shape_of(int k, int ring, int payloads)
 {
@@ -89,8 +87,7 @@ void sec_pieces_deal(struct mpc_party *p, const struct sec_pieces *pieces, const
     }
 }
 
-/* --- P1 and P2
- * ----------------------------------------------------------------------------------------------- */
+/* --- P1 and P2 ----------------------------------------------------------------------------------------- */
 
 /* Share of a payload on {x >= knot_i, x < knot_(i+1)}, split into the part with w = 0 (ret[0]) and w = 1
  * (ret[1]), from the DCF at the points tau_i - 1 mod 2^k, tau_i = m + 1 - knot_i: f(x) = beta [x < lambda]

@@ -8,8 +8,7 @@
 
 enum { PAYLOADS = 3 };
 
-/* --- tables ------------------------------------------------------------------------------------------------
- */
+/* --- tables -------------------------------------------------------------------------------------------- */
 
 static int64_t low_of(const struct sec_reciprocal_two_form *form)
 {
@@ -130,8 +129,7 @@ void sec_reciprocal_two_finish(struct sec_reciprocal_two *gate)
     base_free(&gate->slope);
 }
 
-/* --- the gate
- * ------------------------------------------------------------------------------------------------ */
+/* --- the gate ------------------------------------------------------------------------------------------ */
 
 static struct sec_pieces pieces_of(const struct sec_reciprocal_two *gate)
 {
@@ -215,8 +213,7 @@ void sec_reciprocal_two_eval(struct mpc_party *p, const struct sec_reciprocal_tw
                                                           .label = label});
 }
 
-/* --- conformance: S from 2^-26 to 100, windows parted at 2^-12
- * ------------------------------------------------ */
+/* --- conformance: S from 2^-26 to 100, windows parted at 2^-12 ----------------------------------------- */
 
 static const struct sec_reciprocal_two_form standard = {.k = 44,
                                                         .frac = 37,

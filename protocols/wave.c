@@ -230,8 +230,7 @@ struct mpc_wire sec_wave_add(struct mpc_party *p, struct mpc_wire psi, struct mp
     return mpc_add(p, psi, g, 1, bound);
 }
 
-/* --- conformance ------------------------------------------------------------------------------------------
- */
+/* --- conformance --------------------------------------------------------------------------------------- */
 
 enum { SAMPLE_SPAN = 22 };
 

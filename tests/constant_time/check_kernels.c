@@ -1,5 +1,6 @@
 /* Every slot of the kernel table, at every level that memcheck knows (AVX-512 it does not): operands, keys, seeds, points alpha and
  * payloads are secret; shapes, the points where a key is read and the tables read there are public. */
+#include "base/random.h"
 #include "kernels/kern.h"
 #include "tests/constant_time/leaks.h"
 #include "tests/constant_time/secret.h"
@@ -10,13 +11,9 @@ struct rng {
     uint64_t state;
 };
 
-/* splitmix64 */
 static uint64_t next(struct rng *rng)
 {
-    uint64_t z = rng->state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return base_random_next(&rng->state);
 }
 
 static void *allocate(size_t size)

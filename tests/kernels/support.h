@@ -3,6 +3,7 @@
 #ifndef CACHET_TESTS_KERNELS_SUPPORT_H
 #define CACHET_TESTS_KERNELS_SUPPORT_H
 
+#include "base/random.h"
 #include "kernels/internal.h"
 
 #include <setjmp.h>
@@ -17,13 +18,9 @@ struct rng {
     uint64_t state;
 };
 
-/* splitmix64 */
 static inline uint64_t rng_next(struct rng *rng)
 {
-    uint64_t z = rng->state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return base_random_next(&rng->state);
 }
 
 static inline size_t rng_below(struct rng *rng, size_t bound)

@@ -1,6 +1,7 @@
 #include "tests/support/three_parties.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "net/memory_link.h"
 
 #include <math.h>
@@ -39,10 +40,7 @@ struct post {
 
 uint64_t trio_random(uint64_t *state)
 {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return base_random_next(state);
 }
 
 static void *grow(void *array, size_t *capacity, size_t count, size_t size)

@@ -104,22 +104,6 @@ void cut_file(const char *path, size_t size)
     assert_int_equal(truncate(path, (off_t)size), 0);
 }
 
-void check_ok(enum base_status status, const struct base_error *error)
-{
-    if (status != BASE_OK) {
-        print_error("unexpected failure (%s): %s\n", base_status_name(status), error->text);
-        fail();
-    }
-}
-
-void check_says(const struct base_error *error, const char *part)
-{
-    if (strstr(error->text, part) == NULL) {
-        print_error("the error says \"%s\", not \"%s\"\n", error->text, part);
-        fail();
-    }
-}
-
 void check_refused(const char *path, enum base_status want, const char *part)
 {
     struct base_error error = {0};

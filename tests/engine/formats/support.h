@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "engine/formats/model_file.h"
 #include "engine/formats/text.h"
+#include "tests/support/failures.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -35,8 +36,6 @@ void write_file(const char *path, const void *bytes, size_t size);
 void write_text(const char *directory, const char *name, const char *text);
 void cut_file(const char *path, size_t size);
 
-void check_ok(enum base_status status, const struct base_error *error);
-void check_says(const struct base_error *error, const char *part);
 
 /* Opening the model must fail with this status, name the path and say `part`, and leave its output alone. */
 void check_refused(const char *path, enum base_status want, const char *part);
