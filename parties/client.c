@@ -60,21 +60,9 @@ static enum base_status connect_one(struct client *c, int party, size_t own, str
     TRY(net_connect(c->context, &endpoint, &wait, &c->link[party], error));
     net_link_set_cancel(c->link[party], c->cancelled, c->cancel_context);
     net_link_set_timeout(c->link[party], (int64_t)c->config.limits.step_seconds * SECOND_MS);
-    struct net_hello_config hello = {.own_id = (uint8_t)(3 + own),
-                                     .peer_id = (uint8_t)party,
-                                     .fields = c->identity.fields,
-                                     .field_count = c->identity.field_count};
-    memcpy(hello.config_digest, c->identity.config_digest, sizeof hello.config_digest);
-    TRY(net_hello(c->link[party], &hello, NULL, error));
+    TRY(node_hello(&c->identity, c->link[party], 3 + own, (size_t)party, error));
 out:
     return status;
-}
-
-static void tell_all(struct client *c, const struct base_error *cause)
-{
-    for (int i = 0; i < 3; i++)
-        if (c->link[i] != NULL && net_link_failure(c->link[i]) == NULL)
-            net_link_abort(c->link[i], cause);
 }
 
 enum base_status client_connect(struct client *c, struct base_error *error)
@@ -84,7 +72,7 @@ enum base_status client_connect(struct client *c, struct base_error *error)
     for (int party = 0; party < 3 && status == BASE_OK; party++)
         status = connect_one(c, party, own.index, error);
     if (status != BASE_OK)
-        tell_all(c, error);
+        node_tell_all(c->link, error);
     return status;
 }
 
@@ -107,7 +95,7 @@ enum base_status client_generate(struct client *c, const struct generation_conte
     TRY(eng_remote_end(&remote, ret->usage, error));
 out:
     if (status != BASE_OK)
-        tell_all(c, error);
+        node_tell_all(c->link, error);
     eng_remote_finish(&remote);
     return status;
 }

@@ -87,7 +87,6 @@ static void check_shares(struct check *c)
 
 static void check_memory(struct check *c)
 {
-    static const enum mpc_role roles[] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     struct base_error error = {0};
     struct memory_need need = {0};
     const struct kv_policy *policy;
@@ -99,7 +98,7 @@ static void check_memory(struct check *c)
                                    .config = {c->config.cache.sinks, c->config.cache.window},
                                    .context = c->config.limits.context,
                                    .queue_bytes = (size_t)c->config.limits.ahead_mib << 20};
-        if (memory_of(&need, roles[c->owner.index], &form, &error) == BASE_OK && available > 0 &&
+        if (memory_of(&need, (enum mpc_role)c->owner.index, &form, &error) == BASE_OK && available > 0 &&
             memory_total(&need) > available)
             (void)base_fail(&error, BASE_ERR_MEMORY,
                             "%.1f GB may be needed and %.1f GB are free: lower limits.context or "
@@ -192,8 +191,8 @@ static enum base_status check_all(struct check *c, struct base_error *error)
     struct base_error reason = {0};
     bool readable = party_config_read(&c->config, c->config_path, &reason) == BASE_OK;
     line(c, "config", &reason, "%s: %s, policy %s, context %u, %zu clients", c->config_path,
-         c->config.mode == CONFIG_THREE_PARTY ? "three-party" : "two-party-with-dealer",
-         c->config.cache.policy, c->config.limits.context, c->config.client_count);
+         party_config_mode_name(c->config.mode), c->config.cache.policy, c->config.limits.context,
+         c->config.client_count);
     line(c, "build", NULL, "cachet %s (%s), kernels %s", CACHET_VERSION, CACHET_COMMIT,
          kern_level_name(kern_table_select(~0u)->level));
     if (readable && c->key_path != NULL)

@@ -128,7 +128,6 @@ static void print_gates(bool json)
 
 static enum base_status count(struct cost *o, struct base_error *error)
 {
-    static const enum mpc_role roles[] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     enum base_status status = BASE_OK;
     struct model model = {0};
     struct eng_plan plan = {0};
@@ -159,7 +158,7 @@ static enum base_status count(struct cost *o, struct base_error *error)
                                  .context = prompt + 1,
                                  .queue_bytes = (size_t)o->queue_mib << 20};
     for (int i = 0; i < 3; i++)
-        TRY(memory_of(&need[i], roles[i], &memory, error));
+        TRY(memory_of(&need[i], (enum mpc_role)i, &memory, error));
     if (o->json)
         print_json(o, &model, &cost, need, prompt);
     else
@@ -182,10 +181,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
                      .mbit = 10000};
     bool done = false;
     const struct option_entry options[] = {
-        {.name = "model",
-         .value = "PATH",
-         .help = "model directory (Hugging Face), .gguf or llama2.c file",
-         .target = &o.input.path},
+        OPTION_MODEL(&o.input.path),
         {.name = "shape",
          .value = "NAME",
          .help = "instead: gpt2, gpt2-medium, smollm2-135m, qwen2.5-0.5b, tinyllama-1.1b or llama-7b, with "
@@ -213,35 +209,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .target = &o.score_bits,
          .low = 2,
          .high = 8},
-        {.name = "thin",
-         .help = "wider exp cells: fewer dealt bytes, one round more per layer",
-         .kind = OPTION_FLAG,
-         .target = &o.plan_options.thin},
-        {.name = "wave",
-         .help = "activations as waves where their range allows: fewer dealt bytes, less work, one round "
-                 "more per layer",
-         .kind = OPTION_FLAG,
-         .target = &o.plan_options.wave},
-        {.name = "fold",
-         .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes",
-         .kind = OPTION_FLAG,
-         .target = &o.plan_options.fold},
-        {.name = "policy",
-         .value = "NAME",
-         .help = "cache policy: full or window (default full)",
-         .target = &o.policy},
-        {.name = "sinks",
-         .value = "N",
-         .help = "policy window: first rows that stay",
-         .kind = OPTION_COUNT,
-         .target = &o.sinks,
-         .high = 1 << 20},
-        {.name = "window",
-         .value = "N",
-         .help = "policy window: last rows that stay",
-         .kind = OPTION_COUNT,
-         .target = &o.window,
-         .high = 1 << 20},
+        OPTIONS_WIDTHS(&o.plan_options),
+        OPTIONS_POLICY(&o.policy, &o.sinks, &o.window),
         {.name = "ahead-mib",
          .value = "N",
          .help = "how far P0 may deal ahead (default 256)",

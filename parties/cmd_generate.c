@@ -12,11 +12,6 @@ struct generate {
     uint64_t sinks, window;
 };
 
-static const char *mode_name(const struct party_config *config)
-{
-    return config->mode == CONFIG_THREE_PARTY ? "three-party" : "two-party-with-dealer";
-}
-
 static enum base_status on_shares(const struct generate *g, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -37,7 +32,7 @@ static enum base_status on_shares(const struct generate *g, struct base_error *e
                                          .shape = &client.share.shape,
                                          .plan = &client.share.plan,
                                          .policy = client.config.cache.policy,
-                                         .mode = mode_name(&client.config),
+                                         .mode = party_config_mode_name(client.config.mode),
                                          .prompt_tokens = prompt.count,
                                          .last_prompt_token = prompt.ids[prompt.count - 1]};
     TRY(client_generate(&client, &context, &prompt, &run, error));
@@ -64,10 +59,7 @@ static enum base_status in_clear(const struct generate *g, struct base_error *er
     TRY(kv_policy_find(g->policy, &policy, error));
     TRY(eng_plan_read(&plan, g->plan, error));
     TRY(model_open(&model, g->input, error));
-    TRY_THAT(strcmp(plan.model, model.digest) == 0, error, BASE_ERR_MISMATCH,
-             "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
-             g->plan, plan.model, model.digest);
-    TRY(eng_plan_check(&plan, error));
+    TRY(model_check_plan(&model, &plan, g->plan, error));
     TRY(model_tokenizer(&model, &tokenizer, error));
     size_t context_size = (size_t)plan.context,
            synthetic = context_size > g->flags.max_tokens ? context_size - g->flags.max_tokens : 1;

@@ -58,10 +58,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct model model = {0};
     struct eng_plan plan = {0};
     const struct option_entry options[] = {
-        {.name = "model",
-         .value = "PATH",
-         .help = "model directory (Hugging Face), .gguf or llama2.c file",
-         .target = &input.path},
+        OPTION_MODEL(&input.path),
         {.name = "shape",
          .value = "NAME",
          .help = "instead: a public shape with synthetic weights",
@@ -82,19 +79,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .target = &plan_options.context,
          .low = 2,
          .high = 1 << 20},
-        {.name = "thin",
-         .help = "wider exp cells: fewer dealt bytes, one round more per layer",
-         .kind = OPTION_FLAG,
-         .target = &plan_options.thin},
-        {.name = "wave",
-         .help = "activations as waves where their range allows: fewer dealt bytes, less work, one round "
-                 "more per layer",
-         .kind = OPTION_FLAG,
-         .target = &plan_options.wave},
-        {.name = "fold",
-         .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes per cached row",
-         .kind = OPTION_FLAG,
-         .target = &plan_options.fold},
+        OPTIONS_WIDTHS(&plan_options),
         {.name = "out", .value = "FILE", .help = "plan.json to write", .target = &out, .required = true},
         {.name = "json",
          .help = "print an object instead of sentences",

@@ -12,17 +12,14 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct model_input input = {0};
-    const char *plan_path = NULL, *out = NULL, *tokenizer = NULL;
+    const char *plan_path = NULL, *out = NULL;
     bool json = false, done = false;
     struct model model = {0};
     struct eng_plan plan = {0};
     struct base_progress progress = {0};
     char set[ENG_SET_ID];
     const struct option_entry options[] = {
-        {.name = "model",
-         .value = "PATH",
-         .help = "model directory (Hugging Face), .gguf or llama2.c file",
-         .target = &input.path},
+        OPTION_MODEL(&input.path),
         {.name = "shape",
          .value = "NAME",
          .help = "instead: a public shape with synthetic weights",
@@ -55,13 +52,10 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         return BASE_OK;
     TRY(eng_plan_read(&plan, plan_path, error));
     TRY(model_open(&model, input, error));
-    TRY_THAT(strcmp(plan.model, model.digest) == 0, error, BASE_ERR_MISMATCH,
-             "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
-             plan_path, plan.model, model.digest);
-    tokenizer = model_tokenizer_path(&model);
+    TRY(model_check_plan(&model, &plan, plan_path, error));
     base_progress_start(&progress, "sharing", eng_weights_count(&model.shape));
-    TRY(eng_share_set_write(out, &model.source, &plan, tokenizer, kern_table_select(~0u), &progress, set,
-                            error));
+    TRY(eng_share_set_write(out, &model.source, &plan, model_tokenizer_path(&model), kern_table_select(~0u),
+                            &progress, set, error));
     base_progress_finish(&progress);
     if (json)
         (void)printf("{\"set\": \"%s\", \"model\": \"%s\", \"weights\": %llu}\n", set, model.digest,

@@ -7,27 +7,17 @@
 #include "parties/clear.h"
 #include "parties/client.h"
 #include "parties/command.h"
+#include "parties/loopback.h"
 #include "parties/memory.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <sodium.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    ENDS = 4,
-    AHEAD_MIB = 64,
-    STEP_SECONDS = 120,
-    CONNECT_SECONDS = 120,
-    PORT_LOW = 20000,
-    PORT_SPAN = 12000,
-    PORT_TRIES = 200
-};
-static const char *const end_names[ENDS] = {"p0", "p1", "p2", "client"};
+enum { AHEAD_MIB = 64, STEP_SECONDS = 120, CONNECT_SECONDS = 120 };
 
 struct up {
     struct generation_flags flags;
@@ -50,10 +40,9 @@ struct up {
     struct client client;
 };
 
-__attribute__((format(printf, 2, 3))) static void say(const struct up *u, const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {
     va_list arguments;
-    (void)u;
     va_start(arguments, format);
     (void)vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -94,15 +83,12 @@ static enum base_status prepare_plan(struct up *u, struct base_error *error)
         TRY(model_plan(&u->model, &u->plan_options, &u->plan, error));
     } else {
         TRY(eng_plan_read(&u->plan, u->plan_path, error));
-        TRY_THAT(
-            strcmp(u->plan.model, u->model.digest) == 0, error, BASE_ERR_MISMATCH,
-            "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
-            u->plan_path, u->plan.model, u->model.digest);
+        TRY(model_check_plan(&u->model, &u->plan, u->plan_path, error));
         TRY_THAT(u->context <= (size_t)u->plan.context, error, BASE_ERR_RANGE,
                  "%s was made for a context of %d, prompt and answer have %zu", u->plan_path, u->plan.context,
                  u->context);
     }
-    say(u, "plan: residual %d fraction bits, weights %d, activations %d (%.1f s)", u->plan.fx, u->plan.fw,
+    say("plan: residual %d fraction bits, weights %d, activations %d (%.1f s)", u->plan.fx, u->plan.fw,
         u->plan.fu, base_clock_seconds() - start);
 out:
     return status;
@@ -112,7 +98,6 @@ out:
  * for those of the plan. */
 static enum base_status check_memory(const struct up *u, struct base_error *error)
 {
-    static const enum mpc_role roles[] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     enum base_status status = BASE_OK;
     struct eng_plan plan = {0};
     struct memory_form form = {.shape = &u->model.shape,
@@ -126,9 +111,9 @@ static enum base_status check_memory(const struct up *u, struct base_error *erro
     eng_plan_set_typical(&plan, u->model.shape.width, u->model.shape.norm_eps, 5);
     for (int i = 0; i < 3; i++) {
         struct memory_need need;
-        TRY(memory_of(&need, roles[i], &form, error));
+        TRY(memory_of(&need, (enum mpc_role)i, &form, error));
         total += memory_total(&need);
-        say(u, "memory P%d: %.0f MB weights, %.0f MB cache, up to %.0f MB work and queues", i,
+        say("memory P%d: %.0f MB weights, %.0f MB cache, up to %.0f MB work and queues", i,
             (double)need.weights * 1e-6, (double)need.cache * 1e-6, (double)(need.work + need.queues) * 1e-6);
     }
     TRY_THAT(available == 0 || total <= available, error, BASE_ERR_MEMORY,
@@ -171,88 +156,26 @@ static enum base_status make_shares(struct up *u, struct base_error *error)
                                  kern_table_select(~0u), &progress, u->set_id, error);
     base_progress_finish(&progress);
     TRY(status);
-    say(u, "shares: %.1f million weights masked for P0, P1 and P2 (%.1f s)", (double)weights * 1e-6,
+    say("shares: %.1f million weights masked for P0, P1 and P2 (%.1f s)", (double)weights * 1e-6,
         base_clock_seconds() - start);
-out:
-    return status;
-}
-
-static bool ports_free(uint16_t base)
-{
-    bool free_all = true;
-    for (int offset = 0; offset < PARTY_CONFIG_PORTS && free_all; offset++) {
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons((uint16_t)(base + offset)),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        free_all = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-        if (fd >= 0)
-            (void)close(fd);
-    }
-    return free_all;
-}
-
-static enum base_status pick_ports(struct up *u, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    uint16_t base = (uint16_t)(PORT_LOW + randombytes_uniform(PORT_SPAN));
-    int tries = 0;
-    for (int i = 0; i < 3; i++, base = (uint16_t)(base + PARTY_CONFIG_PORTS)) {
-        while (!ports_free(base) && tries++ < PORT_TRIES)
-            base = (uint16_t)(base + PARTY_CONFIG_PORTS);
-        TRY_THAT(tries < PORT_TRIES, error, BASE_ERR_IO, "no free ports on loopback between %d and %d",
-                 PORT_LOW, (int)base);
-        struct config_party *party = &u->config.parties[i];
-        (void)snprintf(party->host, sizeof party->host, "127.0.0.1");
-        party->port = base;
-    }
-out:
-    return status;
-}
-
-static enum base_status make_keys(struct up *u, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    for (int i = 0; i < ENDS; i++) {
-        char path[ENG_PATH_MAX];
-        struct net_key key = {0};
-        TRY(eng_path_print(path, error, "%s/%s.key", u->directory, end_names[i]));
-        status = net_key_generate(&key, error);
-        if (status == BASE_OK)
-            status = net_key_save(&key, path, error);
-        memcpy(i < 3 ? u->config.parties[i].key : u->config.clients[0].key, key.public_key, NET_KEY_BYTES);
-        net_key_finish(&key);
-        TRY(status);
-    }
-    (void)snprintf(u->config.clients[0].name, sizeof u->config.clients[0].name, "local");
-    u->config.client_count = 1;
 out:
     return status;
 }
 
 static enum base_status make_config(struct up *u, struct base_error *error)
 {
-    enum base_status status = BASE_OK;
-    char path[ENG_PATH_MAX];
     struct party_config *c = &u->config;
-    c->mode = strcmp(u->mode, "three-party") == 0 ? CONFIG_THREE_PARTY : CONFIG_TWO_PARTY_WITH_DEALER;
-    TRY(make_keys(u, error));
-    TRY(pick_ports(u, error));
-    (void)sodium_hex2bin(c->model.digest, sizeof c->model.digest, u->model.digest, 64, NULL, NULL, NULL);
-    TRY(eng_plan_digest(&u->plan, c->model.plan, error));
-    (void)snprintf(c->model.shares, sizeof c->model.shares, "%s", u->set_id);
-    (void)snprintf(c->cache.policy, sizeof c->cache.policy, "%s", u->policy->name);
     bool window = strcmp(u->policy->name, "window") == 0;
+    (void)snprintf(c->cache.policy, sizeof c->cache.policy, "%s", u->policy->name);
     c->cache.sinks = window ? (uint32_t)u->sinks : 0;
     c->cache.window = window ? (uint32_t)u->window : 0;
     c->limits = (struct config_limits){.context = (uint32_t)u->context,
                                        .connect_seconds = CONNECT_SECONDS,
                                        .step_seconds = STEP_SECONDS,
                                        .ahead_mib = AHEAD_MIB};
-    TRY(eng_path_print(path, error, "%s/config.yaml", u->directory));
-    TRY(party_config_write(c, path, error));
-out:
-    return status;
+    struct loopback_form form = {
+        .directory = u->directory, .model = u->model.digest, .set = u->set_id, .plan = &u->plan};
+    return loopback_make(c, &form, error);
 }
 
 /* --- running ------------------------------------------------------------------------------------------- */
@@ -264,12 +187,12 @@ static enum base_status start_parties(struct up *u, struct base_error *error)
     TRY(eng_path_print(config, error, "%s/config.yaml", u->directory));
     for (int i = 0; i < 3; i++) {
         u->children.name[i] = party_config_name(&u->config, (size_t)i);
-        TRY(eng_path_print(key, error, "%s/%s.key", u->directory, end_names[i]));
-        TRY(eng_path_print(shares, error, "%s/set/%s", u->directory, end_names[i]));
-        TRY(eng_path_print(log, error, "%s/%s.log", u->directory, end_names[i]));
+        TRY(eng_path_print(key, error, "%s/%s.key", u->directory, loopback_end(i)));
+        TRY(eng_path_print(shares, error, "%s/set/%s", u->directory, loopback_end(i)));
+        TRY(eng_path_print(log, error, "%s/%s.log", u->directory, loopback_end(i)));
         TRY(children_start(&u->children, i, config, key, shares, log, error));
     }
-    say(u, "P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
+    say("P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
         (unsigned)u->config.parties[0].port, (unsigned)u->config.parties[1].port,
         (unsigned)u->config.parties[2].port);
 out:
@@ -311,7 +234,7 @@ static enum base_status generate(struct up *u, struct base_error *error)
                                          .mode = u->mode,
                                          .prompt_tokens = u->prompt.count,
                                          .last_prompt_token = u->prompt.ids[u->prompt.count - 1]};
-    say(u, "prompt: %zu tokens, as shares; answer:", u->prompt.count);
+    say("prompt: %zu tokens, as shares; answer:", u->prompt.count);
     status = ask(u, &context, &run, error);
     client_close(&u->client);
     children_stop(&u->children);
@@ -356,8 +279,8 @@ static enum base_status run_all(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     TRY(kv_policy_find(u->policy_name, &u->policy, error));
-    TRY_THAT(strcmp(u->mode, "three-party") == 0 || strcmp(u->mode, "two-party-with-dealer") == 0, error,
-             BASE_ERR_ARGUMENT, "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
+    TRY_THAT(party_config_find_mode(u->mode, &u->config.mode), error, BASE_ERR_ARGUMENT,
+             "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
     TRY(model_open(&u->model, u->input, error));
     TRY(prepare_prompt(u, error));
     TRY(check_memory(u, error));
@@ -392,10 +315,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     u->policy_name = "full";
     u->mode = "three-party";
     const struct option_entry own[] = {
-        {.name = "model",
-         .value = "PATH",
-         .help = "model directory (Hugging Face), .gguf or llama2.c file",
-         .target = &u->input.path},
+        OPTION_MODEL(&u->input.path),
         {.name = "shape",
          .value = "NAME",
          .help = "instead: a public shape with synthetic weights and a made-up prompt",
@@ -420,35 +340,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .value = "FILE",
          .help = "calibration text (see cachet plan)",
          .target = &u->plan_options.text},
-        {.name = "thin",
-         .help = "wider exp cells: fewer dealt bytes, one round more per layer",
-         .kind = OPTION_FLAG,
-         .target = &u->plan_options.thin},
-        {.name = "wave",
-         .help = "activations as waves where their range allows: fewer dealt bytes, less work, one round "
-                 "more per layer",
-         .kind = OPTION_FLAG,
-         .target = &u->plan_options.wave},
-        {.name = "fold",
-         .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes",
-         .kind = OPTION_FLAG,
-         .target = &u->plan_options.fold},
-        {.name = "policy",
-         .value = "NAME",
-         .help = "cache policy: full or window (default full)",
-         .target = &u->policy_name},
-        {.name = "sinks",
-         .value = "N",
-         .help = "policy window: first rows that stay",
-         .kind = OPTION_COUNT,
-         .target = &u->sinks,
-         .high = 1 << 20},
-        {.name = "window",
-         .value = "N",
-         .help = "policy window: last rows that stay",
-         .kind = OPTION_COUNT,
-         .target = &u->window,
-         .high = 1 << 20},
+        OPTIONS_WIDTHS(&u->plan_options),
+        OPTIONS_POLICY(&u->policy_name, &u->sinks, &u->window),
         {.name = "mode",
          .value = "NAME",
          .help = "three-party (default) or two-party-with-dealer: the same protocol, P0 is called the dealer",

@@ -71,9 +71,19 @@ void party_config_finish(struct party_config *config)
     *config = (struct party_config){0};
 }
 
-static const char *mode_text(enum config_mode mode)
+const char *party_config_mode_name(enum config_mode mode)
 {
     return mode == CONFIG_THREE_PARTY ? "three-party" : "two-party-with-dealer";
+}
+
+bool party_config_find_mode(const char *name, enum config_mode *ret)
+{
+    for (enum config_mode mode = CONFIG_THREE_PARTY; mode <= CONFIG_TWO_PARTY_WITH_DEALER; mode++)
+        if (strcmp(name, party_config_mode_name(mode)) == 0) {
+            *ret = mode;
+            return true;
+        }
+    return false;
 }
 
 /* The text of a config, and how much of it is there. */
@@ -145,7 +155,7 @@ static enum base_status render(struct text *text, const struct party_config *con
                          PARTY_CONFIG_CLIENTS);
     add(text, "# cachet: the same file for every party and every client. Peers compare its digest when they "
               "connect.\nversion: 1\n");
-    add(text, "mode: %s\n", mode_text(config->mode));
+    add(text, "mode: %s\n", party_config_mode_name(config->mode));
     add_parties(text, config);
     add_rest(text, config);
     enum base_status status = party_config_parse(&again, "config", text->bytes, text->used, &reason);

@@ -21,6 +21,7 @@
 #include "base/status.h"
 #include "net/keys.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,11 @@ enum config_mode {
     CONFIG_THREE_PARTY,
     CONFIG_TWO_PARTY_WITH_DEALER,
 };
+
+/* As the file writes them. */
+const char *party_config_mode_name(enum config_mode mode);
+/* False when there is no mode of that name; *ret is untouched then. */
+bool party_config_find_mode(const char *name, enum config_mode *ret);
 
 struct config_party {
     char host[256]; /* name or address; IPv6 without brackets */

@@ -72,11 +72,7 @@ static enum base_status take_number(const struct config_source *source, const ch
 static enum base_status take_mode(const struct config_source *source, const char *text, enum config_mode *ret,
                                   struct base_error *error)
 {
-    if (strcmp(text, "three-party") == 0)
-        *ret = CONFIG_THREE_PARTY;
-    else if (strcmp(text, "two-party-with-dealer") == 0)
-        *ret = CONFIG_TWO_PARTY_WITH_DEALER;
-    else
+    if (!party_config_find_mode(text, ret))
         return refuse_value(source, "mode", text, "a mode: write three-party or two-party-with-dealer",
                             error);
     return BASE_OK;

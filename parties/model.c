@@ -55,6 +55,17 @@ void model_close(struct model *model)
     eng_model_file_close(&model->file);
 }
 
+enum base_status model_check_plan(const struct model *model, const struct eng_plan *plan, const char *path,
+                                  struct base_error *error)
+{
+    if (strcmp(plan->model, model->digest) == 0)
+        return BASE_OK;
+    return base_fail(
+        error, BASE_ERR_MISMATCH,
+        "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`", path,
+        plan->model, model->digest);
+}
+
 const char *model_tokenizer_path(const struct model *model)
 {
     struct stat info;

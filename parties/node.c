@@ -34,11 +34,31 @@ void node_identify(struct node_identity *ret, const struct party_config *config,
     add_text(ret, "cache policy", config->cache.policy);
     add_text(ret, "context", ret->context);
     add_text(ret, "rows per prefill step", ret->chunk);
+    ret->common_count = ret->field_count;
     if (gates == NULL)
         return;
     memcpy(ret->gates, gates, sizeof ret->gates);
     ret->fields[ret->field_count++] =
         (struct net_hello_field){.name = "gate tables", .bytes = ret->gates, .size = sizeof ret->gates};
+}
+
+enum base_status node_hello(const struct node_identity *identity, struct net_link *link, size_t own,
+                            size_t peer, struct base_error *error)
+{
+    struct net_hello_config hello = {.own_id = (uint8_t)own,
+                                     .peer_id = (uint8_t)peer,
+                                     .fields = identity->fields,
+                                     .field_count = own < 3 && peer < 3 ? identity->field_count
+                                                                        : identity->common_count};
+    memcpy(hello.config_digest, identity->config_digest, sizeof hello.config_digest);
+    return net_hello(link, &hello, NULL, error);
+}
+
+void node_tell_all(struct net_link *const links[3], const struct base_error *cause)
+{
+    for (int i = 0; i < 3; i++)
+        if (links[i] != NULL && net_link_failure(links[i]) == NULL)
+            net_link_abort(links[i], cause);
 }
 
 enum base_status node_check_share(const struct party_config *config, const char *config_path,
@@ -84,7 +104,6 @@ static enum base_status find_index(struct node *n, const char *config_path, stru
 static enum base_status open_engine(struct node *n, const struct node_options *options,
                                     struct base_error *error)
 {
-    static const enum mpc_role roles[3] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT};
     enum base_status status = BASE_OK;
     const struct kv_policy *policy;
     struct base_progress progress = {0};
@@ -105,7 +124,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .policy = policy,
         .config = {.sinks = n->config.cache.sinks, .window = n->config.cache.window},
         .context = n->config.limits.context};
-    TRY(eng_session_init(&n->session, roles[n->index], form, kern_table_select(~0u), error));
+    TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, kern_table_select(~0u), error));
     n->session.cancelled = command_stopped;
     node_identify(&n->identity, &n->config, &n->share, n->session.decoder.form.chunk, gates);
 out:
@@ -215,12 +234,7 @@ static enum base_status meet(struct node *n, int peer, int64_t wait_ms, struct b
         TRY(connect_to(n, peer, &wait, error));
     net_link_set_cancel(n->link[peer], command_stopped, NULL);
     net_link_set_timeout(n->link[peer], connect_ms(n));
-    struct net_hello_config hello = {.own_id = (uint8_t)n->index,
-                                     .peer_id = (uint8_t)peer,
-                                     .fields = n->identity.fields,
-                                     .field_count = n->identity.field_count};
-    memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
-    TRY(net_hello(n->link[peer], &hello, NULL, error));
+    TRY(node_hello(&n->identity, n->link[peer], (size_t)n->index, (size_t)peer, error));
 out:
     return status;
 }
@@ -252,15 +266,7 @@ static enum base_status meet_all(struct node *n, struct base_error *error)
     return status;
 }
 
-/* Why this party stops, to whoever is connected. */
-static void tell_all(struct node *n, const struct base_error *cause)
-{
-    for (int i = 0; i < 3; i++)
-        if (n->link[i] != NULL && net_link_failure(n->link[i]) == NULL)
-            net_link_abort(n->link[i], cause);
-}
-
-/* The same to those that P0 has not come to connect to: they would wait for it in vain. */
+/* Why this party stops, to those that P0 has not come to connect to: they would wait for it in vain. */
 static void tell_unmet(struct node *n, const struct base_error *cause)
 {
     struct base_error ignored = {0};
@@ -304,7 +310,7 @@ enum base_status node_join(struct node *n, struct base_error *error)
                    n->names[n->index == 0 ? 1 : 0], n->names[n->index == 2 ? 1 : 2]);
     return BASE_OK;
 out:
-    tell_all(n, error);
+    node_tell_all(n->link, error);
     tell_unmet(n, error);
     tell_clients(n, error);
     return status;
@@ -330,16 +336,10 @@ static enum base_status serve_client(struct node *n, struct net_link *client, si
 {
     enum base_status status = BASE_OK;
     struct eng_usage usage;
-    const size_t for_clients = n->identity.field_count - 1; /* gate tables are between parties */
     *ret_joined = true;
     net_link_set_cancel(client, command_stopped, NULL);
     net_link_set_timeout(client, (int64_t)n->config.limits.step_seconds * SECOND_MS);
-    struct net_hello_config hello = {.own_id = (uint8_t)n->index,
-                                     .peer_id = (uint8_t)(3 + who),
-                                     .fields = n->identity.fields,
-                                     .field_count = for_clients};
-    memcpy(hello.config_digest, n->identity.config_digest, sizeof hello.config_digest);
-    TRY(net_hello(client, &hello, NULL, error));
+    TRY(node_hello(&n->identity, client, (size_t)n->index, 3 + who, error));
     TRY(eng_session_serve(&n->session, client, &usage, ret_joined, error));
     *ret_answered = usage.prefill.tokens > 0;
     if (*ret_answered)
@@ -389,7 +389,7 @@ static enum base_status rejoin(struct node *n, const char *why, struct base_erro
     struct base_error cause = {0};
     (void)base_fail(&cause, BASE_ERR_CLOSED, "%s", why);
     base_log_write(&n->log, BASE_LOG_WARNING, NULL, "%s: connecting again", why);
-    tell_all(n, &cause);
+    node_tell_all(n->link, &cause);
     return node_join(n, error);
 }
 
@@ -424,7 +424,7 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
     }
     struct base_error stop = {0};
     (void)base_fail(&stop, BASE_ERR_CLOSED, "asked to stop");
-    tell_all(n, &stop);
+    node_tell_all(n->link, &stop);
     base_log_write(&n->log, BASE_LOG_INFO, NULL, "stopped");
 out:
     return status;

@@ -17,11 +17,18 @@ struct node_identity {
     uint8_t gates[32];
     struct net_hello_field fields[NET_HELLO_FIELDS];
     size_t field_count;
+    size_t common_count; /* of them, the first that clients compare, too */
 };
 /* gates: digest of the gate tables; NULL at a client, which has none. share and config are borrowed and must
  * outlive the identity, which must stay where it is. */
 void node_identify(struct node_identity *ret, const struct party_config *config,
                    const struct eng_share *share, size_t chunk, const uint8_t gates[32]);
+
+/* HELLO of end `own` with end `peer`: parties are 0 to 2, client number i is 3 + i. */
+BASE_MUST_USE enum base_status node_hello(const struct node_identity *identity, struct net_link *link,
+                                          size_t own, size_t peer, struct base_error *error);
+/* Why this end stops, to whoever is still connected. */
+void node_tell_all(struct net_link *const links[3], const struct base_error *cause);
 
 /* That shares and config speak of the same model, plan and set. Errors: BASE_ERR_MISMATCH naming the field
  * and both values. */
@@ -43,7 +50,6 @@ struct node {
     struct net_peer_key allowed[3][PARTY_CONFIG_CLIENTS]; /* by port offset */
     struct net_listener *listener[3];
     struct net_link *link[3];
-    bool ready; /* session and links are made */
 };
 
 struct node_options {

@@ -26,6 +26,21 @@ struct option_entry {
         .name = NULL                                                                                         \
     }
 
+/* clang-format off */
+/* Flags that several commands have: the model owner's model; the widths of a plan that is made; the cache policy. */
+#define OPTION_MODEL(path) {.name = "model", .value = "PATH", .help = "model directory (Hugging Face), .gguf or llama2.c file", .target = (path)}
+#define OPTIONS_WIDTHS(options) \
+    {.name = "thin", .help = "wider exp cells: fewer dealt bytes, one round more per layer", .kind = OPTION_FLAG, .target = &(options)->thin}, \
+    {.name = "wave", .help = "activations as waves where their range allows: fewer dealt bytes, less work, one round more per layer", \
+     .kind = OPTION_FLAG, .target = &(options)->wave}, \
+    {.name = "fold", .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes per cached row", \
+     .kind = OPTION_FLAG, .target = &(options)->fold}
+#define OPTIONS_POLICY(policy, sinks, window) \
+    {.name = "policy", .value = "NAME", .help = "cache policy: full or window (default full)", .target = (policy)}, \
+    {.name = "sinks", .value = "N", .help = "policy window: first rows that stay", .kind = OPTION_COUNT, .target = (sinks), .high = 1 << 20}, \
+    {.name = "window", .value = "N", .help = "policy window: last rows that stay", .kind = OPTION_COUNT, .target = (window), .high = 1 << 20}
+/* clang-format on */
+
 /* Parses the arguments after the command's name. `command` is its name, `summary` one sentence, `more`
  * further help text or NULL. *ret_done is set when --help was printed. Errors: BASE_ERR_ARGUMENT naming the
  * flag, its value and what it allows. */
