@@ -1,17 +1,6 @@
-#include "engine/layer.h"
+#include "engine/attention.h"
 
-/* Public bookkeeping of one step's attention: which slots each query row attends to, in the order in which
- * scores are laid out. Scores are rows of (head, query row), each a run of pairs. */
-struct pairs {
-    size_t rows;      /* heads * n */
-    uint32_t *starts; /* [rows + 1] */
-    uint32_t *row;    /* [pairs]: row of each pair */
-    uint32_t *source; /* [pairs]: where the pair's score lies in the product [rows][used slots] */
-    size_t used;
-};
-
-/* [first][second][head_dim] -> [second][first][head_dim]: rows of heads to heads of rows, and back. */
-static struct mpc_wire swap_axes(const struct eng_step *step, struct mpc_wire w, size_t first, size_t second)
+struct mpc_wire eng_swap_axes(const struct eng_step *step, struct mpc_wire w, size_t first, size_t second)
 {
     size_t dim = step->decoder->form.shape->head_dim, at = 0;
     uint32_t *index = mpc_bytes(step->p, w.count * sizeof *index);
@@ -38,12 +27,21 @@ static void rotate(const struct eng_step *step, struct mpc_share *share, size_t 
     }
 }
 
-struct projections {
-    struct mpc_wire q, k, v, squares;
-};
+/* Of x W_v: no more than v = t u_v will read, where a layer with ceilings keeps v small. */
+static int ring_of_v(const struct eng_step *step)
+{
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_plan *l = &plan->layer[step->layer];
+    if (l->attention != ENG_ATTENTION_CEILINGS)
+        return plan->ring;
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, step->layer);
+    int read = w.v_ring + l->ft[ENG_NORM_ATTENTION] - w.v_frac;
+    int ring = plan->fx + plan->fw + read;
+    return ring < plan->ring ? ring : plan->ring;
+}
 
 /* Round 1. */
-static enum base_status project(const struct eng_step *step, struct mpc_wire x, struct projections *ret)
+static enum base_status project(const struct eng_step *step, struct mpc_wire x, struct eng_projections *ret)
 {
     struct mpc_party *p = step->p;
     const struct eng_plan *plan = step->decoder->form.plan;
@@ -55,14 +53,13 @@ static enum base_status project(const struct eng_step *step, struct mpc_wire x, 
     rotate(step, &k, step->decoder->form.shape->kv_heads);
     ret->q = mpc_cut(p, q, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UQ]), false, "u_q");
     ret->k = mpc_cut(p, k, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UK]), false, "u_k");
-    ret->v = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->v), plan->ring, linear - plan->fu,
+    ret->v = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->v), ring_of_v(step), linear - plan->fu,
                      eng_bound(plan->fu, b[ENG_UV]), false, "u_v");
     ret->squares = eng_sum_squares(step, x, ENG_NORM_ATTENTION);
     return mpc_round(p);
 }
 
-/* q . K of every head against every used slot: [heads * n][used]. */
-static struct mpc_share score_share(const struct eng_step *step, struct mpc_wire q)
+struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q)
 {
     const struct eng_model_shape *shape = step->decoder->form.shape;
     struct kv_store *store = &step->decoder->store[step->layer];
@@ -79,9 +76,7 @@ static struct mpc_share score_share(const struct eng_step *step, struct mpc_wire
     return out;
 }
 
-/* The pairs of all heads; `own` adds one pair per row that is not in the product (the new row of a deferred
- * step), marked UINT32_MAX in source. Slots are listed once per query row and shared by the heads. */
-static bool list_pairs(const struct eng_step *step, bool own, struct pairs *ret)
+bool eng_list_pairs(const struct eng_step *step, bool own, struct eng_pairs *ret)
 {
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
@@ -121,9 +116,8 @@ static bool list_pairs(const struct eng_step *step, bool own, struct pairs *ret)
     return true;
 }
 
-/* Biases of Q, K and V, where the model has them: public linear maps of masked rows, 0 bytes. */
-static void add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k,
-                       struct mpc_share *v)
+void eng_add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k,
+                    struct mpc_share *v)
 {
     const struct eng_model_shape *shape = step->decoder->form.shape;
     const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
@@ -138,143 +132,8 @@ static void add_biases(const struct eng_step *step, struct mpc_share *q, struct 
     mpc_share_add(step->p, v, mpc_share_of_row(step->p, &w->v_bias, step->n));
 }
 
-/* Rows: rounds 2 to 4. The new rows enter the cache before they are scored. */
-static enum base_status scores_folded(const struct eng_step *step, struct projections *u,
-                                      struct mpc_wire *ret_v, struct mpc_wire *ret_k, struct mpc_wire *ret_q)
-{
-    struct mpc_party *p = step->p;
-    const struct eng_model_shape *shape = step->decoder->form.shape;
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const int *b = plan->layer[step->layer].bits;
-    int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
-    size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
-    enum base_status status = BASE_OK;
-    struct mpc_wire t;
-    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
-                    &t, "rsqrt");
-    TRY(mpc_round(p));
-    struct mpc_share turned_q = mpc_share_mul(p, u->q, t, wide, plan->ring),
-                     turned_k = mpc_share_mul(p, u->k, t, narrow, plan->ring);
-    struct mpc_share value = mpc_share_mul(p, u->v, t, narrow, plan->ring);
-    add_biases(step, &turned_q, &turned_k, &value);
-    struct mpc_wire q = mpc_cut(p, turned_q, plan->ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
-    struct mpc_wire k = mpc_cut(p, turned_k, plan->ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
-    struct mpc_wire v = mpc_cut(p, value, plan->ring, ft, eng_bound(plan->fu, b[ENG_V]), false, "v");
-    TRY(mpc_round(p));
-    *ret_q = swap_axes(step, q, step->n, shape->heads);
-    *ret_k = swap_axes(step, k, step->n, shape->kv_heads);
-    *ret_v = swap_axes(step, v, step->n, shape->kv_heads);
-out:
-    return status;
-}
-
-/* Scores of every pair, read by gates only: Z_2^ks with fs fraction bits. Queues one opening. */
-static struct mpc_wire cut_scores(const struct eng_step *step, struct mpc_share product,
-                                  const struct pairs *pairs)
-{
-    const struct eng_plan *plan = step->decoder->form.plan;
-    size_t count = pairs->starts[pairs->rows];
-    int cut = product.frac - plan->fs, ring = cut + eng_plan_score_ring(plan, step->layer);
-    struct mpc_share chosen = mpc_share_gather(step->p, product, pairs->source, count);
-    return mpc_cut(step->p, chosen, ring, cut, eng_bound(plan->fs, plan->layer[step->layer].bits[ENG_SCORE]),
-                   true, "score");
-}
-
-/* Decode with the norm deferred: rounds 2 and 3. The own row is scored beside the cache and then enters it.
- */
-struct deferred {
-    struct mpc_wire score; /* [rows * (cached + 1)], own last in each row */
-    struct mpc_wire k, v;
-};
-
-static enum base_status scores_deferred(const struct eng_step *step, struct projections *u,
-                                        const struct pairs *pairs, struct deferred *ret)
-{
-    struct mpc_party *p = step->p;
-    const struct eng_model_shape *shape = step->decoder->form.shape;
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const int *b = plan->layer[step->layer].bits;
-    int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION], ft2 = eng_plan_ft2(plan, step->layer);
-    int ks = eng_plan_score_ring(plan, step->layer), cut = 2 * plan->fu - plan->fs;
-    size_t dim = shape->head_dim, group = shape->heads / shape->kv_heads, heads = shape->heads,
-           cached = pairs->starts[heads] - heads, at = 0;
-    enum base_status status = BASE_OK;
-
-    /* a_own: the key of each query head, then one dot product per head. */
-    uint32_t *own = mpc_bytes(p, heads * dim * sizeof *own),
-             *source = mpc_bytes(p, (cached + 1) * sizeof *source);
-    uint32_t *order = mpc_bytes(p, (cached + heads) * sizeof *order);
-    if (mpc_failed(p))
-        return p->status;
-    for (size_t i = 0; i < heads * dim; i++)
-        own[i] = (uint32_t)(i / dim / group * dim + i % dim);
-    for (size_t i = 0; i < cached + heads; i++)
-        if (pairs->source[i] != UINT32_MAX)
-            source[at++] = pairs->source[i];
-    struct mpc_wire t[2], a = {0}, mine, key = mpc_gather(p, u->k, own, heads * dim);
-    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm_squared, u->squares, t, "rsqrt");
-    mine = mpc_cut(p, mpc_share_dot(p, u->q, key, dim), u->q.ring, cut, eng_bound(plan->fs, b[ENG_AOWN]),
-                   false, "a_own");
-    if (cached > 0) {
-        struct mpc_share product = mpc_share_gather(p, score_share(step, u->q), source, cached);
-        a = mpc_cut(p, product, u->q.ring, cut, eng_bound(plan->fs, b[ENG_A]), false, "a");
-    }
-    TRY(mpc_round(p));
-
-    size_t narrow = shape->kv_heads * dim;
-    int bound_s = eng_bound(plan->fs, b[ENG_SCORE]);
-    ret->k = mpc_cut(p, mpc_share_mul(p, u->k, t[0], narrow, plan->ring), plan->ring, ft,
-                     eng_bound(plan->fu, b[ENG_K]), false, "k");
-    ret->v = mpc_cut(p, mpc_share_mul(p, u->v, t[0], narrow, plan->ring), plan->ring, ft,
-                     eng_bound(plan->fu, b[ENG_V]), false, "v");
-    struct mpc_wire score =
-        mpc_cut(p, mpc_share_mul(p, mine, t[1], heads, ft2 + ks), ft2 + ks, ft2, bound_s, true, "own score");
-    if (cached > 0) {
-        struct mpc_wire rest =
-            mpc_cut(p, mpc_share_mul(p, a, t[0], cached, ft + ks), ft + ks, ft, bound_s, true, "score");
-        TRY(mpc_round(p));
-        score = mpc_concat(p, rest, score);
-    } else {
-        TRY(mpc_round(p));
-    }
-    /* Interleave: each head's cached scores, then its own. */
-    size_t next = 0;
-    for (size_t i = 0; i < cached + heads; i++)
-        order[i] = pairs->source[i] == UINT32_MAX ? (uint32_t)(cached + pairs->row[i]) : (uint32_t)next++;
-    ret->score = mpc_gather(p, score, order, cached + heads);
-out:
-    return status;
-}
-
-/* e = exp(score - c), extended when the plan says so, and the new rows of the cache with it. */
-static enum base_status exponentiate(const struct eng_step *step, struct mpc_wire score,
-                                     const struct pairs *pairs, struct mpc_wire *v, struct mpc_wire *ret_e)
-{
-    struct mpc_party *p = step->p;
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const struct eng_layer_gates *gates = &step->decoder->form.gates->layer[step->layer];
-    size_t count = pairs->starts[pairs->rows];
-    int ks = eng_plan_score_ring(plan, step->layer);
-    enum base_status status = BASE_OK;
-    struct mpc_wire c;
-    TRY(sec_coarse_max_eval(p, &gates->coarse_max, score, pairs->starts, pairs->rows, &c));
-    struct mpc_wire y = mpc_add(p, mpc_gather(p, c, pairs->row, count), mpc_reduce(p, score, ks), -1, ks);
-    struct mpc_wire e = sec_exp_eval(p, &step->decoder->form.gates->exp[gates->exp], y, "exp");
-    if (plan->ring_sv != 0)
-        *v = mpc_extend(p, *v, plan->ring_sv, "extend v");
-    TRY(mpc_round(p));
-    if (plan->ring_sv != 0) {
-        e = mpc_extend(p, e, plan->ring_sv, "extend e");
-        TRY(mpc_round(p));
-    }
-    *ret_e = e;
-out:
-    return status;
-}
-
-/* o' = sum e v of every row: [rows][head_dim]. */
-static struct mpc_share weighted_sum(const struct eng_step *step, struct mpc_wire e,
-                                     const struct pairs *pairs)
+struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e,
+                                  const struct eng_pairs *pairs)
 {
     struct mpc_party *p = step->p;
     const struct eng_model_shape *shape = step->decoder->form.shape;
@@ -296,98 +155,15 @@ static struct mpc_share weighted_sum(const struct eng_step *step, struct mpc_wir
     return out;
 }
 
-/* o = o' / S: two rounds. */
-static enum base_status normalise(const struct eng_step *step, struct mpc_wire e, const struct pairs *pairs,
-                                  struct mpc_wire *ret_o)
-{
-    struct mpc_party *p = step->p;
-    const struct eng_decoder *d = step->decoder;
-    const struct eng_plan *plan = d->form.plan;
-    const int *b = plan->layer[step->layer].bits;
-    int log_context = eng_plan_log_context(plan);
-    enum base_status status = BASE_OK;
-    struct mpc_wire sum = mpc_sum_runs(p, e, pairs->starts, pairs->rows, plan->fo + log_context), inverse;
-    sum = mpc_truncate(p, sum, d->form.gates->sum_cut, d->form.gates->sum_bits, "S");
-    sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
-    struct mpc_share share = weighted_sum(step, e, pairs);
-    struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2,
-                                eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
-    TRY(mpc_round(p));
-    share = mpc_share_mul(p, o, inverse, d->form.shape->head_dim, plan->ring);
-    o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false,
-                "o");
-    TRY(mpc_round(p));
-    *ret_o = swap_axes(step, o, d->form.shape->heads, step->n);
-out:
-    return status;
-}
-
-/* After a deferred step the own pair of each row points to the slot that the new row took. */
-static void point_to_own_slot(const struct eng_step *step, struct pairs *pairs)
-{
-    size_t used = step->decoder->store[step->layer].used;
-    for (size_t i = 0; i < pairs->starts[pairs->rows]; i++) {
-        size_t r = pairs->row[i];
-        size_t slot = pairs->source[i] == UINT32_MAX ? step->slots[0] : pairs->source[i] - r * pairs->used;
-        pairs->source[i] = (uint32_t)(r * used + slot);
-    }
-    pairs->used = used;
-}
-
-static enum base_status run_deferred(const struct eng_step *step, struct projections *u,
-                                     struct mpc_wire *ret_o)
-{
-    struct kv_store *store = &step->decoder->store[step->layer];
-    struct pairs pairs;
-    struct deferred scored;
-    struct mpc_wire e;
-    enum base_status status = BASE_OK;
-    if (!list_pairs(step, true, &pairs))
-        return step->p->status;
-    TRY(scores_deferred(step, u, &pairs, &scored));
-    TRY(exponentiate(step, scored.score, &pairs, &scored.v, &e));
-    kv_store_append(store, step->p, scored.k, scored.v, step->first, step->slots, 1);
-    point_to_own_slot(step, &pairs);
-    TRY(normalise(step, e, &pairs, ret_o));
-out:
-    return status;
-}
-
-static enum base_status run_folded(const struct eng_step *step, struct projections *u, struct mpc_wire *ret_o)
-{
-    struct mpc_party *p = step->p;
-    const struct eng_plan *plan = step->decoder->form.plan;
-    struct kv_store *store = &step->decoder->store[step->layer];
-    struct pairs pairs;
-    struct mpc_wire q, k, v, e;
-    enum base_status status = BASE_OK;
-    TRY(scores_folded(step, u, &v, &k, &q));
-    /* K must be in place for the scores; V may still wait for its extension, and is stored again when it has
-     * it. */
-    struct mpc_wire early =
-        plan->ring_sv != 0 ? mpc_wire_make(p, v.count, plan->ring_sv, v.frac, v.bound) : v;
-    kv_store_append(store, p, k, early, step->first, step->slots, step->n);
-    if (!list_pairs(step, false, &pairs))
-        return p->status;
-    struct mpc_wire score = cut_scores(step, score_share(step, q), &pairs);
-    TRY(mpc_round(p));
-    TRY(exponentiate(step, score, &pairs, &v, &e));
-    if (plan->ring_sv != 0)
-        kv_store_append(store, p, k, v, step->first, step->slots, step->n);
-    TRY(normalise(step, e, &pairs, ret_o));
-out:
-    return status;
-}
-
 enum base_status eng_attention_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_o)
 {
-    struct projections u;
+    struct eng_projections u;
     enum base_status status = BASE_OK;
     TRY(project(step, x, &u));
-    if (step->n == 1 && !step->decoder->form.plan->fold)
-        TRY(run_deferred(step, &u, ret_o));
+    if (step->decoder->form.plan->layer[step->layer].attention == ENG_ATTENTION_CEILINGS)
+        TRY(eng_attention_ceilings(step, &u, ret_o));
     else
-        TRY(run_folded(step, &u, ret_o));
+        TRY(eng_attention_maximum(step, &u, ret_o));
 out:
     return status;
 }

@@ -17,13 +17,19 @@ struct eng_answer {
 
 struct eng_backend {
     /* Feeds n tokens (n <= chunk). rows: logit rows wanted, 0, 1 (the last) or n; arrays of *ret have room
-     * for them. */
+     * for them.
+     * Errors: BASE_ERR_RANGE when a guard has reported a value, so that the answer is void (eng_fail_void).
+     * The parties' backend says so at the last step of a prompt, and has ended the request; the twin at once.
+     */
     enum base_status (*step)(void *context, const int32_t *tokens, size_t n, size_t rows,
                              struct eng_answer *ret, struct base_error *error);
     void *context;
     size_t chunk;
     enum eng_request_mode mode;
 };
+
+/* Records that a value left its range, and what to do; BASE_ERR_RANGE. */
+enum base_status eng_fail_void(struct base_error *error);
 
 /* log-probability scale: logits / rms of the final rows. ret [rows][vocab]. */
 void eng_normalise_logits(const struct eng_model_shape *shape, const struct eng_plan *plan,

@@ -3,24 +3,43 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/realmath.h"
+#include "engine/calibrate_scores.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { SQUARES_MARGIN = 2 };
-static const double MARGIN = 1.0, SCORE_MARGIN = 1.3, SMALLEST = 0x1p-20, INVERSE_LN2 = 1.4426950408889634;
+static const double MARGIN = 1.0, SCORE_MARGIN = 1.3, GATE_MARGIN = 1.25, SMALLEST = 0x1p-20,
+                    INVERSE_LN2 = 1.4426950408889634;
 
 /* What the probe collects: [layers][ENG_PROBES]. */
 struct extremes {
     double *largest, *smallest;
     double *log_rms; /* sum of 0.5 ln(mean square), [layers][ENG_NORMS] */
     double *rows;
+    struct eng_head_extremes *head; /* [layers][heads] */
+    const struct eng_model_shape *shape;
     bool finite;
 };
 
-static void collect(void *context, int wire, size_t layer, const float *v, size_t count)
+/* Queries of every head apart: each is scaled to the units of its scores. */
+static void collect_queries(struct extremes *e, int wire, size_t layer, const float *v, size_t count)
+{
+    size_t heads = e->shape->heads, dim = e->shape->head_dim;
+    for (size_t i = 0; i < count; i++) {
+        struct eng_head_extremes *head = &e->head[layer * heads + i / dim % heads];
+        double *largest = wire == ENG_Q ? &head->q : &head->uq;
+        *largest = fmax(*largest, fabs((double)v[i]));
+    }
+}
+
+static void collect(void *context, int wire, size_t layer, size_t head, const float *v, size_t count)
 {
     struct extremes *e = context;
+    if (wire == ENG_SCORE)
+        eng_head_see(&e->head[layer * e->shape->heads + head], v, count);
+    if (wire == ENG_Q || wire == ENG_UQ)
+        collect_queries(e, wire, layer, v, count);
     double largest = e->largest[layer * ENG_PROBES + (size_t)wire],
            smallest = e->smallest[layer * ENG_PROBES + (size_t)wire];
     for (size_t i = 0; i < count; i++) {
@@ -115,7 +134,9 @@ static void plan_layer(struct eng_plan *plan, size_t layer, const struct extreme
     double rho[ENG_NORMS] = {base_power_of_two(l->rho[0]), base_power_of_two(l->rho[1])};
     for (int w = ENG_Q; w <= ENG_X; w++)
         l->bits[w] = bits_for(top[w]);
-    l->bits[ENG_SCORE] = (int)ceil(log2(top[ENG_SCORE] * SCORE_MARGIN + base_power_of_two(plan->bin)));
+    /* One bin of the histogram, and one cell of the guard at either end, stay empty. */
+    double most = top[ENG_SCORE] * SCORE_MARGIN, inner = 1 - base_power_of_two(2 - ENG_GUARD_LOG_CELLS);
+    l->bits[ENG_SCORE] = (int)ceil(log2(fmax(most + base_power_of_two(plan->bin), most / inner)));
     for (int w = ENG_UQ; w <= ENG_A; w++)
         l->bits[w] = bits_for(top[w] / rho[ENG_NORM_ATTENTION]);
     l->bits[ENG_AOWN] = bits_for(top[ENG_AOWN] / (rho[ENG_NORM_ATTENTION] * rho[ENG_NORM_ATTENTION]));
@@ -123,13 +144,57 @@ static void plan_layer(struct eng_plan *plan, size_t layer, const struct extreme
         l->bits[w] = bits_for(top[w] / rho[ENG_NORM_MLP]);
 }
 
-/* The wave of the smallest span that holds what was seen and half as much again. */
+/* The wave of the smallest span whose guard stays quiet on what was seen and a quarter more. */
 static void choose_wave(struct eng_plan *plan, size_t layer, double largest)
 {
-    const double margin = 1.5;
-    plan->layer[layer].wave = margin * largest <= eng_plan_wave_span(ENG_WAVE_NARROW) ? ENG_WAVE_NARROW
-                              : margin * largest <= eng_plan_wave_span(ENG_WAVE_WIDE) ? ENG_WAVE_WIDE
-                                                                                      : ENG_WAVE_NONE;
+    int *wave = &plan->layer[layer].wave;
+    for (*wave = ENG_WAVE_NARROW; *wave <= ENG_WAVE_WIDE; ++*wave)
+        if (GATE_MARGIN * largest <= eng_plan_wave_quiet((enum eng_wave) * wave))
+            return;
+    *wave = ENG_WAVE_NONE;
+}
+
+static enum base_status choose_attention(struct eng_plan *plan, size_t layer, const struct extremes *e,
+                                         struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    bool found;
+    struct eng_layer_plan *l = &plan->layer[layer];
+    const struct eng_head_extremes *heads = e->head + layer * e->shape->heads;
+    double q = 0, uq = 0;
+    TRY(eng_choose_ceilings(plan, layer, heads, &found, error));
+    if (!found)
+        return BASE_OK;
+    for (size_t h = 0; h < e->shape->heads; h++) {
+        double scale = eng_plan_query_scale(plan, layer, h);
+        q = fmax(q, heads[h].q * scale);
+        uq = fmax(uq, heads[h].uq * scale);
+    }
+    l->bits[ENG_Q] = bits_for(q);
+    l->bits[ENG_UQ] = bits_for(uq / base_power_of_two(l->rho[ENG_NORM_ATTENTION]));
+out:
+    return status;
+}
+
+/* Every layer's bounds and gates. */
+static enum base_status plan_layers(struct eng_plan *plan, const struct extremes *e,
+                                    const struct eng_calibration *c, struct eng_layer_choice *choices,
+                                    struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    for (size_t l = 0; l < plan->layers; l++) {
+        struct eng_layer_choice *choice = &choices[l];
+        *choice = (struct eng_layer_choice){.largest_score = e->largest[l * ENG_PROBES + ENG_SCORE],
+                                            .largest_gate = e->largest[l * ENG_PROBES + ENG_G],
+                                            .looked = !c->general_attention};
+        plan_layer(plan, l, e, e->shape);
+        if (!c->general_activation)
+            choose_wave(plan, l, choice->largest_gate);
+        if (!c->general_attention)
+            TRY(choose_attention(plan, l, e, error));
+    }
+out:
+    return status;
 }
 
 /* Takes the finest widths that fit: fraction bits of cos and sin, then of the weights, then of activations
@@ -167,40 +232,62 @@ static double smallest_rms(const struct extremes *e, size_t layers)
     return sqrt(smallest);
 }
 
+static void finish_extremes(struct extremes *e)
+{
+    base_free(&e->largest);
+    base_free(&e->smallest);
+    base_free(&e->log_rms);
+    base_free(&e->rows);
+    base_free(&e->head);
+}
+
+static enum base_status init_extremes(struct extremes *e, const struct eng_model_shape *shape,
+                                      struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    size_t layers = shape->layers;
+    *e = (struct extremes){.finite = true, .shape = shape};
+    TRY(base_alloc(&e->largest, layers * ENG_PROBES, sizeof *e->largest, error));
+    TRY(base_alloc(&e->smallest, layers * ENG_PROBES, sizeof *e->smallest, error));
+    TRY(base_alloc(&e->log_rms, layers * ENG_NORMS, sizeof *e->log_rms, error));
+    TRY(base_alloc(&e->rows, layers * ENG_NORMS, sizeof *e->rows, error));
+    TRY(base_alloc(&e->head, layers * shape->heads, sizeof *e->head, error));
+    for (size_t i = 0; i < layers * ENG_PROBES; i++)
+        e->smallest[i] = INFINITY;
+    for (size_t i = 0; i < layers * shape->heads; i++)
+        eng_head_extremes_init(&e->head[i]);
+out:
+    return status;
+}
+
 enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_source *source,
-                               const struct eng_calibration *c, struct base_progress *progress,
-                               struct base_error *error)
+                               const struct eng_calibration *c, struct eng_layer_choice *ret_choices,
+                               struct base_progress *progress, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_plan plan = {0};
-    struct extremes e = {.finite = true};
+    struct eng_layer_choice *choices = NULL;
+    struct extremes e;
     size_t layers = source->shape->layers;
-    TRY(base_alloc(&e.largest, layers * ENG_PROBES, sizeof *e.largest, error));
-    TRY(base_alloc(&e.smallest, layers * ENG_PROBES, sizeof *e.smallest, error));
-    TRY(base_alloc(&e.log_rms, layers * ENG_NORMS, sizeof *e.log_rms, error));
-    TRY(base_alloc(&e.rows, layers * ENG_NORMS, sizeof *e.rows, error));
-    for (size_t i = 0; i < layers * ENG_PROBES; i++)
-        e.smallest[i] = INFINITY;
-    TRY(eng_plan_init(&plan, layers, c->context, error));
+    TRY(init_extremes(&e, source->shape, error));
+    TRY(base_alloc(&choices, layers, sizeof *choices, error));
+    TRY(eng_plan_init(&plan, layers, source->shape->heads, c->context, error));
     /* Biases join t u, which only the folded schedule has. */
     plan.fold = c->fold || source->shape->qkv_bias;
     if (c->thin)
         eng_plan_set_thin(&plan);
     TRY(observe(&e, source, c, progress, error));
-    for (size_t l = 0; l < layers; l++)
-        plan_layer(&plan, l, &e, source->shape);
-    for (size_t l = 0; c->wave && l < layers; l++)
-        choose_wave(&plan, l, e.largest[l * ENG_PROBES + ENG_G]);
+    TRY(plan_layers(&plan, &e, c, choices, error));
     plan.lm_bits = bits_for(e.largest[ENG_PROBE_LOGITS]);
     TRY(fit(&plan, smallest_rms(&e, layers), error));
+    if (ret_choices != NULL)
+        memcpy(ret_choices, choices, layers * sizeof *choices);
     *ret = plan;
-    plan.layer = NULL;
+    plan = (struct eng_plan){0};
 out:
     eng_plan_finish(&plan);
-    base_free(&e.largest);
-    base_free(&e.smallest);
-    base_free(&e.log_rms);
-    base_free(&e.rows);
+    base_free(&choices);
+    finish_extremes(&e);
     return status;
 }
 

@@ -73,3 +73,26 @@ out:
     eng_weights_finish(&weights);
     return status;
 }
+
+enum base_status eng_cost_margins(struct eng_cost_margins *ret, const struct eng_decoder_form *form,
+                                  struct base_error *error)
+{
+    enum { FEW = 8, MANY = 16, WIDER = 64 };
+    enum base_status status = BASE_OK;
+    struct eng_model_shape wider = *form->shape;
+    struct eng_decoder_form own = *form;
+    struct eng_cost few, many, wide;
+    double layers = (double)form->shape->layers, heads = (double)form->shape->heads * (MANY - FEW) * layers;
+    wider.ffn += WIDER;
+    own.context = ENG_COST_MARGIN_CONTEXT;
+    TRY(eng_cost_count(&few, &own, FEW, NULL, error));
+    TRY(eng_cost_count(&many, &own, MANY, NULL, error));
+    own.shape = &wider;
+    TRY(eng_cost_count(&wide, &own, FEW, NULL, error));
+    ret->head_online = (double)(many.decode.online - few.decode.online) / heads;
+    ret->head_offline = (double)(many.decode.offline - few.decode.offline) / heads;
+    ret->element_online = (double)(wide.decode.online - few.decode.online) / (WIDER * layers);
+    ret->element_offline = (double)(wide.decode.offline - few.decode.offline) / (WIDER * layers);
+out:
+    return status;
+}

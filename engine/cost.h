@@ -18,4 +18,15 @@ BASE_MUST_USE enum base_status eng_cost_count(struct eng_cost *ret, const struct
                                               size_t prompt, struct base_progress *progress,
                                               struct base_error *error);
 
+/* Bytes of a decode step for one more cached token in one head, and for one more element of the MLP (from the
+ * residual to what W_down reads), averaged over the layers. */
+struct eng_cost_margins {
+    double head_online, head_offline;
+    double element_online, element_offline;
+};
+/* form.context >= ENG_COST_MARGIN_CONTEXT. Errors: as above. */
+enum { ENG_COST_MARGIN_CONTEXT = 17 };
+BASE_MUST_USE enum base_status
+eng_cost_margins(struct eng_cost_margins *ret, const struct eng_decoder_form *form, struct base_error *error);
+
 #endif

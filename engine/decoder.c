@@ -18,7 +18,7 @@ static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
     const struct eng_plan *plan = d->form.plan;
     const struct eng_layer_plan *l = &plan->layer[layer];
     int ring = plan->ring - l->ft[ENG_NORM_ATTENTION];
-    return (struct kv_form){.kv_heads = d->form.shape->kv_heads,
+    struct kv_form form = {.kv_heads = d->form.shape->kv_heads,
                             .head_dim = d->form.shape->head_dim,
                             .capacity = d->kv.capacity,
                             .ring_k = ring,
@@ -27,6 +27,14 @@ static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
                             .ring_v = plan->ring_sv != 0 ? plan->ring_sv : ring,
                             .frac_v = plan->fu,
                             .bound_v = eng_bound(plan->fu, l->bits[ENG_V])};
+    if (l->attention == ENG_ATTENTION_CEILINGS) {
+        struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
+        form.ring_k = w.score_cut + w.score;
+        form.ring_v = w.e_ring;
+        form.frac_v = w.v_frac;
+        form.bound_v = eng_bound(w.v_frac, l->bits[ENG_V]);
+    }
+    return form;
 }
 
 enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, struct eng_decoder_form form,

@@ -56,6 +56,92 @@ static enum base_status find_exp(struct eng_gates *gates, const struct eng_plan 
     return status;
 }
 
+static enum base_status find_exp_two(struct eng_gates *gates, const struct eng_plan *plan, size_t layer,
+                                     int range, struct base_error *error)
+{
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
+    const struct eng_range_plan *r = &plan->layer[layer].range[range];
+    struct sec_exp_two_form form = {
+        .s = eng_range_units(r), .t = r->bits, .w = ENG_CEILING_MANTISSA, .fo = w.e_frac, .ring = w.e_ring};
+    size_t *ret = &gates->layer[layer].exp_two[range];
+    for (size_t i = 0; i < gates->exp_two_count; i++)
+        if (sec_exp_two_same(&gates->exp_two[i].form, &form)) {
+            *ret = i;
+            return BASE_OK;
+        }
+    *ret = gates->exp_two_count;
+    enum base_status status = sec_exp_two_init(&gates->exp_two[*ret], form, error);
+    gates->exp_two_count += status == BASE_OK;
+    return status;
+}
+
+static enum base_status find_reciprocal_two(struct eng_gates *gates, const struct eng_plan *plan,
+                                            size_t layer, struct base_error *error)
+{
+    enum { PER_OCTAVE = 64, FRACTION = 44 };
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
+    int headroom = plan->layer[layer].headroom;
+    int64_t high = (int64_t)(plan->context + 1) << (w.e_frac - w.empty), limit = INT64_C(1) << w.sum_bits;
+    struct sec_reciprocal_two_form form = {
+        .k = w.sum_bits,
+        .frac = w.e_frac,
+        .tau = w.window,
+        .G = headroom + 1 < w.window + 2 ? w.window + 2 : headroom + 1,
+        .high = high < limit ? high : limit,
+        .z = w.e_frac - w.window - 13,
+        .per_octave = PER_OCTAVE,
+        .F = FRACTION < plan->ring - 3 - w.window ? FRACTION : plan->ring - 3 - w.window,
+        .fy = w.inverse_frac,
+        .ring = plan->ring};
+    size_t *ret = &gates->layer[layer].reciprocal_two;
+    for (size_t i = 0; i < gates->reciprocal_two_count; i++)
+        if (sec_reciprocal_two_same(&gates->reciprocal_two[i].form, &form)) {
+            *ret = i;
+            return BASE_OK;
+        }
+    *ret = gates->reciprocal_two_count;
+    enum base_status status = sec_reciprocal_two_init(&gates->reciprocal_two[*ret], form, error);
+    gates->reciprocal_two_count += status == BASE_OK;
+    return status;
+}
+
+static enum base_status init_ceilings(struct eng_gates *gates, const struct eng_plan *plan, size_t layer,
+                                      struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    for (int r = 0; r < ENG_RANGES; r++) {
+        const struct eng_range_plan *range = &plan->layer[layer].range[r];
+        if (range->bits == 0)
+            continue;
+        TRY(find_exp_two(gates, plan, layer, r, error));
+        gates->layer[layer].guard[r] = (struct sec_guard){
+            .k = eng_range_units(range) + 1, .h = range->log_cells, .top = 1 << (range->log_cells - 1)};
+    }
+    int found = eng_plan_maximum_range(plan, layer);
+    if (found >= 0) {
+        const struct eng_range_plan *range = &plan->layer[layer].range[found];
+        int units = eng_range_units(range);
+        gates->layer[layer].coarse_max =
+            (struct sec_coarse_max){.k = units, .h = eng_range_log_bins(range), .ko = units + 1};
+    }
+    TRY(find_reciprocal_two(gates, plan, layer, error));
+out:
+    return status;
+}
+
+static enum base_status init_maximum(struct eng_gates *gates, const struct eng_plan *plan, size_t layer,
+                                     struct base_error *error)
+{
+    struct eng_layer_gates *l = &gates->layer[layer];
+    l->coarse_max = (struct sec_coarse_max){.k = eng_plan_histogram_ring(plan, layer),
+                                            .h = eng_plan_score_bits(plan, layer) + 1 - plan->bin,
+                                            .ko = eng_plan_score_ring(plan, layer)};
+    l->guard[0] = (struct sec_guard){.k = eng_plan_score_ring(plan, layer),
+                                     .h = ENG_GUARD_LOG_CELLS,
+                                     .top = 1 << (ENG_GUARD_LOG_CELLS - 1)};
+    return find_exp(gates, plan, layer, error);
+}
+
 static enum base_status init_reciprocal(struct eng_gates *gates, const struct eng_plan *plan,
                                         struct base_error *error)
 {
@@ -86,6 +172,23 @@ static enum base_status init_wave(struct eng_gates *gates, int wave, enum sec_cu
     return sec_wave_init(&gates->wave[wave], curve, eng_plan_wave_span((enum eng_wave)wave), error);
 }
 
+/* Segments read kg bits of the kg + 1 that g has, half of the guard's cells. A wave reads a span that is no
+ * power of two: cells of 1 or 4 over several times the span, of which those beyond it are forbidden. */
+static void init_guard_activation(struct eng_layer_gates *layer, const struct eng_plan *plan, size_t l)
+{
+    int wave = plan->layer[l].wave, log_cell = eng_plan_wave_log_cell((enum eng_wave)wave);
+    layer->guard_activation = (struct sec_guard){
+        .k = plan->kg + 1, .h = ENG_GUARD_LOG_CELLS, .top = 1 << (ENG_GUARD_LOG_CELLS - 1)};
+    layer->guard_activation_offset = UINT64_C(1) << (plan->kg - 1);
+    if (wave == ENG_WAVE_NONE)
+        return;
+    double span = eng_plan_wave_span((enum eng_wave)wave);
+    int cells = (int)(2 * span) >> log_cell;
+    layer->guard_activation = (struct sec_guard){
+        .k = SEC_WAVE_INPUT + log_cell + ENG_GUARD_LOG_CELLS, .h = ENG_GUARD_LOG_CELLS, .top = cells};
+    layer->guard_activation_offset = (uint64_t)cells << (SEC_WAVE_INPUT + log_cell - 1);
+}
+
 enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape,
                                 const struct eng_plan *plan, struct base_error *error)
 {
@@ -93,15 +196,16 @@ enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_sh
     struct eng_gates gates = {.layers = plan->layers};
     TRY(base_alloc(&gates.layer, plan->layers, sizeof *gates.layer, error));
     TRY(base_alloc(&gates.exp, plan->layers, sizeof *gates.exp, error));
+    TRY(base_alloc(&gates.exp_two, plan->layers * ENG_RANGES, sizeof *gates.exp_two, error));
+    TRY(base_alloc(&gates.reciprocal_two, plan->layers, sizeof *gates.reciprocal_two, error));
     for (size_t l = 0; l < plan->layers; l++) {
         struct eng_layer_gates *layer = &gates.layer[l];
         TRY(init_norm(&layer->norm_squared, shape, plan, l, ENG_NORM_ATTENTION, true, error));
         TRY(init_norm(&layer->norm[ENG_NORM_ATTENTION], shape, plan, l, ENG_NORM_ATTENTION, false, error));
         TRY(init_norm(&layer->norm[ENG_NORM_MLP], shape, plan, l, ENG_NORM_MLP, false, error));
-        layer->coarse_max = (struct sec_coarse_max){.k = eng_plan_histogram_ring(plan, l),
-                                                    .h = eng_plan_score_bits(plan, l) + 1 - plan->bin,
-                                                    .ko = eng_plan_score_ring(plan, l)};
-        TRY(find_exp(&gates, plan, l, error));
+        init_guard_activation(layer, plan, l);
+        TRY(plan->layer[l].attention == ENG_ATTENTION_CEILINGS ? init_ceilings(&gates, plan, l, error)
+                                                               : init_maximum(&gates, plan, l, error));
     }
     TRY(init_reciprocal(&gates, plan, error));
     enum sec_curve curve = shape->activation == ENG_ACTIVATION_GELU ? SEC_CURVE_GELU : SEC_CURVE_SILU;
@@ -126,12 +230,18 @@ void eng_gates_finish(struct eng_gates *gates)
     }
     for (size_t i = 0; gates->exp != NULL && i < gates->exp_count; i++)
         sec_exp_finish(&gates->exp[i]);
+    for (size_t i = 0; gates->exp_two != NULL && i < gates->exp_two_count; i++)
+        sec_exp_two_finish(&gates->exp_two[i]);
+    for (size_t i = 0; gates->reciprocal_two != NULL && i < gates->reciprocal_two_count; i++)
+        sec_reciprocal_two_finish(&gates->reciprocal_two[i]);
     sec_spline_finish(&gates->reciprocal);
     sec_segments_finish(&gates->activation);
     for (int w = 0; w < ENG_WAVES; w++)
         sec_wave_finish(&gates->wave[w]);
     base_free(&gates->layer);
     base_free(&gates->exp);
+    base_free(&gates->exp_two);
+    base_free(&gates->reciprocal_two);
 }
 
 static void hash_words(crypto_hash_sha256_state *state, const void *words, size_t count)
@@ -159,6 +269,14 @@ void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32])
     }
     for (size_t i = 0; i < gates->exp_count; i++)
         hash_words(&state, gates->exp[i].table, (size_t)1 << gates->exp[i].k);
+    for (size_t i = 0; i < gates->exp_two_count; i++)
+        hash_words(&state, gates->exp_two[i].factor, (size_t)1 << gates->exp_two[i].form.s);
+    for (size_t i = 0; i < gates->reciprocal_two_count; i++) {
+        const struct sec_reciprocal_two *gate = &gates->reciprocal_two[i];
+        hash_words(&state, gate->knot, gate->pieces);
+        hash_words(&state, gate->value, gate->pieces);
+        hash_words(&state, gate->slope, gate->pieces);
+    }
     hash_spline(&state, &gates->reciprocal);
     hash_words(&state, gates->activation.coefficient, 3 * ((size_t)1 << gates->activation.form.h));
     for (int w = 0; w < ENG_WAVES; w++)

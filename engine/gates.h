@@ -6,6 +6,9 @@
 #include "engine/plan.h"
 #include "protocols/coarse_max.h"
 #include "protocols/exp.h"
+#include "protocols/exp_two.h"
+#include "protocols/guard.h"
+#include "protocols/reciprocal_two.h"
 #include "protocols/segments.h"
 #include "protocols/spline.h"
 #include "protocols/wave.h"
@@ -14,14 +17,24 @@ struct eng_layer_gates {
     struct sec_spline norm_squared; /* t and t^2, before attention when the norm is deferred */
     struct sec_spline norm[ENG_NORMS];
     struct sec_coarse_max coarse_max;
-    size_t exp; /* index into eng_gates.exp: layers of equal score ring share a table */
+    /* Attention by a row maximum. */
+    size_t exp; /* index into eng_gates.exp: layers of equal form share a table; the same below */
+    /* Attention by ceilings. */
+    size_t exp_two[ENG_RANGES];
+    size_t reciprocal_two;
+    /* Of scores (the first one in a layer with a row maximum), and of the activation's input. */
+    struct sec_guard guard[ENG_RANGES];
+    struct sec_guard guard_activation;
+    uint64_t guard_activation_offset;
 };
 
 struct eng_gates {
     size_t layers;
     struct eng_layer_gates *layer;
-    size_t exp_count;
+    size_t exp_count, exp_two_count, reciprocal_two_count;
     struct sec_exp *exp;
+    struct sec_exp_two *exp_two;
+    struct sec_reciprocal_two *reciprocal_two;
     struct sec_spline reciprocal;
     struct sec_wave wave[ENG_WAVES]; /* those that a layer uses */
     struct sec_segments activation;  /* SiLU, or GELU where the MLP has no gate */

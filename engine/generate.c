@@ -19,6 +19,15 @@ void eng_normalise_logits(const struct eng_model_shape *shape, const struct eng_
     }
 }
 
+enum base_status eng_fail_void(struct base_error *error)
+{
+    return base_fail(
+        error, BASE_ERR_RANGE,
+        "a value of this request left the range that the numeric plan allows for, so the answer is void from "
+        "this step on: make the plan again with more or other calibration text (`cachet plan --text`), share "
+        "the weights again and restart the parties");
+}
+
 struct run {
     const struct eng_generation *g;
     struct eng_answer answer;

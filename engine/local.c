@@ -103,7 +103,7 @@ enum base_status eng_local_create(struct eng_local **ret, const struct eng_local
         (void)gather(local, NULL);
     TRY(status);
     for (int i = 0; form->key1 != NULL && i < PARTIES; i++)
-        eng_session_set_keys(&local->seat[i].session, form->key1, form->key2);
+        eng_session_set_keys(&local->seat[i].session, form->key1, form->key2, form->key12);
     *ret = local;
     local = NULL;
 out:

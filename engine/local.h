@@ -7,13 +7,13 @@
 
 struct eng_local;
 
-/* form.weights is ignored: `weights` holds those of P0, P1, P2. key1, key2: fixed pair keys, or both NULL for
- * fresh ones. */
+/* form.weights is ignored: `weights` holds those of P0, P1, P2. key1, key2, key12: fixed pair keys, or all
+ * NULL for fresh ones. */
 struct eng_local_form {
     struct eng_decoder_form form;
     const struct eng_weights *weights[3];
     const struct kern_table *kern;
-    const uint8_t *key1, *key2; /* ENG_SESSION_KEY bytes each */
+    const uint8_t *key1, *key2, *key12; /* ENG_SESSION_KEY bytes each */
 };
 
 /* Joins the three sessions. */

@@ -27,18 +27,74 @@ out:
     return status;
 }
 
-/* g = t u as the layer's activation reads it: by segments a few bits, whose mask nobody is dealt; by a wave a
- * wire of its own, because g / 2 is added to what the wave gives. Queues one opening. */
+/* How the activation reads g = t u: its fraction, and its ring; and what t u loses on the way. */
+struct reading {
+    int fraction, ring, cut;
+};
+
+static struct reading reading_of(const struct eng_step *step)
+{
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_plan *l = &plan->layer[step->layer];
+    struct reading r = {plan->fg, plan->kg + 1, 0};
+    if (l->wave != ENG_WAVE_NONE)
+        r = (struct reading){SEC_WAVE_INPUT, step->decoder->form.gates->wave[l->wave].k, 0};
+    r.cut = l->ft[ENG_NORM_MLP] + plan->fu - r.fraction;
+    return r;
+}
+
+/* u_gate, or u_up where there is no gate, in no larger a ring than g's product needs: what a product does not
+ * read is neither opened nor dealt. Queues one opening. */
+static struct mpc_wire gate_projection(const struct eng_step *step, struct mpc_wire x,
+                                       const struct mpc_matrix *w)
+{
+    const struct eng_plan *plan = step->decoder->form.plan;
+    struct reading r = reading_of(step);
+    int cut = plan->fx + plan->fw - plan->fu, ring = cut + r.cut + r.ring;
+    return mpc_cut(step->p, mpc_share_matmul(step->p, x, step->n, w), ring < plan->ring ? ring : plan->ring,
+                   cut, eng_bound(plan->fu, plan->layer[step->layer].bits[ENG_UG]), false, "u_gate");
+}
+
+/* g: for segments a few bits, whose mask nobody is dealt; for a wave a wire of its own, because g / 2 is
+ * added to what the wave gives. Queues one opening. */
 static struct mpc_wire activation_input(const struct eng_step *step, struct mpc_wire u, struct mpc_wire t)
 {
     struct mpc_party *p = step->p;
+    const struct eng_layer_plan *l = &step->decoder->form.plan->layer[step->layer];
+    struct reading r = reading_of(step);
+    struct mpc_share share = mpc_share_mul(p, u, t, step->decoder->form.shape->ffn, r.cut + r.ring);
+    return mpc_cut(p, share, r.cut + r.ring, r.cut, eng_bound(r.fraction, l->bits[ENG_G]),
+                   l->wave == ENG_WAVE_NONE, "g");
+}
+
+/* Ring of h, as W_down's product and the bound of h need it. */
+static int ring_of_h(const struct eng_step *step)
+{
     const struct eng_plan *plan = step->decoder->form.plan;
     const struct eng_layer_plan *l = &plan->layer[step->layer];
-    bool wave = l->wave != ENG_WAVE_NONE;
-    int fraction = wave ? SEC_WAVE_INPUT : plan->fg, bits = wave ? SEC_WAVE_RING : plan->kg;
-    int cut = l->ft[ENG_NORM_MLP] + plan->fu - fraction;
-    struct mpc_share share = mpc_share_mul(p, u, t, step->decoder->form.shape->ffn, cut + bits);
-    return mpc_cut(p, share, cut + bits, cut, eng_bound(fraction, l->bits[ENG_G]), !wave, "g");
+    if (l->wave == ENG_WAVE_NONE)
+        return plan->ring - plan->f_silu;
+    int output = plan->fwo + l->bits[ENG_YD];
+    return plan->fu + (output > l->bits[ENG_H] ? output : l->bits[ENG_H]) + 2;
+}
+
+/* u_up and p = t u_up as h = f(g) p reads them: segments lift p inside their payload and want it wide; after
+ * a wave a small ring costs least. */
+static int ring_of_up(const struct eng_step *step)
+{
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_plan *l = &plan->layer[step->layer];
+    int small = l->ft[ENG_NORM_MLP] + eng_bound(plan->fu, l->bits[ENG_P]) + 2;
+    return l->wave == ENG_WAVE_NONE || small > plan->ring ? plan->ring : small;
+}
+
+static struct mpc_wire up_projection(const struct eng_step *step, struct mpc_wire x)
+{
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct mpc_matrix *w = &step->decoder->form.weights->layer[step->layer].up;
+    int cut = plan->fx + plan->fw - plan->fu, ring = cut + ring_of_up(step);
+    return mpc_cut(step->p, mpc_share_matmul(step->p, x, step->n, w), ring < plan->ring ? ring : plan->ring,
+                   cut, eng_bound(plan->fu, plan->layer[step->layer].bits[ENG_UP]), false, "u_up");
 }
 
 /* h = f(g) times, or f(g) without: one round by segments, two by a wave. */
@@ -49,9 +105,11 @@ static enum base_status activate(const struct eng_step *step, struct mpc_wire g,
     const struct eng_plan *plan = step->decoder->form.plan;
     const struct eng_gates *gates = step->decoder->form.gates;
     const struct eng_layer_plan *l = &plan->layer[step->layer];
-    int bound = eng_bound(plan->fu, l->bits[ENG_H]), ring = plan->ring - plan->f_silu,
+    int bound = eng_bound(plan->fu, l->bits[ENG_H]), ring = ring_of_h(step),
         more = SEC_WAVE_OUTPUT - plan->fu;
     enum base_status status = BASE_OK;
+    const struct eng_layer_gates *own = &gates->layer[step->layer];
+    sec_guard_eval(p, &own->guard_activation, g, own->guard_activation_offset, "g");
     if (l->wave == ENG_WAVE_NONE) {
         *ret_h = sec_segments_eval(p, &gates->activation, g, times,
                                    times != NULL ? plan->f_silu : plan->f_silu - plan->fu, bound,
@@ -60,7 +118,7 @@ static enum base_status activate(const struct eng_step *step, struct mpc_wire g,
     }
     struct mpc_wire psi = sec_wave_eval(p, &gates->wave[l->wave], g, "wave");
     TRY(mpc_round(p));
-    struct mpc_wire v = sec_wave_add(p, psi, g, SEC_WAVE_RING - 3);
+    struct mpc_wire v = sec_wave_add(p, &gates->wave[l->wave], psi, g);
     if (times != NULL)
         *ret_h = mpc_cut(p, mpc_share_mul(p, v, *times, 1, ring + SEC_WAVE_OUTPUT), ring + SEC_WAVE_OUTPUT,
                          SEC_WAVE_OUTPUT, bound, false, "activation");
@@ -78,26 +136,21 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
 {
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
-    const struct eng_plan *plan = d->form.plan;
-    const struct eng_layer_weights *w = &d->form.weights->layer[step->layer];
-    const struct eng_layer_plan *l = &plan->layer[step->layer];
-    const int *b = l->bits;
-    int fu = plan->fu, cut = plan->fx + plan->fw - fu, ft = l->ft[ENG_NORM_MLP];
+    const struct eng_layer_plan *l = &d->form.plan->layer[step->layer];
+    int ft = l->ft[ENG_NORM_MLP], fu = d->form.plan->fu;
     enum base_status status = BASE_OK;
 
-    struct mpc_wire ug = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->gate), plan->ring, cut,
-                                 eng_bound(fu, b[ENG_UG]), false, "u_gate");
-    struct mpc_wire up = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->up), plan->ring, cut,
-                                 eng_bound(fu, b[ENG_UP]), false, "u_up");
-    struct mpc_wire s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
+    struct mpc_wire ug = gate_projection(step, x, &d->form.weights->layer[step->layer].gate),
+                    up = up_projection(step, x), s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
     TRY(mpc_round(p));
 
+    int ring = ring_of_up(step);
     struct mpc_wire g = activation_input(step, ug, t);
-    struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, d->form.shape->ffn, plan->ring), plan->ring, ft,
-                                eng_bound(fu, b[ENG_P]), false, "p");
+    struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, d->form.shape->ffn, ring), ring, ft,
+                                eng_bound(fu, l->bits[ENG_P]), false, "p");
     TRY(mpc_round(p));
     TRY(activate(step, g, &u, ret_h));
 out:
@@ -109,14 +162,10 @@ static enum base_status plain(const struct eng_step *step, struct mpc_wire x, st
 {
     struct mpc_party *p = step->p;
     const struct eng_decoder *d = step->decoder;
-    const struct eng_plan *plan = d->form.plan;
-    int fu = plan->fu, cut = plan->fx + plan->fw - fu;
     enum base_status status = BASE_OK;
 
-    struct mpc_share share = mpc_share_matmul(p, x, step->n, &d->form.weights->layer[step->layer].up);
-    struct mpc_wire u = mpc_cut(p, share, plan->ring, cut,
-                                eng_bound(fu, plan->layer[step->layer].bits[ENG_UG]), false, "u_up");
-    struct mpc_wire s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
+    struct mpc_wire u = gate_projection(step, x, &d->form.weights->layer[step->layer].up),
+                    s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");

@@ -43,8 +43,42 @@ enum { ENG_NORM_ATTENTION, ENG_NORM_MLP, ENG_NORMS };
  * final sum of squares loses. */
 enum { ENG_NORM_FRACTION = 44, ENG_LOGIT_FRACTION = 14, ENG_SQUARES_CUT = 16 };
 
+/* And those of a layer with ceilings: fraction bits of scores before they count units of 2^-s of their range,
+ * and relative bits of e. */
+enum {
+    ENG_CEILING_UNITS = 16,
+    ENG_CEILING_SCORE = 10,
+    ENG_CEILING_MANTISSA = 14,
+    ENG_CEILING_MOST_HEADROOM = 40,
+    ENG_CEILING_LEAST_INVERSE = 13, /* fraction bits of 1 / S */
+};
+
 /* How a layer reads its activation: by segments, or as a wave of a small or large span (protocols/wave.h). */
 enum eng_wave { ENG_WAVE_NONE, ENG_WAVE_NARROW, ENG_WAVE_WIDE, ENG_WAVES };
+
+/* What a layer's attention measures its scores from: a maximum of each row that is found on shares
+ * (protocols/coarse_max.h), or a public ceiling of each head (protocols/exp_two.h). */
+enum eng_attention { ENG_ATTENTION_MAXIMUM, ENG_ATTENTION_CEILINGS, ENG_ATTENTIONS };
+
+/* Cells of the guards (protocols/guard.h) whose number no plan chooses; log2. */
+enum { ENG_GUARD_LOG_CELLS = 5 };
+
+/* Heads of one range share their gates; a layer has two ranges at most, so that one wide head does not make
+ * all of them pay. */
+enum { ENG_RANGES = 2, ENG_MOST_RANGE = 160 };
+struct eng_range_plan {
+    int bits;      /* t: scores lie within t bits below the ceiling; 0: unused */
+    int log_cells; /* 2^log_cells cells of the guard over 2 t bits */
+};
+/* One head of a layer with ceilings. Where neither zero nor the row's own score leaves a headroom that holds,
+ * the row's maximum is found on shares: two rounds more for the layer, and a histogram for these heads alone.
+ */
+enum eng_from { ENG_FROM_ZERO, ENG_FROM_OWN, ENG_FROM_MAXIMUM, ENG_FROMS };
+struct eng_head_plan {
+    int ceiling; /* in 1 / ENG_CEILING_UNITS nats: of scores, or of scores less the row's own one */
+    int from;    /* enum eng_from: what a row's weights are measured from */
+    int range;   /* which of the layer's ranges; heads that find a maximum have one range */
+};
 
 struct eng_layer_plan {
     int bits[ENG_WIRES];
@@ -55,6 +89,9 @@ struct eng_layer_plan {
     int bt[ENG_NORMS];
     int fs[ENG_NORMS]; /* fraction bits of sum x^2 as the norm reads it */
     int wave;          /* enum eng_wave */
+    int attention;     /* enum eng_attention; the rest is for ceilings */
+    int headroom;      /* G: a row's largest e is 2^-G at least */
+    struct eng_range_plan range[ENG_RANGES];
 };
 
 struct eng_plan {
@@ -79,14 +116,16 @@ struct eng_plan {
                */
     int context; /* longest prompt plus answer */
     int lm_bits; /* integer bits of the logits, un-normalised */
+    int heads;
     size_t layers;
     struct eng_layer_plan *layer;
-    char model[65]; /* hex digest of the model it was made for */
+    struct eng_head_plan *head; /* [layers][heads] */
+    char model[65];             /* hex digest of the model it was made for */
 };
 
-/* A plan with the general gates' default widths and room for `layers`. */
-BASE_MUST_USE enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t context,
-                                             struct base_error *error);
+/* A plan with the general gates' default widths and room for `layers` of `heads` each. */
+BASE_MUST_USE enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t heads,
+                                             size_t context, struct base_error *error);
 /* The thin widths: bins of 4 nats and cells of 8, e extended to `ring_sv` bits: fewer dealt bytes, one round
  * more per layer. */
 void eng_plan_set_thin(struct eng_plan *plan);
@@ -95,6 +134,11 @@ void eng_plan_derive_norms(struct eng_plan *plan, size_t layer, size_t width, do
 /* Bounds of a mid-size model with scores within 2^score_bits nats, for costs of shapes that nobody
  * calibrates. */
 void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, int score_bits);
+/* The cheap gates on every layer: scores within `range` bits of the ceilings, headroom of `headroom` bits,
+ * and the wide wave. */
+void eng_plan_set_cheap(struct eng_plan *plan, int range, int headroom);
+/* The general gates on every layer, for comparisons of cost: bounds stay those of the plan. */
+void eng_plan_set_general(struct eng_plan *plan);
 void eng_plan_finish(struct eng_plan *plan);
 /* A deep copy. */
 BASE_MUST_USE enum base_status eng_plan_copy(struct eng_plan *ret, const struct eng_plan *plan,
@@ -107,7 +151,39 @@ int eng_plan_score_bits(const struct eng_plan *plan,
 int eng_plan_histogram_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_score_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_embedding_bound(const struct eng_plan *plan); /* |entry| <= 2^bound in units of the residual */
-double eng_plan_wave_span(enum eng_wave wave); /* largest |g| that the wave reads, for either curve */
+double eng_plan_wave_span(enum eng_wave wave);  /* largest |g| that the wave reads, for either curve */
+int eng_plan_wave_log_cell(enum eng_wave wave); /* log2 of a cell of its guard */
+/* |g| below this never raises the guard of a wave; at the span and beyond it always does. */
+double eng_plan_wave_quiet(enum eng_wave wave);
+const struct eng_head_plan *eng_plan_heads(const struct eng_plan *plan, size_t layer); /* [heads] */
+
+/* Widths of a layer with ceilings. */
+int eng_range_units(
+    const struct eng_range_plan *range); /* s: the range has 2^s units, and scores s + 1 bits */
+int eng_range_empty(
+    const struct eng_range_plan *range); /* whole bits of the guard's empty cell below a ceiling */
+int eng_range_log_bins(const struct eng_range_plan *range); /* of the histogram that finds a maximum */
+int eng_range_slack(const struct eng_range_plan *range);    /* bits from such a maximum to what is found */
+/* The range whose heads find a maximum; -1: none do. */
+int eng_plan_maximum_range(const struct eng_plan *plan, size_t layer);
+/* What W_q is multiplied by so that scores count units: log2(e) 2^s / (t 2^ENG_CEILING_SCORE), 1 without
+ * ceilings. */
+double eng_plan_query_scale(const struct eng_plan *plan, size_t layer, size_t head);
+struct eng_ceiling_widths {
+    int empty;          /* e <= 2^-empty */
+    int e_frac;         /* fraction bits of e, and of S */
+    int e_ring;         /* of e and V */
+    int sum_bits;       /* of S as the division reads it */
+    int window;         /* 1 / S is read in windows above and below 2^-window */
+    int sum_frac;       /* fraction bits of o' = sum e v */
+    int read_frac;      /* of o' as a window reads it: sum_frac - window */
+    int inverse_frac;   /* of 1 / S */
+    int v_frac, v_ring; /* of V before it is extended: its 13 highest bits */
+    int o_ring;
+    int score;     /* bits of the widest score */
+    int score_cut; /* fraction bits that q . k loses */
+};
+struct eng_ceiling_widths eng_plan_ceiling_widths(const struct eng_plan *plan, size_t layer);
 int eng_plan_log_context(const struct eng_plan *plan);
 
 /* Every ring and bound condition by name. Errors: BASE_ERR_RANGE naming layer, condition and both values. */

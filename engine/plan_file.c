@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLAN_FORMAT = 2, MAX_LAYERS = 512, MAX_CONTEXT = 1 << 20 };
+enum { PLAN_FORMAT = 3, MAX_LAYERS = 512, MAX_HEADS = 1024, MAX_CEILING = 4000, MAX_CONTEXT = 1 << 20 };
 
 struct field {
     const char *name;
@@ -23,39 +23,84 @@ struct field {
 #name, offsetof(struct eng_plan, name), low, high                                                    \
     }
 static const struct field fields[] = {
-    FIELD(fx, 4, 24),        FIELD(fw, 4, 24),    FIELD(fwo, 4, 24),         FIELD(fc, 4, 20),
-    FIELD(fu, 4, 20),        FIELD(fs, 4, 16),    FIELD(bin, 0, 4),          FIELD(cell, 0, 5),
-    FIELD(fb, 4, 24),        FIELD(fe, 4, 32),    FIELD(fo, 4, 32),          FIELD(ring_sv, 0, 64),
-    FIELD(fo2, 4, 32),       FIELD(fy, 4, 32),    FIELD(per_octave, 4, 256), FIELD(f_reciprocal, 8, 60),
-    FIELD(fg, 2, 16),        FIELD(kg, 4, 24),    FIELD(hs, 2, 12),          FIELD(f_silu, 8, 40),
-    FIELD(kn, 12, 36),       FIELD(ring, 32, 64), FIELD(fold, 0, 1),         FIELD(context, 1, MAX_CONTEXT),
-    FIELD(lm_bits, -20, 40),
+    FIELD(fx, 4, 24),           FIELD(fw, 4, 24),           FIELD(fwo, 4, 24),
+    FIELD(fc, 4, 20),           FIELD(fu, 4, 20),           FIELD(fs, 4, 16),
+    FIELD(bin, 0, 4),           FIELD(cell, 0, 5),          FIELD(fb, 4, 24),
+    FIELD(fe, 4, 32),           FIELD(fo, 4, 32),           FIELD(ring_sv, 0, 64),
+    FIELD(fo2, 4, 32),          FIELD(fy, 4, 32),           FIELD(per_octave, 4, 256),
+    FIELD(f_reciprocal, 8, 60), FIELD(fg, 2, 16),           FIELD(kg, 4, 24),
+    FIELD(hs, 2, 12),           FIELD(f_silu, 8, 40),       FIELD(kn, 12, 36),
+    FIELD(ring, 32, 64),        FIELD(fold, 0, 1),          FIELD(context, 1, MAX_CONTEXT),
+    FIELD(lm_bits, -20, 40),    FIELD(heads, 1, MAX_HEADS),
 };
 
-struct norm_field {
-    const char *name;
-    size_t offset;
-};
-#define NORM_FIELD(name)                                                                                     \
+/* Fields of a layer: what its gates are, pairs for its norms, one number per range, one per head. */
+#define LAYER_FIELD(name, low, high)                                                                         \
     {                                                                                                        \
-#name, offsetof(struct eng_layer_plan, name)                                                         \
+#name, offsetof(struct eng_layer_plan, name), low, high                                              \
     }
-static const struct norm_field norm_fields[] = {NORM_FIELD(rho), NORM_FIELD(low), NORM_FIELD(high),
-                                                NORM_FIELD(ft),  NORM_FIELD(bt),  NORM_FIELD(fs)};
+#define RANGE_FIELD(name, low, high)                                                                         \
+    {                                                                                                        \
+        "range_" #name, offsetof(struct eng_range_plan, name), low, high                                     \
+    }
+#define HEAD_FIELD(name, low, high)                                                                          \
+    {                                                                                                        \
+        "head_" #name, offsetof(struct eng_head_plan, name), low, high                                       \
+    }
+static const struct field choices[] = {LAYER_FIELD(wave, 0, ENG_WAVES - 1),
+                                       LAYER_FIELD(attention, 0, ENG_ATTENTIONS - 1),
+                                       LAYER_FIELD(headroom, 0, 60)};
+static const struct field norm_fields[] = {LAYER_FIELD(rho, -60, 60),  LAYER_FIELD(low, -60, 60),
+                                           LAYER_FIELD(high, -60, 60), LAYER_FIELD(ft, -60, 60),
+                                           LAYER_FIELD(bt, -60, 60),   LAYER_FIELD(fs, -60, 60)};
+static const struct field range_fields[] = {RANGE_FIELD(bits, 0, ENG_MOST_RANGE),
+                                            RANGE_FIELD(log_cells, 0, 6)};
+static const struct field head_fields[] = {HEAD_FIELD(ceiling, -MAX_CEILING, MAX_CEILING),
+                                           HEAD_FIELD(from, 0, ENG_FROMS - 1),
+                                           HEAD_FIELD(range, 0, ENG_RANGES - 1)};
 
-enum { FIELDS = sizeof fields / sizeof *fields, NORM_FIELDS = sizeof norm_fields / sizeof *norm_fields };
+#define COUNT_OF(table) (int)(sizeof(table) / sizeof *(table))
+enum {
+    FIELDS = COUNT_OF(fields),
+    CHOICES = COUNT_OF(choices),
+    NORM_FIELDS = COUNT_OF(norm_fields),
+    RANGE_FIELDS = COUNT_OF(range_fields),
+    HEAD_FIELDS = COUNT_OF(head_fields),
+    LAYER_FIELDS = 1 + CHOICES + NORM_FIELDS + RANGE_FIELDS + HEAD_FIELDS
+};
 
-static json_t *layer_to_json(const struct eng_layer_plan *layer)
+/* A list of integers that lie `stride` bytes apart. */
+static json_t *list_to_json(const void *first, size_t count, size_t stride)
 {
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_integer(*(const int *)((const char *)first + i * stride)));
+    return list;
+}
+
+static json_t *layer_to_json(const struct eng_plan *plan, size_t l)
+{
+    const struct eng_layer_plan *layer = &plan->layer[l];
+    const struct eng_head_plan *head = eng_plan_heads(plan, l);
     json_t *object = json_object(), *bits = json_object();
     for (int w = 0; w < ENG_WIRES; w++)
         json_object_set_new(bits, eng_wire_name((enum eng_wire)w), json_integer(layer->bits[w]));
     json_object_set_new(object, "bits", bits);
-    json_object_set_new(object, "wave", json_integer(layer->wave));
-    for (int f = 0; f < NORM_FIELDS; f++) {
-        const int *pair = (const int *)((const char *)layer + norm_fields[f].offset);
-        json_object_set_new(object, norm_fields[f].name, json_pack("[ii]", pair[0], pair[1]));
-    }
+    for (int f = 0; f < CHOICES; f++)
+        json_object_set_new(object, choices[f].name,
+                            json_integer(*(const int *)((const char *)layer + choices[f].offset)));
+    for (int f = 0; f < NORM_FIELDS; f++)
+        json_object_set_new(
+            object, norm_fields[f].name,
+            list_to_json((const char *)layer + norm_fields[f].offset, ENG_NORMS, sizeof(int)));
+    for (int f = 0; f < RANGE_FIELDS; f++)
+        json_object_set_new(object, range_fields[f].name,
+                            list_to_json((const char *)layer->range + range_fields[f].offset, ENG_RANGES,
+                                         sizeof *layer->range));
+    for (int f = 0; f < HEAD_FIELDS; f++)
+        json_object_set_new(
+            object, head_fields[f].name,
+            list_to_json((const char *)head + head_fields[f].offset, (size_t)plan->heads, sizeof *head));
     return object;
 }
 
@@ -68,7 +113,7 @@ static json_t *to_json(const struct eng_plan *plan)
         json_object_set_new(root, fields[f].name,
                             json_integer(*(const int *)((const char *)plan + fields[f].offset)));
     for (size_t l = 0; l < plan->layers; l++)
-        json_array_append_new(layers, layer_to_json(&plan->layer[l]));
+        json_array_append_new(layers, layer_to_json(plan, l));
     json_object_set_new(root, "layers", layers);
     return root;
 }
@@ -112,30 +157,50 @@ static enum base_status read_int(json_t *object, const char *key, int low, int h
     return BASE_OK;
 }
 
-static enum base_status read_layer(json_t *object, struct eng_layer_plan *ret, struct base_error *error)
+static enum base_status read_list(json_t *object, const struct field *field, size_t count, size_t stride,
+                                  void *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
+    json_t *list = json_object_get(object, field->name);
+    TRY_THAT(json_is_array(list) && json_array_size(list) == count, error, BASE_ERR_FORMAT,
+             "field \"%s\" must be a list of %zu", field->name, count);
+    for (size_t i = 0; i < count; i++) {
+        json_t *value = json_array_get(list, i);
+        TRY_THAT(json_is_integer(value) && json_integer_value(value) >= field->low &&
+                     json_integer_value(value) <= field->high,
+                 error, BASE_ERR_FORMAT, "field \"%s\" must hold integers of %d to %d", field->name,
+                 field->low, field->high);
+        *(int *)((char *)ret + i * stride) = (int)json_integer_value(value);
+    }
+out:
+    return status;
+}
+
+static enum base_status read_layer(json_t *object, const struct eng_plan *plan, size_t l,
+                                   struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_layer_plan *ret = &plan->layer[l];
+    struct eng_head_plan *head = plan->head + l * (size_t)plan->heads;
     json_t *bits = json_object_get(object, "bits");
     TRY_THAT(json_is_object(object) && json_is_object(bits) && json_object_size(bits) == ENG_WIRES &&
-                 json_object_size(object) == NORM_FIELDS + 2,
-             error, BASE_ERR_FORMAT, "a layer must hold \"bits\" of %d wires, \"wave\" and %d norm fields",
-             ENG_WIRES, NORM_FIELDS);
+                 json_object_size(object) == LAYER_FIELDS,
+             error, BASE_ERR_FORMAT, "a layer must hold \"bits\" of %d wires and %d other fields", ENG_WIRES,
+             LAYER_FIELDS - 1);
     for (int w = 0; w < ENG_WIRES; w++)
         TRY(read_int(bits, eng_wire_name((enum eng_wire)w), -40, 40, &ret->bits[w], error));
-    TRY(read_int(object, "wave", 0, ENG_WAVES - 1, &ret->wave, error));
-    for (int f = 0; f < NORM_FIELDS; f++) {
-        json_t *pair = json_object_get(object, norm_fields[f].name);
-        int *out = (int *)((char *)ret + norm_fields[f].offset);
-        TRY_THAT(json_array_size(pair) == ENG_NORMS, error, BASE_ERR_FORMAT, "field \"%s\" must be a pair",
-                 norm_fields[f].name);
-        for (size_t i = 0; i < ENG_NORMS; i++) {
-            json_t *value = json_array_get(pair, i);
-            TRY_THAT(
-                json_is_integer(value) && json_integer_value(value) >= -60 && json_integer_value(value) <= 60,
-                error, BASE_ERR_FORMAT, "field \"%s\" must hold integers of -60 to 60", norm_fields[f].name);
-            out[i] = (int)json_integer_value(value);
-        }
-    }
+    for (int f = 0; f < CHOICES; f++)
+        TRY(read_int(object, choices[f].name, choices[f].low, choices[f].high,
+                     (int *)((char *)ret + choices[f].offset), error));
+    for (int f = 0; f < NORM_FIELDS; f++)
+        TRY(read_list(object, &norm_fields[f], ENG_NORMS, sizeof(int), (char *)ret + norm_fields[f].offset,
+                      error));
+    for (int f = 0; f < RANGE_FIELDS; f++)
+        TRY(read_list(object, &range_fields[f], ENG_RANGES, sizeof *ret->range,
+                      (char *)ret->range + range_fields[f].offset, error));
+    for (int f = 0; f < HEAD_FIELDS; f++)
+        TRY(read_list(object, &head_fields[f], (size_t)plan->heads, sizeof *head,
+                      (char *)head + head_fields[f].offset, error));
 out:
     return status;
 }
@@ -160,13 +225,15 @@ static enum base_status from_json(json_t *root, struct eng_plan *ret, struct bas
     TRY_THAT(json_object_size(root) == FIELDS + 3, error, BASE_ERR_FORMAT,
              "%zu fields where a plan has %d: an unknown field is present or one is missing",
              json_object_size(root), FIELDS + 3);
-    TRY(eng_plan_init(&plan, count, 1, error));
+    int heads = 0;
+    TRY(read_int(root, "heads", 1, MAX_HEADS, &heads, error));
+    TRY(eng_plan_init(&plan, count, (size_t)heads, 1, error));
     memcpy(plan.model, model, sizeof plan.model);
     for (int f = 0; f < FIELDS; f++)
         TRY(read_int(root, fields[f].name, fields[f].low, fields[f].high,
                      (int *)((char *)&plan + fields[f].offset), error));
     for (size_t l = 0; l < count; l++) {
-        status = read_layer(json_array_get(layers, l), &plan.layer[l], error);
+        status = read_layer(json_array_get(layers, l), &plan, l, error);
         if (status != BASE_OK) {
             base_error_prefix(error, "layer %zu", l);
             goto out;

@@ -36,7 +36,7 @@ struct eng_reference {
 static void see(const struct eng_reference *r, int wire, size_t layer, const float *v, size_t count)
 {
     if (r->probe != NULL)
-        r->probe(r->probe_context, wire, layer, v, count);
+        r->probe(r->probe_context, wire, layer, 0, v, count);
 }
 
 /* y [n][outs] = x [n][inner] W^T. */
@@ -229,6 +229,7 @@ static void norms(struct eng_reference *r, size_t n, int probe, size_t layer)
 static float dot(const float *a, const float *b, size_t count)
 {
     float sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < count; i++)
         sum += a[i] * b[i];
     return sum;
@@ -250,7 +251,8 @@ static void attend(struct eng_reference *r, size_t layer, size_t i, size_t head)
             r->w.a[j] = dot(uq, keys + j * r->narrow, dim);
     }
     float own = dot(uq, r->w.uk + i * r->narrow + kv * dim, dim);
-    see(r, ENG_SCORE, layer, score, rows);
+    if (r->probe != NULL)
+        r->probe(r->probe_context, ENG_SCORE, layer, head, score, rows);
     see(r, ENG_A, layer, r->w.a, rows);
     see(r, ENG_AOWN, layer, &own, 1);
     memset(o, 0, dim * sizeof *o);

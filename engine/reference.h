@@ -12,8 +12,10 @@
 enum { ENG_PROBE_SQUARES = ENG_WIRES, ENG_PROBE_LOGITS = ENG_WIRES + ENG_NORMS, ENG_PROBES };
 
 /* `count` values of a wire of one layer: as floats before the plan's scaling (u_q with the gain and 1 /
- * sqrt(head_dim), without 1 / rms). */
-typedef void (*eng_probe_fn)(void *context, int wire, size_t layer, const float *values, size_t count);
+ * sqrt(head_dim), without 1 / rms). ENG_SCORE: the scores of one row of `head`, its own last; other wires: rows
+ * of the whole layer, and head is 0. */
+typedef void (*eng_probe_fn)(void *context, int wire, size_t layer, size_t head, const float *values,
+                             size_t count);
 
 struct eng_reference;
 

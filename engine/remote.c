@@ -62,23 +62,9 @@ out:
     return status;
 }
 
-/* The next rows wait until both have done these: nothing piles up at a party that computes, and progress is
- * what it says. */
-static enum base_status hear(struct eng_remote *r, struct base_error *error)
+/* One-hot rows of the tokens, to the parties. */
+static enum base_status give(struct eng_remote *r, const int32_t *tokens, size_t n, struct base_error *error)
 {
-    enum base_status status = BASE_OK;
-    enum eng_control control;
-    for (int party = 1; party <= 2; party++)
-        TRY(eng_control_receive(r->client.link[party], r->client.step, &control, error));
-    r->client.step++;
-out:
-    return status;
-}
-
-static enum base_status step(void *context, const int32_t *tokens, size_t n, size_t rows,
-                             struct eng_answer *ret, struct base_error *error)
-{
-    struct eng_remote *r = context;
     enum base_status status = BASE_OK;
     size_t vocab = r->shape->vocab;
     TRY_THAT(n >= 1 && n <= r->request.chunk, error, BASE_ERR_ARGUMENT,
@@ -93,8 +79,15 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
         r->hot[i * vocab + (size_t)tokens[i]] = 1;
     TRY(mpc_client_give(&r->client, r->hot, n * vocab, SEC_ROW_RING, error));
     r->fed += n;
-    if (rows == 0)
-        return hear(r, error);
+out:
+    return status;
+}
+
+static enum base_status take(struct eng_remote *r, size_t rows, struct eng_answer *ret,
+                             struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    size_t vocab = r->shape->vocab;
     if (r->request.mode == ENG_REQUEST_ARGMAX) {
         int64_t token;
         TRY(mpc_client_take(&r->client, 1, sec_max_step_for(eng_logit_bound(r->plan), vocab).ri, &token,
@@ -104,6 +97,37 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
     }
     TRY(mpc_client_take(&r->client, rows * vocab, eng_logit_ring(r->plan), ret->logits, error));
     TRY(mpc_client_take(&r->client, rows, r->plan->ring - ENG_SQUARES_CUT, ret->squares, error));
+out:
+    return status;
+}
+
+/* Ends a request whose answer is void as any other one, so that the parties serve the next one. */
+static enum base_status give_up(struct eng_remote *r, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_usage usage[3];
+    TRY(eng_remote_end(r, usage, error));
+    status = eng_fail_void(error);
+out:
+    return status;
+}
+
+/* The guard's word ends every step, also one that answers nothing: the next rows wait until both parties have
+ * done these, nothing piles up at a party that computes, and progress is what it says. No party learns that
+ * the answer is void: the prompt is fed to its end, and a request may end after any token. */
+static enum base_status step(void *context, const int32_t *tokens, size_t n, size_t rows,
+                             struct eng_answer *ret, struct base_error *error)
+{
+    struct eng_remote *r = context;
+    enum base_status status = BASE_OK;
+    bool is_void;
+    TRY(give(r, tokens, n, error));
+    if (rows > 0)
+        TRY(take(r, rows, ret, error));
+    TRY(mpc_client_take_guard(&r->client, &is_void, error));
+    r->is_void = r->is_void || is_void;
+    if (r->is_void && r->fed >= r->request.prompt_tokens)
+        status = give_up(r, error);
 out:
     return status;
 }
@@ -124,6 +148,7 @@ enum base_status eng_remote_end(struct eng_remote *r, struct eng_usage ret_usage
         TRY(net_link_receive(r->client.link[party], ENG_REQUEST_REPORT, report, sizeof report, error));
         eng_usage_decode(report, &ret_usage[party]);
     }
+    r->ended = true;
 out:
     return status;
 }

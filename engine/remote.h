@@ -11,6 +11,8 @@ struct eng_remote {
     const struct eng_plan *plan;
     struct eng_request request;
     size_t fed;   /* tokens given so far */
+    bool is_void; /* a guard has reported a value */
+    bool ended;   /* the parties have sent their reports and serve others */
     int64_t *hot; /* [chunk][vocab] */
 };
 
@@ -28,7 +30,8 @@ BASE_MUST_USE enum base_status eng_remote_begin(struct eng_remote *ret, const st
                                                 const struct eng_request *request, bool keep,
                                                 struct base_error *error);
 struct eng_backend eng_remote_backend(struct eng_remote *remote);
-/* Tells the parties that no more tokens are wanted, and collects their reports by party. */
+/* Tells the parties that no more tokens are wanted, and collects their reports by party. A step that found
+ * the answer void has done that. */
 BASE_MUST_USE enum base_status eng_remote_end(struct eng_remote *remote, struct eng_usage ret_usage[3],
                                               struct base_error *error);
 void eng_remote_finish(struct eng_remote *remote);

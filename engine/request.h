@@ -45,8 +45,7 @@ BASE_MUST_USE enum base_status eng_ping(struct net_link *link, size_t size, doub
 /* Whether a message is a ping. */
 bool eng_is_ping(const uint8_t *bytes, size_t size);
 
-/* What the client tells P1 and P2 before each step, and P0 at the end; what P1 and P2 tell the client after a
- * step that answers nothing. */
+/* What the client tells P1 and P2 before each step after its prompt, and P0 at the end. */
 enum eng_control { ENG_CONTROL_GO = 1, ENG_CONTROL_STOP = 2 };
 BASE_MUST_USE enum base_status eng_control_send(struct net_link *link, uint32_t step,
                                                 enum eng_control control, struct base_error *error);

@@ -36,11 +36,12 @@ void eng_session_finish(struct eng_session *session)
     mpc_party_finish(&session->party);
     base_wipe(session->key1, sizeof session->key1);
     base_wipe(session->key2, sizeof session->key2);
+    base_wipe(session->key12, sizeof session->key12);
 }
 
 /* --- keys ---------------------------------------------------------------------------------------------- */
 
-/* BLAKE2b-256("cachet pair 1" || P0's half || the other's half). */
+/* BLAKE2b-256("cachet pair 1" || the half of the party of lower number || the other's half). */
 static enum base_status agree(struct net_link *link, bool first, uint8_t ret[ENG_SESSION_KEY],
                               struct base_error *error)
 {
@@ -82,18 +83,22 @@ enum base_status eng_session_join(struct eng_session *s, const struct eng_sessio
         TRY(agree(links->to[own == 0 ? 1 : 0], own == 0, s->key1, error));
     if (own != 1)
         TRY(agree(links->to[own == 0 ? 2 : 0], own == 0, s->key2, error));
+    if (own != 0)
+        TRY(agree(links->to[3 - own], own == 1, s->key12, error));
 out:
     return status;
 }
 
 void eng_session_set_keys(struct eng_session *s, const uint8_t key1[ENG_SESSION_KEY],
-                          const uint8_t key2[ENG_SESSION_KEY])
+                          const uint8_t key2[ENG_SESSION_KEY], const uint8_t key12[ENG_SESSION_KEY])
 {
     int own = (int)s->party.role;
     if (own != 2)
         memcpy(s->key1, key1, ENG_SESSION_KEY);
     if (own != 1)
         memcpy(s->key2, key2, ENG_SESSION_KEY);
+    if (own != 0)
+        memcpy(s->key12, key12, ENG_SESSION_KEY);
 }
 
 /* The stream of one pair for one request. */
@@ -121,6 +126,8 @@ static void start_streams(struct eng_session *s, const struct eng_request *r)
         start_pair_stream(s, &p->s2, s->key2, r->nonce);
         mpc_stream_init(&p->o2, p->kern, r->key2);
     }
+    if (own != 0)
+        start_pair_stream(s, &p->s12, s->key12, r->nonce);
 }
 
 /* What two parties must have heard alike before either works on a request: its public fields, which request
@@ -177,6 +184,7 @@ static void stop_streams(struct mpc_party *p)
     mpc_stream_finish(&p->s2);
     mpc_stream_finish(&p->o1);
     mpc_stream_finish(&p->o2);
+    mpc_stream_finish(&p->s12);
 }
 
 /* --- one request --------------------------------------------------------------------------------------- */
@@ -236,8 +244,8 @@ static enum base_status run_step(struct eng_session *s, const struct eng_request
     TRY(eng_decoder_step(&s->decoder, p, hot, n, rows, &out));
     if (rows > 0)
         TRY(answer(s, r, &out));
-    else if (mpc_computes(p))
-        TRY(eng_control_send(p->client, p->client_step++, ENG_CONTROL_GO, &p->error));
+    /* Also after a step that answers nothing: the client's next rows wait for it. */
+    TRY(mpc_open_guard(p));
 out:
     base_arena_release(&p->arena, mark);
     return status;
@@ -406,6 +414,7 @@ static void clear(struct eng_session *s)
     base_arena_trim(&p->arena);
     memset(p->openings, 0, sizeof p->openings);
     p->pending_count = 0;
+    p->guard = 0;
     p->step = p->client_step = 0;
     p->declared = (struct mpc_cost){0};
     p->status = BASE_OK;

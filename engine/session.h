@@ -22,7 +22,8 @@ struct eng_session {
     struct mpc_link_source source;
     struct eng_session_links links;
     uint8_t key1[ENG_SESSION_KEY],
-        key2[ENG_SESSION_KEY]; /* with (P0, P1) and with (P0, P2), as far as the role holds them */
+        key2[ENG_SESSION_KEY],  /* with (P0, P1) and with (P0, P2), as far as the role holds them */
+        key12[ENG_SESSION_KEY]; /* with (P1, P2): P0 does not hold it */
     uint64_t requests;
     int (*cancelled)(void *context); /* non-zero ends P0's wait for the client; NULL: never */
 };
@@ -34,13 +35,13 @@ BASE_MUST_USE enum base_status eng_session_init(struct eng_session *ret, enum mp
 void eng_session_finish(struct eng_session *session);
 
 /* Takes fresh links to the other parties (borrowed) and agrees on the keys of this meeting. Cost: 32 bytes
- * each way with P0. */
+ * each way with each of them. */
 BASE_MUST_USE enum base_status eng_session_join(struct eng_session *session,
                                                 const struct eng_session_links *links,
                                                 struct base_error *error);
 /* Given keys instead of agreed ones: for runs that must be repeated bit for bit. */
 void eng_session_set_keys(struct eng_session *session, const uint8_t key1[ENG_SESSION_KEY],
-                          const uint8_t key2[ENG_SESSION_KEY]);
+                          const uint8_t key2[ENG_SESSION_KEY], const uint8_t key12[ENG_SESSION_KEY]);
 
 /* Answers one request of a client, and pings before it; a client that only pinged leaves *ret_usage zero. A
  * request that must be refused costs the client its link, nothing else; any failure after its start tells

@@ -31,6 +31,7 @@ void eng_twin_finish(struct eng_twin *twin)
 void eng_twin_reset(struct eng_twin *twin)
 {
     eng_decoder_reset(&twin->decoder);
+    twin->party.guard = 0;
     base_arena_release(&twin->party.arena, 0);
     base_arena_trim(&twin->party.arena);
 }
@@ -43,6 +44,7 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
     enum base_status status = BASE_OK;
     size_t vocab = t->decoder.form.shape->vocab, mark = base_arena_mark(&p->arena);
     struct eng_logits out;
+    bool is_void;
     TRY_THAT(n >= 1 && n <= t->decoder.form.chunk, &p->error, BASE_ERR_ARGUMENT,
              "a step of %zu tokens: must be 1 to %zu", n, t->decoder.form.chunk);
     memset(t->hot, 0, n * vocab * sizeof *t->hot);
@@ -61,6 +63,10 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
         memcpy(ret->logits, out.logits.x, rows * vocab * sizeof *ret->logits);
         memcpy(ret->squares, out.squares.x, rows * sizeof *ret->squares);
     }
+    is_void = p->guard != 0;
+    TRY(mpc_open_guard(p));
+    if (is_void)
+        status = eng_fail_void(error);
 out:
     base_arena_release(&p->arena, mark);
     if (status != BASE_OK)

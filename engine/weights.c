@@ -128,6 +128,8 @@ enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role,
     TRY_THAT(shape->layers == plan->layers, error, BASE_ERR_MISMATCH,
              "the plan has %zu layers and the model %zu: make a plan for this model", plan->layers,
              shape->layers);
+    TRY_THAT((int)shape->heads == plan->heads, error, BASE_ERR_MISMATCH,
+             "the plan has %d heads and the model %zu: make a plan for this model", plan->heads, shape->heads);
     TRY_THAT(!shape->qkv_bias || plan->fold, error, BASE_ERR_MISMATCH,
              "the plan does not fold the norm, which biases of Q, K and V need: make a plan for this model");
     TRY(base_alloc(&w.layer, shape->layers, sizeof *w.layer, error));
@@ -169,13 +171,22 @@ struct pour {
     size_t layer;
     bool gained;
     double divisor; /* 1 or sqrt(head_dim) */
+    bool queries;   /* rows (columns of a bias) of each head are scaled to the units of its scores */
     int exponent;   /* scale is 2^exponent */
     int ring;
     int bound; /* |integer| <= 2^bound */
 };
 
-static enum base_status quantize(struct maker *k, const struct pour *pour, size_t count, size_t columns,
-                                 struct base_error *error)
+/* Of element i of a chunk from row `first`. */
+static double query_scale(const struct maker *k, const struct pour *pour, size_t first, size_t i, size_t columns)
+{
+    size_t dim = k->source->shape->head_dim,
+           at = pour->tensor == ENG_TENSOR_Q_BIAS ? i % columns : first + i / columns;
+    return eng_plan_query_scale(k->plan, pour->layer, at / dim);
+}
+
+static enum base_status quantize(struct maker *k, const struct pour *pour, size_t first, size_t count,
+                                 size_t columns, struct base_error *error)
 {
     double scale = base_power_of_two(pour->exponent), limit = base_power_of_two(pour->bound), worst = 0;
     for (size_t i = 0; i < count; i++) {
@@ -183,6 +194,8 @@ static enum base_status quantize(struct maker *k, const struct pour *pour, size_
         if (pour->gained)
             v *= (double)k->gain[i % columns];
         v = v / pour->divisor * scale;
+        if (pour->queries)
+            v *= query_scale(k, pour, first, i, columns);
         worst = fmax(worst, fabs(v));
         k->x[i] = (uint64_t)base_nearest(v);
     }
@@ -258,7 +271,7 @@ static enum base_status pour_tensor(struct maker *k, const struct pour *pour, in
     for (size_t r = 0; r < rows; r += step) {
         struct eng_row_range range = {r, rows - r < step ? rows - r : step};
         TRY(k->source->read(k->source->context, pour->tensor, pour->layer, range, k->row, error));
-        TRY(quantize(k, pour, range.rows * columns, columns, error));
+        TRY(quantize(k, pour, r, range.rows * columns, columns, error));
         mask_chunk(k, range.rows * columns, pour->ring);
         write_chunk(k, pour, kind, range, columns);
         k->done += range.rows * columns;
@@ -285,7 +298,8 @@ static enum base_status pour_layer(struct maker *k, size_t layer, struct base_er
                             .ring = k->plan->ring,
                             .exponent = fraction - (norm < 0 ? 0 : k->plan->layer[layer].rho[norm]),
                             .bound = MAX_WEIGHT_BITS};
-        if (pour.tensor == ENG_TENSOR_Q || pour.tensor == ENG_TENSOR_Q_BIAS)
+        pour.queries = pour.tensor == ENG_TENSOR_Q || pour.tensor == ENG_TENSOR_Q_BIAS;
+        if (pour.queries)
             pour.divisor = sqrt((double)k->source->shape->head_dim);
         TRY(pour_tensor(k, &pour, kind, error));
     }

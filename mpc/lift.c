@@ -1,5 +1,7 @@
 #include "mpc/lift.h"
 
+#include "mpc/deal.h"
+
 bool mpc_wrap_fits(struct mpc_party *p, const struct mpc_wire *w)
 {
     if (!mpc_failed(p) && w->gate_only)

@@ -2,8 +2,8 @@
  *
  * x + 2^b = m'' - lambda + 2^k W as integers, m'' = m + 2^b mod 2^k, and W = A B exactly when b <= k - 2, with
  * A = [m'' < 2^(b+1)] known to P1 and P2 and B = [lambda >= 2^k - 2^(b+1)] known to P0.
- * Forbidden: treating the wrap as negligible, sending P2 the carry of l1 + l2 (a comparison of l1), or reusing h1 in the dealt half
- * of h. Source: PROTOCOL section 4; specification, linear.py (wrap_bits, lift, mul_lift, extend) and dealt.py (cut_lift). */
+ * Forbidden: treating the wrap as negligible, sending P1 or P2 the carry of l1 + l2 (a comparison), or reusing h1 or h2 in the dealt
+ * halves of h. Source: PROTOCOL section 4; specification, linear.py (wrap_bits, lift, mul_lift, extend) and dealt.py (cut_lift). */
 #ifndef CACHET_MPC_LIFT_H
 #define CACHET_MPC_LIFT_H
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { GUARD_BYTES = 8 };
+
 static const struct mpc_opening_entry registry[MPC_OPENING_COUNT] = {
     [MPC_OPEN_LOGITS] = {"logits", "the un-normalised logits of the rows that the client asks for: the last one, or all of its prompt", "client",
                          "they are the answer's distribution, which the client samples from; their masks are used once"},
@@ -16,6 +18,8 @@ static const struct mpc_opening_entry registry[MPC_OPENING_COUNT] = {
                              "the client samples among them; nothing about the other logits is opened"},
     [MPC_OPEN_SHUFFLED_BITS] = {"shuffled-bits", "comparison bits of freshly shuffled rows with unique tags", "P1 and P2",
                                 "a function of a uniform permutation that neither P1 nor P2 knows whole; never sent to P0"},
+    [MPC_OPEN_GUARD] = {"guard", "one bit per step: whether a value that a guard watches left the range of the numeric plan", "client",
+                        "two words, equal or not, each uniform: not which value, how many, where, or by how much"},
     [MPC_OPEN_TEST] = {"test", "values of a test", "the test", "no product code opens under this entry"},
 };
 
@@ -41,6 +45,25 @@ enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum
     p->kern->pack_bits(packed + size, p->role == MPC_LEFT ? w.l1 : w.l2, w.count, w.ring);
     p->status = net_link_send(p->client, p->client_step++, packed, 2 * size, &p->error);
     base_arena_release(&p->arena, mark);
+    return p->status;
+}
+
+enum base_status mpc_open_guard(struct mpc_party *p)
+{
+    if (!mpc_failed(p) && mpc_computes(p) && !p->s12.present)
+        mpc_fail(p, BASE_ERR_INTERNAL, "the guard is opened without the stream of P1 and P2");
+    if (mpc_failed(p))
+        return p->status;
+    p->openings[MPC_OPEN_GUARD]++;
+    if (mpc_computes(p)) {
+        uint64_t fresh;
+        uint8_t word[GUARD_BYTES];
+        mpc_stream_words(&p->s12, &fresh, 1, 64);
+        base_store_u64(word, p->guard ^ fresh);
+        p->status = net_link_send(p->client, p->client_step++, word, sizeof word, &p->error);
+        base_wipe(&fresh, sizeof fresh);
+    }
+    p->guard = 0;
     return p->status;
 }
 
@@ -91,6 +114,19 @@ enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ri
 out:
     base_free_secret(&packed);
     base_free_secret(&words);
+    return status;
+}
+
+enum base_status mpc_client_take_guard(struct mpc_client *client, bool *ret_void, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    uint8_t word[2][GUARD_BYTES];
+    *ret_void = true;
+    for (int party = 1; party <= 2; party++)
+        TRY(net_link_receive(client->link[party], client->step, word[party - 1], GUARD_BYTES, error));
+    client->step++;
+    *ret_void = base_load_u64(word[0]) != base_load_u64(word[1]);
+out:
     return status;
 }
 

@@ -12,6 +12,7 @@ enum mpc_opening {
     MPC_OPEN_TOP_TOKENS,
     MPC_OPEN_TOP_LOGITS,
     MPC_OPEN_SHUFFLED_BITS,
+    MPC_OPEN_GUARD,
     MPC_OPEN_TEST,
     MPC_OPENING_COUNT,
 };
@@ -35,6 +36,13 @@ BASE_MUST_USE enum base_status mpc_open_to_client(struct mpc_party *p, struct mp
 uint64_t *mpc_open_to_parties(struct mpc_party *p, const uint64_t *share, size_t count, int ring, enum mpc_opening opening,
                               const char *label);
 
+/* Opens the guard word to the client only, as one value, and starts a new one: p->guard is 0 after it. P1 and P2 first add one more word
+ * of their common stream to both words. So the client sees (u, u) or (u, u + d) with u uniform, and d uniform unless nothing was reported:
+ * one bit and nothing else, not even how many readings or whether there was a guard at all.
+ * Cost: 8 bytes from each of P1 and P2 to the client; no round between parties. Reveals: the bit, to the client; to P0, P1 and P2
+ * nothing. No branch of a party depends on the word. Source: specification, dealt.py (guard_to_client). */
+BASE_MUST_USE enum base_status mpc_open_guard(struct mpc_party *p);
+
 /* The client's half: the values, after checking that P1 and P2 sent the same m.
  * Errors: BASE_ERR_PEER when they differ (one of them computed something else). */
 struct mpc_client {
@@ -45,6 +53,10 @@ struct mpc_client {
 };
 BASE_MUST_USE enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ring, int64_t *ret_values,
                                                struct base_error *error);
+
+/* The client's half of mpc_open_guard: *ret_void says whether a reading was reported since the last one (or, with probability 2^-64, not
+ * although one was). Errors: those of the links; *ret_void is true then. Source: specification, dealt.py (guard_take). */
+BASE_MUST_USE enum base_status mpc_client_take_guard(struct mpc_client *client, bool *ret_void, struct base_error *error);
 
 /* The client shares x: m = x + o1 + o2 goes to P1 and P2, the mask halves come from the streams. P0 receives nothing. */
 BASE_MUST_USE enum base_status mpc_client_give(struct mpc_client *client, const int64_t *x, size_t count, int ring,

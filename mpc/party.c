@@ -21,6 +21,8 @@ void mpc_party_finish(struct mpc_party *p)
     mpc_stream_finish(&p->s2);
     mpc_stream_finish(&p->o1);
     mpc_stream_finish(&p->o2);
+    mpc_stream_finish(&p->s12);
+    base_wipe(&p->guard, sizeof p->guard);
     base_arena_finish(&p->arena);
 }
 
@@ -59,74 +61,6 @@ uint64_t *mpc_words(struct mpc_party *p, size_t count)
 void mpc_declare(struct mpc_party *p, struct mpc_cost cost)
 {
     p->declared = mpc_cost_add(p->declared, cost);
-}
-
-void mpc_fresh(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uint64_t **ret2)
-{
-    *ret1 = *ret2 = NULL;
-    if (p->s1.present && (*ret1 = mpc_words(p, count)) != NULL)
-        mpc_stream_words(&p->s1, *ret1, count, ring);
-    if (p->s2.present && (*ret2 = mpc_words(p, count)) != NULL)
-        mpc_stream_words(&p->s2, *ret2, count, ring);
-}
-
-/* --- dealt material --------------------------------------------------------------------------------------------- */
-
-static void put(struct mpc_party *p, int to, const void *data, size_t size)
-{
-    if (!mpc_failed(p) && size > 0)
-        p->status = p->source.put(p->source.context, to, p->step, data, size, &p->error);
-}
-
-static void take(struct mpc_party *p, void *data, size_t size)
-{
-    if (!mpc_failed(p) && size > 0)
-        p->status = p->source.take(p->source.context, p->step, data, size, &p->error);
-}
-
-void mpc_deal_to(struct mpc_party *p, int to, uint64_t *data, size_t count, int ring)
-{
-    if (p->role != MPC_HELPER && (!mpc_computes(p) || (int)p->role != to))
-        return;
-    size_t mark = base_arena_mark(&p->arena), size = mpc_bits(count, ring);
-    uint8_t *packed = mpc_bytes(p, size);
-    if (packed == NULL)
-        return;
-    if (p->role == MPC_HELPER) {
-        p->kern->pack_bits(packed, data, count, ring);
-        put(p, to, packed, size);
-    } else {
-        take(p, packed, size);
-        if (!mpc_failed(p))
-            p->kern->unpack_bits(data, packed, count, ring);
-    }
-    base_arena_release(&p->arena, mark);
-}
-
-void mpc_deal_both_bytes(struct mpc_party *p, uint8_t *data, size_t size)
-{
-    if (p->role == MPC_HELPER) {
-        put(p, 1, data, size);
-        put(p, 2, data, size);
-    } else if (mpc_computes(p)) {
-        take(p, data, size);
-    }
-}
-
-uint64_t *mpc_deal(struct mpc_party *p, size_t count, int ring, const uint64_t *value)
-{
-    if (p->role == MPC_CLEAR || p->role == MPC_COUNT)
-        return NULL;
-    uint64_t *share = mpc_words(p, count);
-    if (share == NULL)
-        return NULL;
-    if (p->s1.present)
-        mpc_stream_words(&p->s1, share, count, ring);
-    if (p->role == MPC_HELPER)
-        for (size_t i = 0; i < count; i++)
-            share[i] = value[i] - share[i];
-    mpc_deal_to(p, 2, share, count, ring);
-    return p->role == MPC_HELPER ? NULL : share;
 }
 
 /* --- rounds ------------------------------------------------------------------------------------------------------- */

@@ -47,13 +47,18 @@ struct mpc_pending {
 typedef void (*mpc_observe_fn)(void *context, struct mpc_party *p, const char *label, const struct mpc_wire *wire,
                                double ulp);
 
+/* Where a dealt field of public size is divided between the links of P0 (mpc/deal.h). */
+typedef size_t (*mpc_split_fn)(const struct mpc_party *p, size_t count, int ring);
+
 struct mpc_party {
     enum mpc_role role;
     const struct kern_table *kern;
     struct base_arena arena;
     struct mpc_stream s1, s2;   /* (P0,P1) and (P0,P2) */
     struct mpc_stream o1, o2;   /* input owner with (P0,P1) and with (P0,P2) */
+    struct mpc_stream s12;      /* (P1,P2): words of the guard. P0 and the client never hold it */
     struct mpc_source source;
+    mpc_split_fn split;         /* NULL: mpc_deal_split. Any is safe that all roles share; one at whole bytes keeps declared costs */
     struct net_link *peer;      /* P1 <-> P2 */
     struct net_link *client;    /* P1, P2: the client */
     struct mpc_pending pending[MPC_MAX_PENDING];
@@ -62,6 +67,8 @@ struct mpc_party {
     uint32_t client_step;       /* messages from and to the client so far: the step id of its frames */
     struct mpc_cost declared;
     uint64_t openings[MPC_MAX_OPENINGS]; /* values opened, by entry of the registry (mpc/opening.h) */
+    uint64_t guard;             /* P1, P2: XOR word of the guards since it was last opened, a share: secret.
+                                 * clear: readings outside a guard's range since then; not 0 is void. See protocols/guard.h */
     uint64_t violations;        /* clear: values seen outside a declared bound or range */
     const char *violation;      /* clear: label of the first one */
     mpc_observe_fn observe;
@@ -95,20 +102,6 @@ void *mpc_bytes(struct mpc_party *p, size_t size);
 
 /* Adds a declared cost; rounds are declared by mpc_round. */
 void mpc_declare(struct mpc_party *p, struct mpc_cost cost);
-
-/* Fresh mask halves of one output, ring `ring`: *ret1 drawn from s1 and *ret2 from s2 as far as the role holds them
- * (NULL otherwise). */
-void mpc_fresh(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uint64_t **ret2);
-
-/* P0 shares `value` additively between P1 and P2 in Z_2^ring. Returns the own share (P1: PRF, P2: received), NULL at P0.
- * Cost: mpc_bits(count, ring) offline. Safe: P1's half does not depend on the value; P2's is the value minus a fresh
- * draw that P2 cannot make. */
-uint64_t *mpc_deal(struct mpc_party *p, size_t count, int ring, const uint64_t *value);
-
-/* P0 sends the same bytes to P1 and P2 (keys); they receive into `data`. Cost: 2 size offline. */
-void mpc_deal_both_bytes(struct mpc_party *p, uint8_t *data, size_t size);
-/* P0 sends a packed field to one party (1 or 2); that party receives it; no-op elsewhere. */
-void mpc_deal_to(struct mpc_party *p, int to, uint64_t *data, size_t count, int ring);
 
 /* Queues an opening for the next round and returns its wire. */
 struct mpc_wire mpc_queue(struct mpc_party *p, const struct mpc_pending *pending);

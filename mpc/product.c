@@ -1,5 +1,7 @@
 #include "mpc/product.h"
 
+#include "mpc/deal.h"
+
 #include <string.h>
 
 /* --- matrices ------------------------------------------------------------------------------------------------------ */
@@ -157,6 +159,7 @@ void mpc_share_add(struct mpc_party *p, struct mpc_share *share, struct mpc_shar
         mpc_fail(p, BASE_ERR_INTERNAL, "shares of %zu elements with %d fraction bits and of %zu with %d do not add up", share->count, share->frac, other.count,
                  other.frac);
     share->ring = share->ring < other.ring ? share->ring : other.ring;
+    share->slack += other.slack;
     for (size_t i = 0; !mpc_failed(p) && share->z != NULL && i < share->count; i++)
         share->z[i] += other.z[i];
 }
@@ -164,6 +167,7 @@ void mpc_share_add(struct mpc_party *p, struct mpc_share *share, struct mpc_shar
 struct mpc_share mpc_share_gather(struct mpc_party *p, struct mpc_share share, const uint32_t *index, size_t count)
 {
     struct mpc_share out = mpc_share_make(p, count, share.ring, share.frac);
+    out.slack = share.slack;
     for (size_t i = 0; !mpc_failed(p) && out.z != NULL && i < count; i++)
         out.z[i] = share.z[index[i]];
     return out;
@@ -194,14 +198,7 @@ static void cut_helper(struct mpc_party *p, uint64_t *z, size_t count, int ring,
         ret->l1 = z;
         return;
     }
-    ret->l1 = mpc_words(p, count);
-    ret->l2 = z;
-    if (mpc_failed(p))
-        return;
-    mpc_stream_words(&p->s1, ret->l1, count, ring);
-    for (size_t i = 0; i < count; i++)
-        z[i] = (z[i] - ret->l1[i]) & keep;
-    mpc_deal_to(p, 2, z, count, ring);
+    mpc_deal_halves(p, count, ring, z, &ret->l1, &ret->l2);
 }
 
 static void cut_compute(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
@@ -214,13 +211,7 @@ static void cut_compute(struct mpc_party *p, uint64_t *z, size_t count, int ring
     ret->m = z;
     if (ret->gate_only || mpc_failed(p))
         return;
-    uint64_t *half = mpc_words(p, count);
-    if (half == NULL)
-        return;
-    if (p->role == MPC_LEFT)
-        mpc_stream_words(&p->s1, ret->l1 = half, count, ring);
-    else
-        mpc_deal_to(p, 2, ret->l2 = half, count, ring);
+    mpc_deal_halves(p, count, ring, NULL, &ret->l1, &ret->l2);
 }
 
 struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, int f, int bound, bool gate_only,
@@ -232,6 +223,7 @@ struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, i
     if (mpc_failed(p))
         return (struct mpc_wire){0};
     struct mpc_wire w = {.ring = ring - f, .frac = share.frac - f, .bound = bound, .gate_only = gate_only, .count = share.count};
+    double unit = (double)(UINT64_C(1) << f);
     mpc_declare(p, mpc_cut_cost(share.count, ring, f, gate_only));
     if (p->role == MPC_CLEAR) {
         cut_twin(p, &share, f, &w);
@@ -246,7 +238,7 @@ struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, i
             cut_compute(p, z, share.count, w.ring, &w);
     }
     return mpc_queue(p, &(struct mpc_pending){.label = label, .wire = w, .opened = w.m, .count = share.count, .ring = w.ring,
-                                              .ulp = 1.5});
+                                              .ulp = 1.5 + share.slack / unit});
 }
 
 struct mpc_cost mpc_open_share_cost(size_t count, int ring, int f)

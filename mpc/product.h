@@ -43,6 +43,7 @@ struct mpc_share {
     int frac;
     size_t count;
     uint64_t *z;
+    double slack; /* units by which it may differ from the twin's on equal inputs */
 };
 
 struct mpc_share mpc_share_make(struct mpc_party *p, size_t count, int ring, int frac);
@@ -69,8 +70,8 @@ struct mpc_cost mpc_cut_cost(size_t count, int ring, int f, bool gate_only);
 
 /* value / 2^f in Z_2^(ring - f), opened under g1 + s2 in the next round.
  * Units: within 1.5 units of the twin for EVERY value. Bound: |value / 2^f| <= 2^bound, bound < ring - f.
- * Cost: mpc_cut_cost. Reveals: nothing. Safe: P2 sees (z1 >> f) + g1, uniform by g1; P1 sees (z2 >> f) + s2, uniform by s2; P2's
- * dealt half of the mask is the mask minus a draw it cannot make (never s2 - (z0 >> f): with the s2 it used it would read z0).
+ * Cost: mpc_cut_cost. Reveals: nothing. Safe: P2 sees (z1 >> f) + g1, uniform by g1; P1 sees (z2 >> f) + s2, uniform by s2; a
+ * dealt half of the mask is the mask minus a fresh draw that its receiver cannot make (mpc_deal_halves).
  * `ring` may be smaller than the share's: only the low bits are opened then. gate_only: see wire.h. */
 struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, int f, int bound, bool gate_only,
                         const char *label);

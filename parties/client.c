@@ -94,7 +94,9 @@ enum base_status client_generate(struct client *c, const struct generation_conte
     TRY(generation_run(context, &backend, prompt, true, ret, error));
     TRY(eng_remote_end(&remote, ret->usage, error));
 out:
-    if (status != BASE_OK)
+    /* Of a request that has ended in order there is nothing to tell: a void answer is the client's business.
+     */
+    if (status != BASE_OK && !remote.ended)
         node_tell_all(c->link, error);
     eng_remote_finish(&remote);
     return status;

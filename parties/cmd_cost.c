@@ -14,7 +14,7 @@ struct cost {
     struct model_input input;
     struct model_plan_options plan_options;
     const char *plan_path, *policy;
-    uint64_t sinks, window, score_bits, queue_mib;
+    uint64_t sinks, window, score_bits, range_bits, headroom, queue_mib;
     double rtt_ms, mbit;
     bool json, gates;
 };
@@ -36,14 +36,14 @@ static enum base_status make_plan(const struct cost *o, const struct model *mode
     if (o->plan_path != NULL)
         return eng_plan_read(ret, o->plan_path, error);
     if (o->input.path != NULL)
-        return model_plan(model, &o->plan_options, ret, error);
-    TRY(eng_plan_init(ret, model->shape.layers, o->plan_options.context, error));
+        return model_plan(model, &o->plan_options, ret, NULL, error);
+    TRY(eng_plan_init(ret, model->shape.layers, model->shape.heads, o->plan_options.context, error));
     if (o->plan_options.thin)
         eng_plan_set_thin(ret);
     ret->fold = o->plan_options.fold || model->shape.qkv_bias;
     eng_plan_set_typical(ret, model->shape.width, model->shape.norm_eps, (int)o->score_bits);
-    for (size_t l = 0; o->plan_options.wave && l < ret->layers; l++)
-        ret->layer[l].wave = ENG_WAVE_WIDE;
+    if (!o->plan_options.general)
+        eng_plan_set_cheap(ret, (int)o->range_bits, (int)o->headroom);
     TRY(eng_plan_check(ret, error));
 out:
     return status;
@@ -63,16 +63,21 @@ static void print_row(const char *name, struct mpc_cost c, const struct cost *o)
 }
 
 static void print_table(const struct cost *o, const struct model *model, const struct eng_cost *c,
-                        const struct memory_need need[3], size_t prompt)
+                        const struct eng_cost_margins *m, const struct memory_need need[3], size_t prompt)
 {
-    (void)printf("%s, %zu tokens in the cache, policy %s%s%s; %zu rows per prefill step; link of %.3g ms "
+    (void)printf("%s, %zu tokens in the cache, policy %s%s%s%s; %zu rows per prefill step; link of %.3g ms "
                  "round trip and %.4g Mbit/s\n\n",
-                 model->shape.model_type, prompt, o->policy, o->plan_options.thin ? ", thin" : "",
-                 o->plan_options.fold ? ", fold" : "", c->chunk, o->rtt_ms, o->mbit);
+                 model->shape.model_type, prompt, o->policy, o->plan_options.general ? ", general gates" : "",
+                 o->plan_options.thin ? ", thin" : "", o->plan_options.fold ? ", fold" : "", c->chunk,
+                 o->rtt_ms, o->mbit);
     (void)printf("%-26s %8s  %13s  %13s  %12s\n", "", "rounds", "online", "dealt", "on the link");
     print_row("prompt", c->prefill, o);
     print_row("one token", c->decode, o);
     print_row("  of it, decoder layers", c->layers, o);
+    (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per cached row and head", "", m->head_online,
+                 m->head_offline);
+    (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per element of the MLP", "", m->element_online,
+                 m->element_offline);
     (void)printf("\n%-26s %13s  %13s  %13s\n", "memory", "weights", "cache", "work, queues");
     for (int i = 0; i < 3; i++)
         (void)printf("P%d%-24s %10.1f MB  %10.1f MB  %10.1f MB\n", i, "", (double)need[i].weights * 1e-6,
@@ -80,7 +85,7 @@ static void print_table(const struct cost *o, const struct model *model, const s
 }
 
 static void print_json(const struct cost *o, const struct model *model, const struct eng_cost *c,
-                       const struct memory_need need[3], size_t prompt)
+                       const struct eng_cost_margins *m, const struct memory_need need[3], size_t prompt)
 {
     json_t *memory = json_array();
     for (int i = 0; i < 3; i++)
@@ -89,10 +94,12 @@ static void print_json(const struct cost *o, const struct model *model, const st
                                               "cache", (json_int_t)need[i].cache, "work",
                                               (json_int_t)(need[i].work + need[i].queues)));
     json_t *root =
-        json_pack("{s:s, s:I, s:s, s:b, s:b, s:o, s:o, s:o, s:o}", "model", model->shape.model_type,
-                  "context", (json_int_t)prompt, "policy", o->policy, "thin", o->plan_options.thin, "fold",
-                  o->plan_options.fold, "prefill", json_cost(c->prefill, o), "decode",
-                  json_cost(c->decode, o), "decode_layers", json_cost(c->layers, o), "memory", memory);
+        json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:[ff], s:[ff], s:o}", "model",
+                  model->shape.model_type, "context", (json_int_t)prompt, "policy", o->policy, "general",
+                  o->plan_options.general, "thin", o->plan_options.thin, "fold", o->plan_options.fold,
+                  "prefill", json_cost(c->prefill, o), "decode", json_cost(c->decode, o), "decode_layers",
+                  json_cost(c->layers, o), "bytes_per_cached_row_and_head", m->head_online, m->head_offline,
+                  "bytes_per_mlp_element", m->element_online, m->element_offline, "memory", memory);
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);
@@ -134,6 +141,7 @@ static enum base_status count(struct cost *o, struct base_error *error)
     struct base_progress progress = {0};
     const struct kv_policy *policy;
     struct eng_cost cost;
+    struct eng_cost_margins margins = {0};
     struct memory_need need[3];
     size_t prompt = o->plan_options.context;
     o->plan_options.context++; /* and the token that is decoded */
@@ -151,6 +159,8 @@ static enum base_status count(struct cost *o, struct base_error *error)
     base_progress_start(&progress, "counting", prompt);
     TRY(eng_cost_count(&cost, &form, prompt, &progress, error));
     base_progress_finish(&progress);
+    if (plan.context >= ENG_COST_MARGIN_CONTEXT)
+        TRY(eng_cost_margins(&margins, &form, error));
     struct memory_form memory = {.shape = &model.shape,
                                  .plan = &plan,
                                  .policy = policy,
@@ -160,9 +170,9 @@ static enum base_status count(struct cost *o, struct base_error *error)
     for (int i = 0; i < 3; i++)
         TRY(memory_of(&need[i], (enum mpc_role)i, &memory, error));
     if (o->json)
-        print_json(o, &model, &cost, need, prompt);
+        print_json(o, &model, &cost, &margins, need, prompt);
     else
-        print_table(o, &model, &cost, need, prompt);
+        print_table(o, &model, &cost, &margins, need, prompt);
 out:
     base_progress_finish(&progress);
     eng_plan_finish(&plan);
@@ -176,6 +186,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct cost o = {.policy = "full",
                      .plan_options.context = 512,
                      .score_bits = 5,
+                     .range_bits = 64,
+                     .headroom = 24,
                      .queue_mib = 256,
                      .rtt_ms = 0.1,
                      .mbit = 10000};
@@ -204,11 +216,25 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .high = 1 << 20},
         {.name = "score-bits",
          .value = "N",
-         .help = "shape: attention scores lie within 2^N nats (default 5)",
+         .help = "shape, general attention: scores lie within 2^N nats (default 5)",
          .kind = OPTION_COUNT,
          .target = &o.score_bits,
          .low = 2,
          .high = 8},
+        {.name = "range-bits",
+         .value = "N",
+         .help = "shape: scores lie within N bits below their ceilings (default 64, which are 44 nats)",
+         .kind = OPTION_COUNT,
+         .target = &o.range_bits,
+         .low = 8,
+         .high = 160},
+        {.name = "headroom",
+         .value = "N",
+         .help = "shape: the largest score of a row lies within N bits below its ceiling (default 24)",
+         .kind = OPTION_COUNT,
+         .target = &o.headroom,
+         .low = 1,
+         .high = 31},
         OPTIONS_WIDTHS(&o.plan_options),
         OPTIONS_POLICY(&o.policy, &o.sinks, &o.window),
         {.name = "ahead-mib",

@@ -1,4 +1,6 @@
 /* cachet plan: the numeric plan of a model, from calibration text. */
+#include "base/memory.h"
+#include "engine/cost.h"
 #include "parties/command.h"
 #include "parties/model.h"
 #include "parties/options.h"
@@ -10,31 +12,131 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a model owner wants to see: widths, and where a layer is wide. */
-static void print_plan(const struct eng_plan *plan, const char *out, bool json)
+/* What a plan will cost per token, and what the general gates alone would. */
+struct comparison {
+    struct mpc_cost chosen, general;
+};
+
+static enum base_status compare(const struct model *model, const struct eng_plan *plan,
+                                struct comparison *ret, struct base_error *error)
 {
-    int widest = 0;
-    size_t layer = 0;
-    for (size_t l = 0; l < plan->layers; l++)
-        if (plan->layer[l].bits[ENG_SCORE] > widest) {
-            widest = plan->layer[l].bits[ENG_SCORE];
-            layer = l;
-        }
-    if (json) {
-        json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "file", out,
-                                 "model", plan->model, "context", plan->context, "residual_fraction",
-                                 plan->fx, "weight_fraction", plan->fw, "activation_fraction", plan->fu,
-                                 "rope_fraction", plan->fc, "widest_score_bits", widest, "widest_score_layer",
-                                 (int)layer, "thin", plan->ring_sv != 0, "fold", plan->fold);
-        (void)json_dumpf(root, stdout, JSON_INDENT(1));
-        (void)putchar('\n');
-        json_decref(root);
+    enum base_status status = BASE_OK;
+    struct eng_plan general = {0};
+    struct eng_cost cost;
+    struct eng_decoder_form form = {
+        .shape = &model->shape, .plan = plan, .policy = &kv_policy_full, .context = (size_t)plan->context};
+    TRY(eng_plan_copy(&general, plan, error));
+    eng_plan_set_general(&general);
+    TRY(eng_cost_count(&cost, &form, form.context - 1, NULL, error));
+    ret->chosen = cost.decode;
+    form.plan = &general;
+    TRY(eng_cost_count(&cost, &form, form.context - 1, NULL, error));
+    ret->general = cost.decode;
+out:
+    eng_plan_finish(&general);
+    return status;
+}
+
+/* Heads of a layer that take a range, or that find a maximum. */
+static int count_heads(const struct eng_plan *plan, size_t layer, int range, int from)
+{
+    const struct eng_head_plan *head = eng_plan_heads(plan, layer);
+    int count = 0;
+    for (int h = 0; h < plan->heads; h++)
+        count += (range < 0 || head[h].range == range) && (from < 0 || head[h].from == from);
+    return count;
+}
+
+static void describe_attention(const struct eng_plan *plan, size_t layer,
+                               const struct eng_layer_choice *choice, char ret[128])
+{
+    const struct eng_layer_plan *l = &plan->layer[layer];
+    int at = 0, found = count_heads(plan, layer, -1, ENG_FROM_MAXIMUM);
+    if (l->attention != ENG_ATTENTION_CEILINGS) {
+        (void)snprintf(ret, 128, "row maximum, scores within %d nats%s", 1 << l->bits[ENG_SCORE],
+                       choice->looked ? ": no ceilings hold all heads" : "");
         return;
     }
-    (void)printf("%s: residual %d fraction bits, weights %d, activations %d, context %d\n", out, plan->fx,
+    at += snprintf(ret, 128, "ceilings, %d heads in %d bits", count_heads(plan, layer, 0, -1),
+                   l->range[0].bits);
+    if (l->range[1].bits > 0)
+        at += snprintf(ret + at, 128 - (size_t)at, ", %d in %d", count_heads(plan, layer, 1, -1),
+                       l->range[1].bits);
+    if (found > 0)
+        at += snprintf(ret + at, 128 - (size_t)at, "; %d find a maximum", found);
+    (void)snprintf(ret + at, 128 - (size_t)at, "; headroom %d", l->headroom);
+}
+
+static void describe_activation(const struct eng_plan *plan, size_t layer,
+                                const struct eng_layer_choice *choice, char ret[64])
+{
+    enum eng_wave wave = (enum eng_wave)plan->layer[layer].wave;
+    if (wave == ENG_WAVE_NONE)
+        (void)snprintf(ret, 64, "segments, seen %.1f", choice->largest_gate);
+    else
+        (void)snprintf(ret, 64, "wave to %.1f, seen %.1f", eng_plan_wave_span(wave), choice->largest_gate);
+}
+
+static void print_layers(const struct eng_plan *plan, const struct eng_layer_choice *choices)
+{
+    (void)printf("%5s  %-12s  %-64s  %s\n", "layer", "scores seen", "attention", "activation");
+    for (size_t l = 0; l < plan->layers; l++) {
+        char attention[128], activation[64];
+        describe_attention(plan, l, &choices[l], attention);
+        describe_activation(plan, l, &choices[l], activation);
+        (void)printf("%5zu  %7.1f nats  %-64s  %s\n", l, choices[l].largest_score, attention, activation);
+    }
+}
+
+static void print_plan(const struct eng_plan *plan, const struct eng_layer_choice *choices,
+                       const struct comparison *c, const char *out)
+{
+    double chosen = (double)(c->chosen.online + c->chosen.offline) * 1e-6,
+           general = (double)(c->general.online + c->general.offline) * 1e-6;
+    (void)printf("%s: residual %d fraction bits, weights %d, activations %d, context %d\n\n", out, plan->fx,
                  plan->fw, plan->fu, plan->context);
-    (void)printf("widest attention scores: within %d nats (layer %zu)%s\n", 1 << widest, layer,
-                 widest > 6 ? ": such heads make large exp tables and cost dealt bytes" : "");
+    print_layers(plan, choices);
+    (void)printf(
+        "\none token, %d in the cache: %llu rounds, %.2f MB online and %.2f MB dealt; with general gates "
+        "alone %llu rounds, %.2f and %.2f MB: %.0f %% saved\n",
+        plan->context - 1, (unsigned long long)c->chosen.rounds, (double)c->chosen.online * 1e-6,
+        (double)c->chosen.offline * 1e-6, (unsigned long long)c->general.rounds,
+        (double)c->general.online * 1e-6, (double)c->general.offline * 1e-6, 100 * (1 - chosen / general));
+}
+
+static json_t *json_of_layers(const struct eng_plan *plan, const struct eng_layer_choice *choices)
+{
+    json_t *layers = json_array();
+    for (size_t l = 0; l < plan->layers; l++) {
+        char attention[128], activation[64];
+        describe_attention(plan, l, &choices[l], attention);
+        describe_activation(plan, l, &choices[l], activation);
+        (void)json_array_append_new(layers, json_pack("{s:f, s:f, s:s, s:s}", "largest_score",
+                                                      choices[l].largest_score, "largest_activation_input",
+                                                      choices[l].largest_gate, "attention", attention,
+                                                      "activation", activation));
+    }
+    return layers;
+}
+
+static json_t *json_of_cost(struct mpc_cost c)
+{
+    return json_pack("{s:I, s:I, s:I}", "rounds", (json_int_t)c.rounds, "online_bytes", (json_int_t)c.online,
+                     "offline_bytes", (json_int_t)c.offline);
+}
+
+static void print_json(const struct eng_plan *plan, const struct eng_layer_choice *choices,
+                       const struct comparison *c, const char *out)
+{
+    json_t *root =
+        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o}", "file", out, "model",
+                  plan->model, "context", plan->context, "residual_fraction", plan->fx, "weight_fraction",
+                  plan->fw, "activation_fraction", plan->fu, "rope_fraction", plan->fc, "thin",
+                  plan->ring_sv != 0, "fold", plan->fold, "layers", json_of_layers(plan, choices), "token",
+                  json_of_cost(c->chosen), "token_general", json_of_cost(c->general));
+    (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    (void)putchar('\n');
+    json_decref(root);
 }
 
 /* A path that cannot be written is said before minutes of calibration, not after. */
@@ -57,6 +159,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     bool json = false, done = false;
     struct model model = {0};
     struct eng_plan plan = {0};
+    struct eng_layer_choice *choices = NULL;
+    struct comparison comparison;
     const struct option_entry options[] = {
         OPTION_MODEL(&input.path),
         {.name = "shape",
@@ -86,18 +190,22 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .kind = OPTION_FLAG,
          .target = &json},
         OPTION_END};
-    TRY(options_parse(argc, argv,
-                      "Makes the numeric plan of a model: ring, fraction bits and bound of every wire. It "
-                      "publishes these numbers and nothing else.",
-                      NULL, options, &done, error));
+    TRY(options_parse(
+        argc, argv,
+        "Makes the numeric plan of a model: ring, fraction bits and bound of every wire, and the "
+        "gates of every layer. It publishes these numbers and nothing else.",
+        NULL, options, &done, error));
     if (done)
         return BASE_OK;
     TRY(check_writable(out, error));
     TRY(model_open(&model, input, error));
-    TRY(model_plan(&model, &plan_options, &plan, error));
+    TRY(base_alloc(&choices, model.shape.layers, sizeof *choices, error));
+    TRY(model_plan(&model, &plan_options, &plan, choices, error));
     TRY(eng_plan_write(&plan, out, error));
-    print_plan(&plan, out, json);
+    TRY(compare(&model, &plan, &comparison, error));
+    (json ? print_json : print_plan)(&plan, choices, &comparison, out);
 out:
+    base_free(&choices);
     eng_plan_finish(&plan);
     model_close(&model);
     return status;

@@ -80,7 +80,7 @@ static enum base_status prepare_plan(struct up *u, struct base_error *error)
     enum base_status status = BASE_OK;
     double start = base_clock_seconds();
     if (u->plan_path == NULL) {
-        TRY(model_plan(&u->model, &u->plan_options, &u->plan, error));
+        TRY(model_plan(&u->model, &u->plan_options, &u->plan, NULL, error));
     } else {
         TRY(eng_plan_read(&u->plan, u->plan_path, error));
         TRY(model_check_plan(&u->model, &u->plan, u->plan_path, error));
@@ -107,7 +107,7 @@ static enum base_status check_memory(const struct up *u, struct base_error *erro
                                .context = u->context,
                                .queue_bytes = (size_t)AHEAD_MIB << 20};
     uint64_t total = 0, available = memory_available();
-    TRY(eng_plan_init(&plan, u->model.shape.layers, u->context, error));
+    TRY(eng_plan_init(&plan, u->model.shape.layers, u->model.shape.heads, u->context, error));
     eng_plan_set_typical(&plan, u->model.shape.width, u->model.shape.norm_eps, 5);
     for (int i = 0; i < 3; i++) {
         struct memory_need need;

@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SAMPLES = 4, SAMPLE_TOKENS = 96, SYNTHETIC_TOKENS = 64, LONGEST_WINDOW = 1024 };
+/* Texts that margins are taken from, at least. */
+enum { TEXTS = 12, SAMPLE_TOKENS = 96, SYNTHETIC_TOKENS = 64, LONGEST_WINDOW = 1024 };
 
 static enum base_status open_file(struct model *m, struct base_error *error)
 {
@@ -116,7 +117,30 @@ static void finish_sequences(struct sequences *s)
     base_free(&s->lengths);
 }
 
-/* A text in windows, each with its start token. */
+/* A text as TEXTS windows or more, each with its start token: as long as the context, one after the other
+ * where the text is long enough, overlapping where it is not. */
+static enum base_status cut_text(const struct eng_tokens *tokens, int32_t bos, size_t window,
+                                 struct sequences *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    size_t room = window - (bos >= 0), least = tokens->count < TEXTS ? tokens->count : TEXTS,
+           count = (tokens->count + room - 1) / room;
+    count = count < least ? least : count;
+    size_t stride = (tokens->count + count - 1) / count;
+    TRY(base_alloc(&ret->tokens, count * (room + 1), sizeof *ret->tokens, error));
+    TRY(base_alloc(&ret->lengths, count, sizeof *ret->lengths, error));
+    for (size_t first = 0; first < tokens->count; first += stride) {
+        size_t left = tokens->count - first, n = left < room ? left : room;
+        if (bos >= 0)
+            ret->tokens[ret->total++] = bos;
+        memcpy(ret->tokens + ret->total, tokens->ids + first, n * sizeof *tokens->ids);
+        ret->total += n;
+        ret->lengths[ret->count++] = n + (bos >= 0);
+    }
+out:
+    return status;
+}
+
 static enum base_status from_text(const struct model *model, const char *path, size_t window,
                                   struct sequences *ret, struct base_error *error)
 {
@@ -126,20 +150,10 @@ static enum base_status from_text(const struct model *model, const char *path, s
     TRY(model_tokenizer(model, &tokenizer, error));
     TRY_THAT(tokenizer != NULL, error, BASE_ERR_ARGUMENT, "--text needs a tokenizer: give --tokenizer PATH");
     TRY(model_encode_file(tokenizer, path, false, &tokens, error));
-    int32_t bos = eng_tokenizer_adds_bos(tokenizer) ? eng_tokenizer_bos(tokenizer) : -1;
-    size_t room = window - (bos >= 0 ? 1 : 0), count = (tokens.count + room - 1) / room;
     TRY_THAT(tokens.count > 0, error, BASE_ERR_ARGUMENT, "%s is empty: give a text of a few thousand tokens",
              path);
-    TRY(base_alloc(&ret->tokens, tokens.count + count, sizeof *ret->tokens, error));
-    TRY(base_alloc(&ret->lengths, count, sizeof *ret->lengths, error));
-    for (size_t i = 0; i < count; i++) {
-        size_t first = i * room, n = tokens.count - first < room ? tokens.count - first : room;
-        if (bos >= 0)
-            ret->tokens[ret->total++] = bos;
-        memcpy(ret->tokens + ret->total, tokens.ids + first, n * sizeof *tokens.ids);
-        ret->total += n;
-        ret->lengths[ret->count++] = n + (bos >= 0);
-    }
+    TRY(cut_text(&tokens, eng_tokenizer_adds_bos(tokenizer) ? eng_tokenizer_bos(tokenizer) : -1, window, ret,
+                 error));
 out:
     eng_tokens_finish(&tokens);
     eng_tokenizer_close(&tokenizer);
@@ -153,7 +167,7 @@ static enum base_status from_model(const struct model *model, size_t window, str
     enum base_status status = BASE_OK;
     struct base_progress progress = {0};
     bool real = model->file != NULL;
-    size_t count = real ? SAMPLES : 1, length = real ? SAMPLE_TOKENS : SYNTHETIC_TOKENS;
+    size_t count = real ? TEXTS : 1, length = real ? SAMPLE_TOKENS : SYNTHETIC_TOKENS;
     length = length < window ? length : window;
     TRY(base_alloc(&ret->tokens, count * length, sizeof *ret->tokens, error));
     TRY(base_alloc(&ret->lengths, count, sizeof *ret->lengths, error));
@@ -175,7 +189,8 @@ out:
 }
 
 enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
-                            struct eng_plan *ret, struct base_error *error)
+                            struct eng_plan *ret, struct eng_layer_choice *ret_choices,
+                            struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct sequences s = {0};
@@ -192,11 +207,12 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
                                 .lengths = s.lengths,
                                 .sequences = s.count,
                                 .context = options->context,
+                                .general_attention = options->general,
+                                .general_activation = options->general,
                                 .thin = options->thin,
-                                .fold = options->fold,
-                                .wave = options->wave};
+                                .fold = options->fold};
     base_progress_start(&progress, "calibrating", s.total);
-    TRY(eng_calibrate(ret, &model->source, &c, &progress, error));
+    TRY(eng_calibrate(ret, &model->source, &c, ret_choices, &progress, error));
     (void)snprintf(ret->model, sizeof ret->model, "%s", model->digest);
 out:
     base_progress_finish(&progress);

@@ -48,10 +48,12 @@ struct model_plan_options {
     const char *text; /* calibration text; NULL: calibration.txt of the model directory, else the model's own
                          samples */
     uint64_t context;
-    bool thin, fold, wave;
+    bool general, thin, fold;
 };
 /* Calibrates. Shows progress on a terminal. */
+/* ret_choices: [layers], or NULL. */
 BASE_MUST_USE enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
-                                          struct eng_plan *ret, struct base_error *error);
+                                          struct eng_plan *ret, struct eng_layer_choice *ret_choices,
+                                          struct base_error *error);
 
 #endif

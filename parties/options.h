@@ -30,10 +30,11 @@ struct option_entry {
 /* Flags that several commands have: the model owner's model; the widths of a plan that is made; the cache policy. */
 #define OPTION_MODEL(path) {.name = "model", .value = "PATH", .help = "model directory (Hugging Face), .gguf or llama2.c file", .target = (path)}
 #define OPTIONS_WIDTHS(options) \
-    {.name = "thin", .help = "wider exp cells: fewer dealt bytes, one round more per layer", .kind = OPTION_FLAG, .target = &(options)->thin}, \
-    {.name = "wave", .help = "activations as waves where their range allows: fewer dealt bytes, less work, one round more per layer", \
-     .kind = OPTION_FLAG, .target = &(options)->wave}, \
-    {.name = "fold", .help = "normalise before attention when decoding, too: 17 rounds, fewer bytes per cached row", \
+    {.name = "general", .help = "general gates, even where the ranges of a layer allow the cheap ones", \
+     .kind = OPTION_FLAG, .target = &(options)->general}, \
+    {.name = "thin", .help = "general attention: wider exp cells, fewer dealt bytes, one round more per layer", \
+     .kind = OPTION_FLAG, .target = &(options)->thin}, \
+    {.name = "fold", .help = "general attention: normalise before it when decoding, too: 17 rounds, fewer bytes per cached row", \
      .kind = OPTION_FLAG, .target = &(options)->fold}
 #define OPTIONS_POLICY(policy, sinks, window) \
     {.name = "policy", .value = "NAME", .help = "cache policy: full or window (default full)", .target = (policy)}, \

@@ -11,8 +11,8 @@ static const char introduction[] =
     "everything it holds and receives, and learns what the table says. Any two together learn everything**: "
     "weights, prompt and answer. All three are\n"
     "assumed to follow the protocol (semi-honest); one that does not may spoil an answer. The client notices "
-    "when P1 and P2 open different values to it, and no\n"
-    "more than that.\n\n";
+    "when P1 and P2 open different values to it, and when a\n"
+    "guard reports that a value has left its range, and no more than that.\n\n";
 
 static const char parties[] =
     "## Parties\n\n"
@@ -50,8 +50,17 @@ static const char public_facts[] =
     "the typical, smallest and largest mean square before its norms, and the widths chosen from them. They "
     "are functions of the weights and of the\n"
     "calibration text.\n\n"
-    "A value that leaves its range on shares wraps silently and spoils the answer; it reveals nothing. The "
-    "plaintext twin counts such values (`--compare`).\n\n";
+    "A value that leaves its range on shares wraps and spoils the answer. Where a guard watches it, the "
+    "client "
+    "learns that the answer is void (entry guard): one\n"
+    "bit per step, a function of the ranges in the plan and of the weights and its own prompt. It learns not "
+    "which value it was, how many, where, or by how\n"
+    "much. P0, P1 and P2 learn nothing: P1 and P2 hold random words, and a client that finds its answer void "
+    "feeds its prompt to the end and then stops, as\n"
+    "after a last token. P1 and P2 draw those words from a key that neither P0 nor the client may learn. "
+    "Other "
+    "values that leave their range do so silently;\n"
+    "the plaintext twin counts them (`--compare`).\n\n";
 
 void trust_print(FILE *out)
 {

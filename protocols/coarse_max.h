@@ -4,7 +4,7 @@
  * DPF at the count's mask, payload 2^s in Z_2^ko). The bin read is the true one or the one above: c = (top bin + 1) 2^s; the top bin must
  * stay empty (it would wrap to bin 0).
  * Units: |x| < 2^(k-1) - 2^s with the fraction of the input; result in Z_2^ko, ko >= k + 1, so that c - x reads unsigned.
- * Cost: 2 rounds; per element 2^h counters of rc bits to P2, or one DPF key pair where that is smaller; per row 2^h - 1 keys.
+ * Cost: 2 rounds; per element 2^h dealt counters of rc bits, or one DPF key pair where that is smaller; per row 2^h - 1 keys.
  * Reveals: nothing (counts are opened under fresh masks of their whole ring).
  * Source: specification, rowmax.py; PROTOCOL section 5. */
 #ifndef CACHET_PROTOCOLS_COARSE_MAX_H

@@ -125,6 +125,11 @@ enum base_status sec_exp_two_init(struct sec_exp_two *ret, struct sec_exp_two_fo
     return BASE_OK;
 }
 
+bool sec_exp_two_same(const struct sec_exp_two_form *a, const struct sec_exp_two_form *b)
+{
+    return a->s == b->s && range_of(*a) == range_of(*b) && a->w == b->w && a->fo == b->fo && a->ring == b->ring;
+}
+
 void sec_exp_two_finish(struct sec_exp_two *gate)
 {
     base_free(&gate->factor);
@@ -150,37 +155,6 @@ static uint64_t *clear(struct mpc_party *p, const struct sec_exp_two *gate, cons
     return e;
 }
 
-/* P0: share = value - share for words of limbs [limbs][count], the borrow going up. */
-static void subtract_from(uint64_t *share, const uint64_t *value, int limbs, size_t count)
-{
-    for (size_t k = 0; k < count; k++) {
-        uint64_t borrow = 0;
-        for (int l = 0; l < limbs; l++) {
-            size_t at = (size_t)l * count + k;
-            unsigned __int128 left = (unsigned __int128)value[at] - share[at] - borrow;
-            share[at] = (uint64_t)left;
-            borrow = (uint64_t)(left >> 64) & 1;
-        }
-    }
-}
-
-/* What mpc_deal does, for words of limbs [limbs][count]: additive shares in Z_2^R, P1's half from its
- * stream. */
-static const uint64_t *deal_wide(struct mpc_party *p, const struct sec_exp_two *gate, size_t count,
-                                 const uint64_t *value)
-{
-    uint64_t *share = mpc_words(p, (size_t)gate->limbs * count);
-    if (share == NULL)
-        return NULL;
-    for (int l = 0; p->s1.present && l < gate->limbs; l++)
-        mpc_stream_words(&p->s1, share + (size_t)l * count, count, limb_bits(gate, l));
-    if (p->role == MPC_HELPER)
-        subtract_from(share, value, gate->limbs, count);
-    for (int l = 0; l < gate->limbs; l++)
-        mpc_deal_to(p, 2, share + (size_t)l * count, count, limb_bits(gate, l));
-    return share;
-}
-
 /* fo + u b - t ((i - a) mod 2) = fo - t + u (lambda with its high bit turned over if i = 0). */
 static void deal(struct mpc_party *p, const struct sec_exp_two *gate, const uint64_t *mask, size_t n)
 {
@@ -194,7 +168,7 @@ static void deal(struct mpc_party *p, const struct sec_exp_two *gate, const uint
                 words[(size_t)l * 2 * count + k] = value[l];
         }
         if (words != NULL)
-            (void)deal_wide(p, gate, 2 * count, words);
+            (void)mpc_deal_limbs(p, 2 * count, gate->limbs, gate->wide, words);
         base_arena_release(&p->arena, mark);
     }
 }
@@ -221,7 +195,7 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_exp_two *gate, const
     uint64_t *share = mpc_words(p, n);
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
-        const uint64_t *words = deal_wide(p, gate, 2 * count, NULL);
+        const uint64_t *words = mpc_deal_limbs(p, 2 * count, gate->limbs, gate->wide, NULL);
         uint64_t word[SEC_EXP_TWO_LIMBS];
         for (size_t i = 0; !mpc_failed(p) && i < count; i++) {
             uint64_t high = m[at + i] >> gate->form.s, j = m[at + i] & kern_ring_mask(gate->form.s);

@@ -6,14 +6,14 @@
  *   2^(-u j) = mu_j 2^-(w + J_j), J_j = floor(u j)      public: a mantissa of w + 1 bits and a shift
  *   share    = (word[i] mu_j) >> (w + J_j) mod 2^ring   at P1 and P2, opened under fresh masks
  * A share shifted by f lives in Z_2^(R - f), which contains Z_2^ring for every f: exact, no wrap. R may
- * exceed 64 bits: words are limbs of 64 bits, least first. The borrow of value - PRF goes from limb to limb.
+ * exceed 64 bits: words are dealt as limbs of 64 bits, least first (mpc_deal_limbs).
  *
  * With fo = G + 13 the relative precision is 2^-13 for rows whose largest e is 2^-G: rows need no maximum.
  * Shapes: y [n] -> [n]. Queues one opening.
  * Units: result in Z_2^ring, fraction fo, 0 <= e <= 1; error e 2^-w + 1.5 2^-fo. The fraction of y is not
  * looked at: its unit is u.
  * Cost: 1 round; 2 n ring bits online; 2 n R bits offline, whole bytes for each limb (sec_exp_two_cost).
- * Reveals: nothing. P2's words are uniform by P1's halves, the opened e by the peer's mask; i, j and
+ * Reveals: nothing. Each party's words are its draws or uniform by the other's, the opened e by the peer's mask; i, j and
  * the shift are functions of m.
  * Errors: inputs outside the range alias silently on shares; the twin counts them.
  * Source: specification, dealt.py (ExpTwo) and README, "Dealt bytes" items 3 and 4. */
@@ -50,6 +50,7 @@ struct sec_exp_two {
 BASE_MUST_USE enum base_status sec_exp_two_init(struct sec_exp_two *ret, struct sec_exp_two_form form,
                                                 struct base_error *error);
 void sec_exp_two_finish(struct sec_exp_two *gate);
+bool sec_exp_two_same(const struct sec_exp_two_form *a, const struct sec_exp_two_form *b);
 
 struct mpc_wire sec_exp_two_eval(struct mpc_party *p, const struct sec_exp_two *gate, struct mpc_wire y,
                                  const char *label);

@@ -3,8 +3,8 @@
  *
  * A gate is any function of one wire in one round: m is known to P1 and P2 and the mask to P0, so P0 deals material indexed by
  * the mask, P1 and P2 read it at m, and the additive result is opened under a fresh mask. Simulation argument of every gate
- * unless its file says otherwise: P0 sees its own streams only; P1 sees PRF halves, correction words (pseudorandom without the other
- * root seed) and one message, uniform by P2's fresh mask; P2 the same, and dealt halves, uniform by P1's PRF half.
+ * unless its file says otherwise: P0 sees its own streams only; P1 sees its draws, dealt halves (uniform by draws of P2), correction
+ * words (pseudorandom without the other root seed) and one message, uniform by P2's fresh mask; P2 the same with P1's.
  *
  * THE GRID. m = (i, j), lambda = (a, b): high h bits and low s bits. For public i the value is x = 2^s (i - a) + (j - b) with
  * j - b in (-2^s, 2^s): cell q = (i - a) mod 2^h is the true one or the one above it, and nobody knows which. So a function indexed by
@@ -13,6 +13,7 @@
 #ifndef CACHET_PROTOCOLS_GATE_H
 #define CACHET_PROTOCOLS_GATE_H
 
+#include "mpc/deal.h"
 #include "mpc/product.h"
 
 /* w + offset in [0, 2^k): m at P1 and P2, x + offset at the twin, NULL elsewhere. */

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/realmath.h"
+#include "mpc/lift.h"
 #include "protocols/pieces.h"
 
 #include <math.h>
@@ -91,7 +92,7 @@ static void fit(struct sec_reciprocal_two *gate)
 static bool fits(const struct sec_reciprocal_two_form *form)
 {
     bool windows = form->tau > 0 && form->tau < form->G && form->G <= form->frac && form->frac < form->k &&
-                   form->k <= 48;
+                   form->k <= SEC_RECIPROCAL_TWO_MOST_BITS;
     bool reading = form->z >= 0 && form->z < form->frac - form->tau;
     bool knots = form->per_octave > 0 && (form->per_octave & (form->per_octave - 1)) == 0;
     bool words = form->fy >= 0 && form->fy <= form->F && form->ring <= 64 &&
@@ -120,6 +121,12 @@ enum base_status sec_reciprocal_two_init(struct sec_reciprocal_two *ret, struct 
 out:
     sec_reciprocal_two_finish(&gate);
     return status;
+}
+
+bool sec_reciprocal_two_same(const struct sec_reciprocal_two_form *a, const struct sec_reciprocal_two_form *b)
+{
+    return a->k == b->k && a->frac == b->frac && a->tau == b->tau && a->G == b->G && a->high == b->high &&
+           a->z == b->z && a->per_octave == b->per_octave && a->F == b->F && a->fy == b->fy && a->ring == b->ring;
 }
 
 void sec_reciprocal_two_finish(struct sec_reciprocal_two *gate)
@@ -211,6 +218,38 @@ void sec_reciprocal_two_eval(struct mpc_party *p, const struct sec_reciprocal_tw
                                                           .bound = bound_of(form, e),
                                                           .ulp = gate->ulp[e],
                                                           .label = label});
+}
+
+/* o as the low window reads it: in few bits, as o 2^tau. The twin, which has whole integers, reads 0 where the
+ * window does not lie. */
+static struct mpc_wire read_low(struct mpc_party *p, const struct sec_reciprocal_two *gate, struct mpc_wire S,
+                                struct mpc_wire o, int bound)
+{
+    size_t group = S.count > 0 ? o.count / S.count : 0;
+    struct mpc_wire low = mpc_reduce(p, o, o.ring < bound + 2 ? o.ring : bound + 2);
+    low.frac = o.frac - gate->form.tau;
+    low.bound = bound;
+    if (p->role != MPC_CLEAR || mpc_failed(p))
+        return low;
+    uint64_t *x = low.x = mpc_words(p, o.count), cut = (uint64_t)cut_of(&gate->form);
+    for (size_t i = 0; x != NULL && i < o.count; i++)
+        x[i] = S.x[i / group] < cut ? o.x[i] : 0;
+    mpc_check_bound(p, "o in the low window", &low);
+    return low;
+}
+
+struct mpc_share sec_reciprocal_two_divide(struct mpc_party *p, const struct sec_reciprocal_two *gate,
+                                           struct mpc_wire S, const struct mpc_wire inv[SEC_WINDOWS],
+                                           struct mpc_wire o, int bound, int ring)
+{
+    int tau = gate->form.tau;
+    size_t group = S.count > 0 ? o.count / S.count : 0;
+    struct mpc_wire low = read_low(p, gate, S, o, bound),
+                    high = mpc_truncate(p, o, tau, o.bound > tau ? o.bound - tau : 1, "o in the high window");
+    struct mpc_share sum = mpc_share_mul(p, high, inv[SEC_WINDOW_HIGH], group, ring);
+    mpc_share_add(p, &sum, mpc_share_mul(p, low, inv[SEC_WINDOW_LOW], group, ring));
+    sum.slack += base_power_of_two(low.ring);
+    return sum;
 }
 
 /* --- conformance: S from 2^-26 to 100, windows parted at 2^-12 ----------------------------------------- */

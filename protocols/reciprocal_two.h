@@ -25,6 +25,7 @@
 #include "protocols/gate.h"
 
 enum { SEC_WINDOW_HIGH, SEC_WINDOW_LOW, SEC_WINDOWS };
+enum { SEC_RECIPROCAL_TWO_MOST_BITS = 56 };
 
 struct sec_reciprocal_two_form {
     int k;          /* bits of x */
@@ -53,10 +54,20 @@ BASE_MUST_USE enum base_status sec_reciprocal_two_init(struct sec_reciprocal_two
                                                        struct sec_reciprocal_two_form form,
                                                        struct base_error *error);
 void sec_reciprocal_two_finish(struct sec_reciprocal_two *gate);
+bool sec_reciprocal_two_same(const struct sec_reciprocal_two_form *a, const struct sec_reciprocal_two_form *b);
 
 /* ret[SEC_WINDOWS] wires. Queues one opening for each. */
 void sec_reciprocal_two_eval(struct mpc_party *p, const struct sec_reciprocal_two *gate, struct mpc_wire x,
                              struct mpc_wire *ret, const char *label);
+
+/* o / S, not yet cut: o [n * group] is read once per window, (o >> tau) inv_hi + (o 2^tau) inv_lo.
+ * S [n], inv as sec_reciprocal_two_eval gave them. |o| <= 2^bound in the low window, in units of o; what lies
+ * above there is dropped, and in the other window it meets inv_lo = 0, or one unit of it: `slack` says how
+ * much that is. Fraction of the result: o.frac - tau + fy.
+ * Cost: two mpc_share_mul offline. */
+struct mpc_share sec_reciprocal_two_divide(struct mpc_party *p, const struct sec_reciprocal_two *gate,
+                                           struct mpc_wire S, const struct mpc_wire inv[SEC_WINDOWS],
+                                           struct mpc_wire o, int bound, int ring);
 struct mpc_cost sec_reciprocal_two_cost(const struct sec_reciprocal_two *gate, size_t n);
 
 extern const struct sec_gate sec_gate_reciprocal_two;

@@ -5,6 +5,7 @@
 #include "protocols/compare.h"
 #include "protocols/exp.h"
 #include "protocols/exp_two.h"
+#include "protocols/guard.h"
 #include "protocols/reciprocal_two.h"
 #include "protocols/segments.h"
 #include "protocols/shuffle.h"
@@ -34,6 +35,7 @@ static const struct sec_gate *const gates[] = {
     &sec_gate_argmax,
     &sec_gate_top_k,
     &sec_gate_shuffle,
+    &sec_gate_guard,
 };
 
 const struct sec_gate *const *sec_gates(size_t *ret_count)

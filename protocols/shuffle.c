@@ -144,7 +144,7 @@ uint64_t *sec_open_bits(struct mpc_party *p, struct sec_masked_bit bit, const ch
     if (mpc_failed(p))
         return NULL;
     sec_declare_dealt(p, sec_open_bits_cost(bit.count));
-    uint64_t *share = p->role == MPC_CLEAR ? bit.x : mpc_deal(p, bit.count, 1, bit.rho);
+    uint64_t *share = p->role == MPC_CLEAR ? bit.x : mpc_deal_xor(p, bit.count, 1, bit.rho);
     for (size_t i = 0; p->role == MPC_LEFT && !mpc_failed(p) && i < bit.count; i++)
         share[i] ^= bit.delta[i];
     return mpc_open_to_parties(p, share, bit.count, 1, MPC_OPEN_SHUFFLED_BITS, label);

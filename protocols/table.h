@@ -1,6 +1,6 @@
 /* y = T[x] for a public table of 2^k entries, one round.
  *
- * k <= 5: P0 deals the table rotated by the mask, once; P1's half is pseudorandom and each reads its half at the public m.
+ * k <= 5: P0 deals the table rotated by the mask, once, and each reads its half at the public m.
  * 6 <= k <= 12: a DPF at the mask with payload 1 in Z_2^ring; the shares of the one-hot row times the public table read at m.
  * Shapes: x [n] -> [n]. Units: 0 <= x < 2^k whole (no fraction), result exact in Z_2^ring.
  * Cost: 1 round, 2 n ring bits online; 2^k n ring bits (k <= 5) or two DPF keys per element offline. Reveals: nothing.

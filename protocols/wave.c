@@ -39,6 +39,14 @@ static int bits_for(double amplitude)
     return bits;
 }
 
+int sec_wave_ring(double span)
+{
+    int bits = 0;
+    while (base_power_of_two(bits) < span)
+        bits++;
+    return SEC_WAVE_OUTPUT + bits + 2;
+}
+
 static enum base_status make_table(struct sec_wave *gate, struct base_error *error)
 {
     size_t entries = (size_t)1 << gate->log_period;
@@ -68,7 +76,8 @@ enum base_status sec_wave_init(struct sec_wave *ret, enum sec_curve curve, doubl
                             .log_period = SEC_WAVE_INPUT,
                             .constant = (uint64_t)base_nearest(set->constant * base_power_of_two(FRACTION)),
                             .error = set->fit};
-    gate.ring = SEC_WAVE_RING + gate.f;
+    gate.k = sec_wave_ring(set->span);
+    gate.ring = gate.k + gate.f;
     while (base_power_of_two(gate.log_period - SEC_WAVE_INPUT) < set->period)
         gate.log_period++;
     double rounding = 0;
@@ -202,15 +211,15 @@ struct mpc_wire sec_wave_eval(struct mpc_party *p, const struct sec_wave *gate, 
     struct mpc_opening_form form = {.ring = gate->ring,
                                     .f = gate->f,
                                     .frac = SEC_WAVE_OUTPUT,
-                                    .bound = SEC_WAVE_RING - 4,
+                                    .bound = gate->k - 2,
                                     .ulp = gate->ulp,
                                     .label = label};
-    if (!mpc_failed(p) && (g.ring < SEC_WAVE_RING || g.frac != SEC_WAVE_INPUT || g.gate_only))
+    if (!mpc_failed(p) && (g.ring < gate->k || g.frac != SEC_WAVE_INPUT || g.gate_only))
         mpc_fail(p, BASE_ERR_INTERNAL,
                  "%s: a wire of %d bits with %d fraction bits does not enter a wave of %d and %d", label,
-                 g.ring, g.frac, SEC_WAVE_RING, SEC_WAVE_INPUT);
+                 g.ring, g.frac, gate->k, SEC_WAVE_INPUT);
     sec_declare_dealt(p, sec_wave_cost(gate, g.count));
-    g = mpc_reduce(p, g, SEC_WAVE_RING);
+    g = mpc_reduce(p, g, gate->k);
     const uint64_t *share = NULL;
     if (mpc_failed(p))
         return (struct mpc_wire){0};
@@ -223,11 +232,12 @@ struct mpc_wire sec_wave_eval(struct mpc_party *p, const struct sec_wave *gate, 
     return mpc_open_share(p, share, g.count, form);
 }
 
-struct mpc_wire sec_wave_add(struct mpc_party *p, struct mpc_wire psi, struct mpc_wire g, int bound)
+struct mpc_wire sec_wave_add(struct mpc_party *p, const struct sec_wave *gate, struct mpc_wire psi,
+                             struct mpc_wire g)
 {
-    g = mpc_reduce(p, g, SEC_WAVE_RING);
+    g = mpc_reduce(p, g, gate->k);
     g.frac = SEC_WAVE_OUTPUT;
-    return mpc_add(p, psi, g, 1, bound);
+    return mpc_add(p, psi, g, 1, gate->k - 2);
 }
 
 /* --- conformance --------------------------------------------------------------------------------------- */
@@ -253,7 +263,7 @@ static enum base_status run(struct mpc_party *p, enum sec_curve curve, struct mp
     TRY(sec_wave_init(&gate, curve, SAMPLE_SPAN, &p->error));
     struct mpc_wire psi = sec_wave_eval(p, &gate, x, "wave");
     TRY(mpc_round(p));
-    *ret = sec_wave_add(p, psi, x, SEC_WAVE_RING - 3);
+    *ret = sec_wave_add(p, &gate, psi, x);
 out:
     sec_wave_finish(&gate);
     return status;

@@ -5,10 +5,10 @@
  * grid, no borrow, no unusable cell. P0 deals shares of A_n cos(n w lambda) and A_n sin(n w lambda); the
  * factors at m are public. Harmonic n needs only Fc_n bits of them, so its words live in Z_2^(R - z_n), z_n =
  * Fc - Fc_n. With fg fraction bits the integer of g IS g / 2 with fg + 1, and is added after the opening.
- * Units: g in a ring of SEC_WAVE_RING bits or more, SEC_WAVE_INPUT fraction bits, |g| <= span; result in
- * Z_2^SEC_WAVE_RING with SEC_WAVE_OUTPUT fraction bits; error below 2^-11.3 (span 22.5 and 26), 2^-11.6 (7.5
- * and 11), and 1 unit. Cost: 1 round, 2 n SEC_WAVE_RING bits online, two words per harmonic offline
- * (sec_wave_cost). Reveals: nothing. Errors: inputs outside the span give another branch of the wave,
+ * Units: g in a ring of k bits or more, SEC_WAVE_INPUT fraction bits, |g| <= span; result in Z_2^k with
+ * SEC_WAVE_OUTPUT fraction bits, |f| <= 2^(k-2), so that it can be lifted: k = 21 for spans of 22.5 and 26, 19 for
+ * 7.5, 20 for 11. Error below 2^-11.3 (span 22.5 and 26), 2^-11.6 (7.5 and 11), and 1 unit. Cost: 1 round, 2 n k
+ * bits online, two words per harmonic offline (sec_wave_cost). Reveals: nothing. Errors: inputs outside the span give another branch of the wave,
  * silently on shares; the twin counts them. Source: specification, dealt.py (Wave), README "Dealt bytes" item
  * 6; coefficients: wave_fit.py. */
 #ifndef CACHET_PROTOCOLS_WAVE_H
@@ -17,12 +17,13 @@
 #include "protocols/gate.h"
 #include "protocols/segments.h"
 
-enum { SEC_WAVE_RING = 23, SEC_WAVE_INPUT = 13, SEC_WAVE_OUTPUT = 14, SEC_WAVE_HARMONICS = 18 };
+enum { SEC_WAVE_INPUT = 13, SEC_WAVE_OUTPUT = 14, SEC_WAVE_HARMONICS = 18 };
 
 struct sec_wave {
     enum sec_curve curve;
     double span;
     int harmonics;
+    int k;          /* ring of the result */
     int ring, f;    /* of the sum before it is cut by f */
     int log_period; /* P in units of g is 2^log_period */
     uint64_t constant;
@@ -41,8 +42,11 @@ void sec_wave_finish(struct sec_wave *gate);
 /* psi(g): queues one opening. g [n] -> [n]. */
 struct mpc_wire sec_wave_eval(struct mpc_party *p, const struct sec_wave *gate, struct mpc_wire g,
                               const char *label);
-/* f(g) from psi(g), after the round: local. |f| <= 2^bound units. */
-struct mpc_wire sec_wave_add(struct mpc_party *p, struct mpc_wire psi, struct mpc_wire g, int bound);
+/* f(g) from psi(g), after the round: local. */
+struct mpc_wire sec_wave_add(struct mpc_party *p, const struct sec_wave *gate, struct mpc_wire psi,
+                             struct mpc_wire g);
+/* k for a span. */
+int sec_wave_ring(double span);
 struct mpc_cost sec_wave_cost(const struct sec_wave *gate, size_t n);
 
 extern const struct sec_gate sec_gate_silu_wave, sec_gate_gelu_wave;

@@ -5,6 +5,7 @@
 #include "tests/constant_time/secret.h"
 #include "tests/constant_time/watched_run.h"
 
+#include "protocols/guard.h"
 #include "protocols/registry.h"
 
 #include <stdlib.h>
@@ -41,6 +42,38 @@ static bool check_gate(const struct sec_gate *gate, size_t units)
     return passes;
 }
 
+/* --- the guard word, from the readings to the client's bit: no party and no client does anything that depends on it ----------- */
+
+static enum base_status run_word(struct mpc_party *p, const struct trio_job *job)
+{
+    static const struct sec_guard guard = {.k = 17, .h = 5, .top = 16};
+    struct gate_run *run = (struct gate_run *)job->context;
+    watch_party(p, &run->watch);
+    sec_guard_eval(p, &guard, watch_input(p, job, 0), 0, "guard");
+    if (mpc_computes(p) && !is_secret(&p->guard, sizeof p->guard))
+        mpc_fail(p, BASE_ERR_INTERNAL, "the guard word is not secret");
+    return mpc_failed(p) ? p->status : mpc_open_guard(p);
+}
+
+static enum base_status take_word(struct mpc_client *client, const struct trio_job *job, struct base_error *error)
+{
+    bool is_void;
+    enum base_status status = mpc_client_take_guard(client, &is_void, error);
+    (void)job;
+    if (status == BASE_OK && !is_secret(&is_void, sizeof is_void))
+        status = base_fail(error, BASE_ERR_INTERNAL, "the bit is not secret");
+    return status;
+}
+
+static bool check_word(void)
+{
+    struct gate_run run = {0};
+    int64_t x[5] = {1 << 12, -1, 16 << 12, 20000, 0};
+    struct trio_input input = {x, sizeof x / sizeof *x, 20, 0, 17};
+    return watch_passes("guard word", (struct trio_job){.program = run_word, .client = take_word, .context = &run, .inputs = &input,
+                                                        .input_count = 1, .seed = 3, .arena_size = ARENA}, &run.watch);
+}
+
 static int check_gates(void)
 {
     static const size_t units[] = {2, 37}; /* the second is more than the batches of most gates and kernels */
@@ -53,6 +86,7 @@ static int check_gates(void)
         for (size_t i = 0; i < count; i++)
             well = check_gate(gates[i], units[u]) && well;
     }
+    well = check_word() && well;
     return well ? PASSED : FAILED;
 }
 

@@ -77,15 +77,23 @@ share 'plan with a number out of range' 5 "$plan" '"fx" is 99' '4 to 24'
 edit_plan 's/^ "fx": .*,/ "fx": 15.5,/'
 share 'plan with a broken number' 5 "$plan" '"fx"' integer
 edit_plan 's/^ "format": .*,/ "format": 9,/'
-share 'plan of another format' 6 "$plan" 'format 9' 'reads 2'
+share 'plan of another format' 6 "$plan" 'format 9' 'reads 3'
 edit_plan 's/^ "ring": .*,/ "ring": 40,/'
 share 'plan whose ring is too small for its wires' 7 "$plan" 'layer 0' needs has
 edit_plan 's/^ "context": .*,/ "context": 1048576,/; s/^ "fo": .*,/ "fo": 32,/'
 share 'plan whose sums would wrap' 7 "$plan" needs has
 edit_plan 's/"score": [0-9-]*,/"score": 40,/'
 share 'plan with scores wider than any ring' 7 "$plan" 'layer 0' score needs has
-edit_plan 's/"score": [0-9-]*,/"score": 18,/'
+edit_plan 's/"score": [0-9-]*,/"score": 18,/; s/"attention": 1,/"attention": 0,/'
 share 'plan with an exp table of 2^31 entries' 7 "$plan" 'exp table' needs 24
+edit_plan 's/"headroom": [0-9]*,/"headroom": 60,/'
+share 'plan with more headroom than 1/S has windows for' 7 "$plan" 'layer 0' headroom needs 40
+edit_plan '/"range_bits": \[/{n;s/[0-9][0-9]*,/0,/}'
+share 'plan whose heads have no range' 7 "$plan" 'layer 0' 'range of scores' needs
+edit_plan '/"head_range": \[/{n;s/[0-9][0-9]*,/2,/}'
+share 'plan with a head in a third range' 5 "$plan" 'layer 0' '"head_range"' '0 to 1'
+edit_plan '/"head_from": \[/{n;d}'
+share 'plan with a head too few' 5 "$plan" 'layer 0' '"head_from"' 'list of 6'
 edit_plan 's/"q": [0-9-]*,/"q": -40,/'
 sed -i 's/^ "model": .*,/ "model": "xyz",/' "$plan"
 share 'plan with a model digest of three letters' 5 "$plan" '"model"' 64

@@ -5,6 +5,7 @@ usage: test_commands.py CACHET SOURCE_ROOT
 import json
 import subprocess
 import sys
+import tempfile
 
 cachet, root = sys.argv[1:3]
 failures = []
@@ -32,20 +33,29 @@ def help_pages():
     check(run("no-such-command").returncode == 2, "an unknown command is not refused")
 
 
-# Per token at T = 2048, decoder layers, sum over parties: (shape, flags) -> rounds, online MB, dealt MB at most.
+# Per token, decoder layers, sum over parties: (shape, T, flags) -> rounds, online MB, dealt MB at most.
 BUDGETS = {
-    ("gpt2", "--thin --score-bits 5"): (204, 14.8, 66), ("gpt2", "--thin --fold --score-bits 4"): (216, 11.4, 49),
-    ("smollm2-135m", "--thin --score-bits 5"): (510, 27.4, 120), ("smollm2-135m", "--thin --fold --score-bits 4"): (540, 21.1, 89),
-    ("llama-7b", "--thin --score-bits 5"): (544, 130, 537),
+    ("gpt2", 2048, ""): (192, 8, 20), ("gpt2", 512, ""): (192, 3.5, 11.1),
+    ("smollm2-135m", 2048, ""): (480, 15, 33), ("smollm2-135m", 512, ""): (480, 6.7, 16.5),
+    ("llama-7b", 2048, ""): (512, 75, 165), ("llama-7b", 512, ""): (512, 44, 104),
+    ("gpt2", 2048, "--general --thin --score-bits 5"): (204, 14.8, 66),
+    ("gpt2", 2048, "--general --thin --fold --score-bits 4"): (216, 11.4, 49),
+    ("smollm2-135m", 2048, "--general --thin --score-bits 5"): (510, 27.4, 120),
+    ("smollm2-135m", 2048, "--general --thin --fold --score-bits 4"): (540, 21.1, 89),
+    ("llama-7b", 2048, "--general --thin --score-bits 5"): (544, 130, 537),
 }
+TOKEN_HEAD, MLP_ELEMENT = 57, 240  # bytes, online and dealt, scores within 64 bits below their ceilings
 
 
 def costs():
-    for (shape, flags), (rounds, online, dealt) in BUDGETS.items():
-        answer = run("cost", "--shape", shape, "--context", "2048", *flags.split(), "--json")
-        layers = json.loads(answer.stdout)["decode_layers"]
+    for (shape, context, flags), (rounds, online, dealt) in BUDGETS.items():
+        answer = json.loads(run("cost", "--shape", shape, "--context", str(context), *flags.split(), "--json").stdout)
+        layers = answer["decode_layers"]
         got = layers["rounds"], layers["online_bytes"] / 1e6, layers["offline_bytes"] / 1e6
-        check(got[0] <= rounds and got[1] <= online and got[2] <= dealt, f"{shape} {flags}: {got}, at most {(rounds, online, dealt)}")
+        check(got[0] <= rounds and got[1] <= online and got[2] <= dealt, f"{shape} {context} {flags}: {got}, at most {(rounds, online, dealt)}")
+        if flags == "":
+            head, element = sum(answer["bytes_per_cached_row_and_head"]), sum(answer["bytes_per_mlp_element"])
+            check(0 < head <= TOKEN_HEAD and 0 < element <= MLP_ELEMENT, f"{shape}: {head} B per cached row and head, {element} per MLP element")
     check(len(json.loads(run("cost", "--gates", "--json").stdout)) >= 10, "gates are missing")
 
 
@@ -63,11 +73,19 @@ def memory():
 
 
 def generation():
-    answer = run("up", "--model", f"{root}/models/keeper", "--prompt", "Once upon a time", "--max-tokens", "5", "--compare", "--json")
+    keeper = "--model", f"{root}/models/keeper", "--context", "64"
+    answer = run("up", *keeper, "--prompt", "Once upon a time", "--max-tokens", "5", "--compare", "--json")
+    with tempfile.TemporaryDirectory() as place:
+        plan = json.loads(run("plan", *keeper, "--out", f"{place}/plan.json", "--json").stdout)
     report = json.loads(answer.stdout)
     check(report["clear"]["equal"] and report["clear"]["range_violations"] == 0, "the answer is not the twin's")
     check(len(report["tokens"]) == 5 and report["decode"]["tokens"] == 4 and report["policy"] == "full" and report["mode"] == "three-party", report)
-    check(report["decode"]["rounds"] == 16 * 6 + 3 and report["prefill"]["rounds"] == 17 * 6 + 3, "rounds are not 16 or 17 per layer")
+    found = sum("find a maximum" in layer["attention"] for layer in plan["layers"])
+    check(all(layer["attention"].startswith("ceilings") and layer["activation"].startswith("wave") for layer in plan["layers"]), "a layer has general gates")
+    check(report["decode"]["rounds"] == report["prefill"]["rounds"] == 16 * 6 + 3 + 2 * found, "rounds are not 16 per layer")
+    check(plan["token"]["rounds"] == report["decode"]["rounds"], "the plan counts other rounds than the parties")
+    chosen, general = (sum(plan[name][part] for part in ("online_bytes", "offline_bytes")) for name in ("token", "token_general"))
+    check(0 < 2 * chosen < general, f"the plan saves little: {chosen} bytes per token, general gates {general}")
     check([p["name"] for p in report["parties"]] == ["P0", "P1", "P2"], "parties are missing")
     check(report["parties"][0]["online_bytes"] == 0 and report["parties"][1]["offline_bytes"] == 0, "P0 spoke online, or P1 dealt")
     check(report["decode"]["online_bytes"] > 0 and report["decode"]["offline_bytes"] > 0 and report["commit"], "fields are empty")

@@ -165,9 +165,9 @@ static enum base_status chain_program(struct mpc_party *p, const struct trio_job
 {
     enum base_status status = BASE_OK;
     struct mpc_wire x = trio_input(p, job, 0), y = trio_input(p, job, 1);
-    struct mpc_wire a = mpc_cut(p, mpc_share_mul(p, x, y, 1, 64), 64, 20, 18, false, "a");        /* 44 bits */
+    struct mpc_wire a = mpc_cut(p, mpc_share_mul(p, x, y, 1, 64), 64, 20, 19, false, "a");        /* 44 bits */
     TRY(mpc_round(p));
-    struct mpc_wire b = mpc_cut(p, mpc_share_mul(p, a, x, 1, 60), 60, 12, 20, false, "b");        /* 48 bits */
+    struct mpc_wire b = mpc_cut(p, mpc_share_mul(p, a, x, 1, 60), 60, 12, 21, false, "b");        /* 48 bits */
     struct mpc_wire wide = mpc_extend(p, a, 64, "wide a");
     TRY(mpc_round(p));
     struct mpc_wire c = mpc_truncate(p, wide, 3, 16, "c");

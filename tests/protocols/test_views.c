@@ -9,6 +9,7 @@
 #include "mpc/lift.h"
 #include "protocols/compare.h"
 #include "protocols/exp_two.h"
+#include "protocols/guard.h"
 #include "protocols/shuffle.h"
 #include "protocols/table.h"
 
@@ -19,9 +20,24 @@ struct view_case {
     int ring, f;
     bool gate_only;
     int64_t secret[2][2];
+    int to; /* the party that a shortcut shows something */
 };
 
 enum { MAX_BITS = 21 };
+
+/* --- who receives ----------------------------------------------------------------------------------------------------------------- */
+
+/* Of a divided field, one party receives some elements and the other one the rest; an element is on either side in a field, and may be on
+ * other sides in others. So whole fields go to one party, in four patterns; fields_dealt counts at each role. */
+static enum pattern { ALL_TO_P2, ALL_TO_P1, IN_TURN_P2_FIRST, IN_TURN_P1_FIRST, PATTERNS } pattern;
+static size_t fields_dealt[3];
+
+static size_t send_whole(const struct mpc_party *p, size_t count, int ring)
+{
+    bool odd = fields_dealt[p->role]++ % 2 == 1;
+    (void)ring;
+    return pattern == ALL_TO_P2 || pattern == (odd ? IN_TURN_P1_FIRST : IN_TURN_P2_FIRST) ? count : 0;
+}
 
 /* --- views ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -54,7 +70,8 @@ static void run(const struct view_case *c, const int64_t secret[2], struct tap *
         x[i] = secret[i / n];
     struct trio_input inputs[] = {{x, n, c->k[0], 0, c->bound[0]}, {x + n, n, c->k[1], 0, c->bound[1]}};
     struct trio_job job = {.program = c->program, .context = c, .inputs = inputs, .input_count = c->k[1] > 0 ? 2 : 1, .tap = tap,
-                           .no_twin = true, .arena_size = (size_t)1 << 32};
+                           .split = send_whole, .no_twin = true, .arena_size = (size_t)1 << 32};
+    memset(fields_dealt, 0, sizeof fields_dealt);
     check_ok(trio_run(&job, &trio, &error), &error, c->name);
     trio_finish(&trio);
     free(x);
@@ -176,6 +193,14 @@ out:
     return status;
 }
 
+static const struct sec_guard guard_of_units = {.k = 3, .h = 3, .top = 5};
+
+static enum base_status guard(struct mpc_party *p, const struct trio_job *job)
+{
+    sec_guard_eval(p, &guard_of_units, trio_input(p, job, 0), 0, "guard");
+    return p->status;
+}
+
 /* The first input is a masked bit. */
 static struct sec_masked_bit bit_of(struct mpc_party *p, struct mpc_wire w)
 {
@@ -201,11 +226,49 @@ static enum base_status compaction(struct mpc_party *p, const struct trio_job *j
     return mpc_round(p);
 }
 
+/* The mask of the input dealt to those who hold it masked, in every form of a field. */
+static enum base_status dealt_mask(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire w = trio_input(p, job, 0);
+    uint64_t *half1, *half2, *mask = mpc_mask(p, &w);
+    (void)mpc_deal(p, w.count, w.ring, mask);
+    mpc_deal_halves(p, w.count, w.ring, mask, &half1, &half2);
+    return p->status;
+}
+
+static enum base_status dealt_mask_xor(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire w = trio_input(p, job, 0);
+    uint64_t *mask = mpc_mask(p, &w);
+    (void)mpc_deal_xor(p, w.count, w.ring, mask);
+    return p->status;
+}
+
+/* P0: v mod 2^5 as limbs of 3 and 2 bits. */
+static uint64_t *in_limbs(struct mpc_party *p, const uint64_t *v, size_t count)
+{
+    uint64_t *limbs = mpc_words(p, 2 * count);
+    for (size_t i = 0; v != NULL && limbs != NULL && i < count; i++) {
+        limbs[i] = v[i] & 7;
+        limbs[count + i] = v[i] >> 3;
+    }
+    return limbs;
+}
+
+static enum base_status dealt_limbs(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire w = trio_input(p, job, 0);
+    const uint64_t *limbs = in_limbs(p, mpc_mask(p, &w), w.count);
+    (void)mpc_deal_field(p, (struct mpc_field){.count = w.count, .ring = 5, .limbs = 2, .limb = 3}, limbs);
+    return p->status;
+}
+
 /* --- shortcuts that leak --------------------------------------------------------------------------------------------------------------- */
 
-/* P2's half of the result's mask as s2 - (z0 >> f), with the s2 it has already used: it reads z0. */
+/* P2's half of the result's mask as s2 - (z0 >> f), with the s2 it has already used, or P1's as g1 - (z0 >> f): it reads z0. */
 static enum base_status reused_mask(struct mpc_party *p, const struct trio_job *job)
 {
+    int to = ((const struct view_case *)job->context)->to;
     struct mpc_wire x = trio_input(p, job, 0), y = trio_input(p, job, 1);
     struct mpc_share share = mpc_share_dot(p, x, y, 1);
     struct mpc_wire w = {.ring = 2, .bound = 1, .gate_only = true, .count = x.count};
@@ -215,12 +278,12 @@ static enum base_status reused_mask(struct mpc_party *p, const struct trio_job *
         return p->status;
     p->kern->round_shift(z, share.z, x.count, 4, 2);
     for (size_t i = 0; i < x.count; i++)
-        z[i] = p->role == MPC_HELPER ? s2[i] - z[i] : z[i] + (p->role == MPC_LEFT ? g1[i] : s2[i]);
+        z[i] = p->role == MPC_HELPER ? (to == 1 ? g1 : s2)[i] - z[i] : z[i] + (p->role == MPC_LEFT ? g1[i] : s2[i]);
     if (p->role == MPC_HELPER)
         w.l1 = z;
     else
         w.m = z;
-    mpc_deal_to(p, 2, p->role == MPC_HELPER ? z : mpc_words(p, x.count), x.count, 2);
+    mpc_deal_to(p, to, p->role == MPC_HELPER ? z : mpc_words(p, x.count), x.count, 2);
     (void)mpc_queue(p, &(struct mpc_pending){.label = "product", .wire = w, .opened = w.m, .count = x.count, .ring = 2, .ulp = 1.5});
     return mpc_round(p);
 }
@@ -257,39 +320,81 @@ static enum base_status leaked_wrap(struct mpc_party *p, const struct trio_job *
     return p->status;
 }
 
+/* The mask minus a draw that its receiver can make, or XOR it. */
+static enum base_status spent_draw(struct mpc_party *p, const struct trio_job *job)
+{
+    const struct view_case *c = job->context;
+    struct mpc_wire w = trio_input(p, job, 0);
+    uint64_t *d1, *d2, *sent = mpc_words(p, w.count);
+    const uint64_t *mask = mpc_mask(p, &w);
+    mpc_fresh(p, w.count, w.ring, &d1, &d2);
+    for (size_t i = 0; p->role == MPC_HELPER && !mpc_failed(p) && i < w.count; i++) {
+        uint64_t d = c->to == 1 ? d1[i] : d2[i];
+        sent[i] = c->f == 0 ? mask[i] - d : mask[i] ^ d;
+    }
+    mpc_deal_to(p, c->to, sent, w.count, w.ring);
+    return p->status;
+}
+
+/* Two limbs minus one draw of the other party: their difference is seen. */
+static enum base_status one_draw_for_limbs(struct mpc_party *p, const struct trio_job *job)
+{
+    int to = ((const struct view_case *)job->context)->to;
+    struct mpc_wire w = trio_input(p, job, 0);
+    uint64_t *d1, *d2, *limbs = in_limbs(p, mpc_mask(p, &w), w.count);
+    mpc_fresh(p, w.count, 3, &d1, &d2);
+    for (size_t i = 0; p->role == MPC_HELPER && !mpc_failed(p) && i < 2 * w.count; i++)
+        limbs[i] -= (to == 1 ? d2 : d1)[i % w.count];
+    mpc_deal_to(p, to, limbs, w.count, 3);
+    mpc_deal_to(p, to, limbs == NULL ? NULL : limbs + w.count, w.count, 2);
+    return p->status;
+}
+
 /* --- cases ------------------------------------------------------------------------------------------------------------------------------- */
 
 static const struct view_case private_cases[] = {
-    {"cut product, dealt", product, {3, 3}, {1, 1}, 3, 1, false, {{1, 1}, {-2, 1}}},
-    {"cut product by 3, dealt", product, {4, 4}, {1, 1}, 4, 3, false, {{3, 2}, {-2, -2}}},
-    {"product uncut", product, {2, 2}, {1, 1}, 2, 0, false, {{0, 0}, {1, -1}}},
-    {"cut product, gate-only", product, {4, 4}, {1, 1}, 4, 2, true, {{3, 2}, {0, -1}}},
-    {"extension", extension, {3, 0}, {1, 0}, 5, 0, false, {{2, 0}, {-2, 0}}},
-    {"extension of zero", extension, {3, 0}, {1, 0}, 4, 0, false, {{0, 0}, {1, 0}}},
-    {"lifting product, one small", lifting_product, {2, 3}, {0, 1}, 3, 1, false, {{1, -2}, {-1, 1}}},
-    {"lifting product, both small", lifting_product, {2, 2}, {0, 0}, 3, 1, false, {{1, 1}, {-1, 0}}},
-    {"truncation", truncation, {5, 0}, {4, 0}, 0, 0, false, {{3, 0}, {-16, 0}}},
-    {"chain", chain, {3, 0}, {2, 0}, 0, 0, false, {{3, 0}, {-4, 0}}},
-    {"table", table, {2, 0}, {2, 0}, 0, 0, false, {{0, 0}, {3, 0}}},
-    {"table of a gate-only wire", table_of_gate_only, {2, 2}, {1, 1}, 0, 0, false, {{1, 1}, {0, -1}}},
-    {"exp", exp_two, {2, 0}, {1, 0}, 0, 0, false, {{0, 0}, {1, 0}}},
-    {"selection", selection, {1, 2}, {1, 1}, 0, 0, false, {{0, 1}, {1, -1}}},
-    {"compaction", compaction, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}},
+    {"cut product, dealt", product, {3, 3}, {1, 1}, 3, 1, false, {{1, 1}, {-2, 1}}, 0},
+    {"cut product by 3, dealt", product, {4, 4}, {1, 1}, 4, 3, false, {{3, 2}, {-2, -2}}, 0},
+    {"product uncut", product, {2, 2}, {1, 1}, 2, 0, false, {{0, 0}, {1, -1}}, 0},
+    {"cut product, gate-only", product, {4, 4}, {1, 1}, 4, 2, true, {{3, 2}, {0, -1}}, 0},
+    {"extension", extension, {3, 0}, {1, 0}, 5, 0, false, {{2, 0}, {-2, 0}}, 0},
+    {"extension of zero", extension, {3, 0}, {1, 0}, 4, 0, false, {{0, 0}, {1, 0}}, 0},
+    {"lifting product, one small", lifting_product, {2, 3}, {0, 1}, 3, 1, false, {{1, -2}, {-1, 1}}, 0},
+    {"lifting product, both small", lifting_product, {2, 2}, {0, 0}, 3, 1, false, {{1, 1}, {-1, 0}}, 0},
+    {"truncation", truncation, {5, 0}, {4, 0}, 0, 0, false, {{3, 0}, {-16, 0}}, 0},
+    {"chain", chain, {3, 0}, {2, 0}, 0, 0, false, {{3, 0}, {-4, 0}}, 0},
+    {"table", table, {2, 0}, {2, 0}, 0, 0, false, {{0, 0}, {3, 0}}, 0},
+    {"table of a gate-only wire", table_of_gate_only, {2, 2}, {1, 1}, 0, 0, false, {{1, 1}, {0, -1}}, 0},
+    {"exp", exp_two, {2, 0}, {1, 0}, 0, 0, false, {{0, 0}, {1, 0}}, 0},
+    {"guard", guard, {3, 0}, {3, 0}, 0, 0, false, {{2, 0}, {-1, 0}}, 0},
+    {"selection", selection, {1, 2}, {1, 1}, 0, 0, false, {{0, 1}, {1, -1}}, 0},
+    {"dealt mask", dealt_mask, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}, 0},
+    {"dealt mask, by XOR", dealt_mask_xor, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}, 0},
+    {"dealt limbs", dealt_limbs, {5, 0}, {4, 0}, 0, 0, false, {{1, 0}, {-16, 0}}, 0},
+    {"compaction", compaction, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}, 0},
 };
 
 static const struct view_case leaking_cases[] = {
-    {"reused mask", reused_mask, {4, 4}, {1, 1}, 0, 0, false, {{1, 1}, {-2, 1}}},
-    {"leaked carry", leaked_carry, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}},
-    {"reused high mask", reused_high_mask, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}},
-    {"leaked wrap", leaked_wrap, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}},
+    {"reused mask of P1", reused_mask, {4, 4}, {1, 1}, 0, 0, false, {{1, 1}, {-2, 1}}, 1},
+    {"reused mask of P2", reused_mask, {4, 4}, {1, 1}, 0, 0, false, {{1, 1}, {-2, 1}}, 2},
+    {"spent draw of P1", spent_draw, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}, 1},
+    {"spent draw of P2", spent_draw, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}, 2},
+    {"spent draw of P1, by XOR", spent_draw, {3, 0}, {2, 0}, 0, 1, false, {{1, 0}, {-4, 0}}, 1},
+    {"spent draw of P2, by XOR", spent_draw, {3, 0}, {2, 0}, 0, 1, false, {{1, 0}, {-4, 0}}, 2},
+    {"one draw for limbs to P1", one_draw_for_limbs, {5, 0}, {4, 0}, 0, 0, false, {{1, 0}, {-16, 0}}, 1},
+    {"one draw for limbs to P2", one_draw_for_limbs, {5, 0}, {4, 0}, 0, 0, false, {{1, 0}, {-16, 0}}, 2},
+    {"leaked carry", leaked_carry, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}, 0},
+    {"reused high mask", reused_high_mask, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}, 0},
+    {"leaked wrap", leaked_wrap, {3, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-2, 0}}, 0},
 };
 
 static void test_views_are_equal(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof private_cases / sizeof *private_cases; i++)
-        if (!same_views(&private_cases[i]))
-            fail_msg("%s: a view depends on the secret", private_cases[i].name);
+    for (pattern = 0; pattern < PATTERNS; pattern++)
+        for (size_t i = 0; i < sizeof private_cases / sizeof *private_cases; i++)
+            if (!same_views(&private_cases[i]))
+                fail_msg("%s, pattern %d: a view depends on the secret", private_cases[i].name, (int)pattern);
 }
 
 static void test_leaks_are_caught(void **state)

@@ -59,6 +59,11 @@ static void prg_words(const struct kern_aes_key *key, uint64_t counter, uint64_t
         return;
     }
     int stream = key->round[0][0];
+    if (stream == TAP_STREAM_P1_P2) {
+        for (size_t i = 0; i < count; i++)
+            out[i] = UINT64_C(1) << ((8 * counter + i) % 64) & kern_ring_mask(ring);
+        return;
+    }
     if (stream >= TAP_STREAMS || counter >= TAP_DRAWS)
         abort();
     struct tap_draw *draw = &attached->draws[stream][counter];

@@ -9,7 +9,9 @@
 
 #include <stdbool.h>
 
-enum { TAP_STREAMS = 4, TAP_DRAWS = 64 }; /* s1, s2, o1, o2; the first byte of their keys is their number */
+/* s1, s2, o1, o2, of which P0 holds all; the first byte of their keys is their number. The stream of P1 and P2 is not one of those that are
+ * enumerated. */
+enum { TAP_STREAMS = 4, TAP_STREAM_P1_P2 = 4, TAP_DRAWS = 64 };
 
 struct tap_field {
     bool exchanged; /* the peer's half of an opening; else an input or dealt */
@@ -36,7 +38,8 @@ enum tap_mode { TAP_REAL, TAP_FILL, TAP_DRY, TAP_SCRIPT };
 /* Enumeration: a dry run with one element learns the draws (all zero); then element i of every draw is read out of the bits
  * of base + i, so that runs of `elements` elements at every base go through every assignment of the randomness. Draws and fields are
  * arrays [elements][per], or [per][elements] with `columns`. A draw of two 64-bit words is the order of two rows: one bit, the same
- * for all elements of a run, taken from the base. */
+ * for all elements of a run, taken from the base. Words of the stream of P1 and P2 are one bit each, word c of draw d bit 8 d + c mod 64: what
+ * is linear in them shows its coefficients. */
 struct tap {
     enum tap_mode mode;
     uint64_t fill;               /* TAP_FILL: every word drawn, before it is reduced */

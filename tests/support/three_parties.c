@@ -190,10 +190,13 @@ static enum base_status make_parties(struct stage *stage, const struct trio_job 
     for (int r = 0; r < TRIO_ROLES; r++) {
         struct mpc_party *p = &trio->party[r];
         TRY(mpc_party_init(p, roles[r], kern, job->arena_size == 0 ? (size_t)1 << 30 : job->arena_size, error));
+        p->split = job->split;
         struct mpc_stream *streams[TAP_STREAMS] = {&p->s1, &p->s2, &p->o1, &p->o2};
         for (int s = 0; s < TAP_STREAMS; s++)
             if (r == TRIO_P0 || r == 1 + s % 2)
                 start_stream(streams[s], kern, job->seed, s);
+        if (r == TRIO_P1 || r == TRIO_P2)
+            start_stream(&p->s12, kern, job->seed, TAP_STREAM_P1_P2);
     }
     stage->source[TRIO_P0].link[1] = stage->end[TRIO_END_P0_TO_P1];
     stage->source[TRIO_P0].link[2] = stage->end[TRIO_END_P0_TO_P2];

@@ -34,11 +34,12 @@ struct trio_job {
     const void *context;
     const struct trio_input *inputs;
     size_t input_count;
-    uint64_t seed;                 /* the four pairwise keys follow from it */
+    uint64_t seed;                 /* the five pairwise keys follow from it */
     bool beside;                   /* P0 runs beside the others; else first, to its end, before the inputs exist */
     bool free_twin;                /* the twin runs on its own values and judges nothing */
     bool no_twin;
     size_t arena_size;             /* 0: 1 GiB of address space */
+    mpc_split_fn split;            /* of every party: where dealt fields are divided; NULL: as the product does */
     struct tap *tap;               /* sees received fields and may prescribe draws; NULL: none */
 };
 

@@ -18,10 +18,11 @@ static void calibrate(struct model *m, struct model_options options)
                                 .lengths = lengths,
                                 .sequences = MODEL_SAMPLES,
                                 .context = options.context,
+                                .general_attention = options.general_attention,
+                                .general_activation = options.general_activation,
                                 .thin = options.thin,
-                                .fold = options.fold,
-                                .wave = options.wave};
-    check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, &error), &error, "plan");
+                                .fold = options.fold};
+    check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, NULL, &error), &error, "plan");
 }
 
 bool model_open(struct model *ret, const char *path, struct model_options options)

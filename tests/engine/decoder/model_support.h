@@ -22,7 +22,7 @@ struct model {
 /* How a test wants its plan. */
 struct model_options {
     size_t context;
-    bool thin, fold, wave;
+    bool general_attention, general_activation, thin, fold;
     const struct eng_model_shape *shape; /* synthetic weights of this shape instead of a file */
 };
 

@@ -71,6 +71,11 @@ static void compare(const char *what, const struct eng_model_shape *shape, struc
     model_close(&m);
 }
 
+static struct model_options general(void)
+{
+    return (struct model_options){.general_attention = true, .general_activation = true};
+}
+
 static void test_shapes(void **state)
 {
     struct eng_model_shape shape = base_shape;
@@ -78,16 +83,16 @@ static void test_shapes(void **state)
     compare("separate head", &shape, (struct model_options){0});
     shape.tied = true;
     compare("tied head", &shape, (struct model_options){0});
-    compare("folded", &shape, (struct model_options){.fold = true});
-    compare("thin", &shape, (struct model_options){.thin = true});
+    compare("general", &shape, general());
+    compare("folded", &shape, (struct model_options){.general_attention = true, .fold = true});
+    compare("thin", &shape, (struct model_options){.general_attention = true, .thin = true});
     shape.qkv_bias = true;
     compare("biases", &shape, (struct model_options){0});
+    compare("biases, general", &shape, general());
     shape.qkv_bias = false;
     shape.activation = ENG_ACTIVATION_GELU;
     compare("MLP without a gate", &shape, (struct model_options){0});
-    compare("MLP without a gate, as a wave", &shape, (struct model_options){.wave = true});
-    shape.activation = ENG_ACTIVATION_SILU_GATED;
-    compare("SiLU as a wave", &shape, (struct model_options){.wave = true});
+    compare("MLP without a gate, general", &shape, general());
 }
 
 static void test_rope(void **state)

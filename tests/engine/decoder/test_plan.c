@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
-enum { LAYERS = 2, WIDTH = 64 };
+enum { LAYERS = 2, HEADS = 3, WIDTH = 64 };
 
 struct place {
     char directory[64], path[96];
@@ -35,7 +35,7 @@ static struct eng_plan typical(void)
 {
     struct eng_plan plan;
     struct base_error error = {0};
-    check_ok(eng_plan_init(&plan, LAYERS, 100, &error), &error, "plan");
+    check_ok(eng_plan_init(&plan, LAYERS, HEADS, 100, &error), &error, "plan");
     eng_plan_set_typical(&plan, WIDTH, 1e-5, 5);
     memset(plan.model, 'a', 64);
     check_ok(eng_plan_check(&plan, &error), &error, "typical");

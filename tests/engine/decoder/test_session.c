@@ -1,4 +1,5 @@
-/* Sessions over memory links: requests one after the other, early ends, refusals, tokens chosen inside. */
+/* Sessions over memory links: requests one after the other, early ends, refusals, tokens chosen inside, void
+ * answers. */
 #include "tests/engine/decoder/model_support.h"
 
 #include "engine/generate.h"
@@ -6,11 +7,12 @@
 #include "engine/remote.h"
 #include "engine/twin.h"
 
-enum { CONTEXT = 64, PROMPT = 20, NEW_TOKENS = 12 };
+enum { CONTEXT = 64, PROMPT = 20, NEW_TOKENS = 12, SMALL_CHUNK = 8 };
 
 struct stage {
     struct model model;
     struct eng_local *local;
+    size_t chunk; /* rows of a step of its prompts */
     struct eng_sampler sampler;
 };
 
@@ -25,11 +27,12 @@ static struct eng_decoder_form form_of(const struct model *m, enum mpc_role role
                                      .chunk = 0};
 }
 
-static struct eng_local *make_parties(const struct model *model)
+static struct eng_local *make_parties(const struct model *model, size_t chunk)
 {
     struct eng_local *local = NULL;
     struct base_error error = {0};
     struct eng_local_form form = {.form = form_of(model, MPC_HELPER), .kern = kern_table_select(~0u)};
+    form.form.chunk = chunk;
     for (int i = 0; i < 3; i++)
         form.weights[i] = &model->weights[i];
     check_ok(eng_local_create(&local, &form, &error), &error, "parties");
@@ -43,7 +46,8 @@ static int open_stage(void **state)
     *state = s;
     if (!model_open(&s->model, "models/keeper", (struct model_options){.context = CONTEXT}))
         return 1;
-    s->local = make_parties(&s->model);
+    s->chunk = eng_decoder_choose_chunk(s->model.source.shape, CONTEXT);
+    s->local = make_parties(&s->model, s->chunk);
     check_ok(eng_sampler_init(&s->sampler, (struct eng_sampling){0}, s->model.source.shape->vocab, &error),
              &error, "sampler");
     return 0;
@@ -88,10 +92,8 @@ static struct eng_generation generation_of(const struct stage *s, const struct e
 
 static struct eng_request request_of(const struct stage *s, enum eng_request_mode mode)
 {
-    return (struct eng_request){.prompt_tokens = PROMPT,
-                                .new_tokens = NEW_TOKENS,
-                                .chunk = (uint32_t)eng_decoder_choose_chunk(s->model.source.shape, CONTEXT),
-                                .mode = mode};
+    return (struct eng_request){
+        .prompt_tokens = PROMPT, .new_tokens = NEW_TOKENS, .chunk = (uint32_t)s->chunk, .mode = mode};
 }
 
 static struct eng_remote_form remote_form(const struct stage *s, struct net_link *const links[3])
@@ -152,8 +154,8 @@ static void test_one_after_the_other(void **state)
         assert_int_equal(usage[1].decode.tokens, want - 1);
         assert_int_equal(usage[1].decode.rounds, (want - 1) * (16 * s->model.plan.layers + 3));
         assert_true(usage[0].decode.tokens >= want - 1);
-        /* One row of logits and one sum per token, and nothing else, leaves the shares. */
-        assert_int_equal(usage[1].opened, want * (s->model.source.shape->vocab + 1));
+        /* One row of logits, one sum and one guard word per token, and nothing else, leaves the shares. */
+        assert_int_equal(usage[1].opened, want * (s->model.source.shape->vocab + 2));
         assert_int_equal(usage[2].opened, usage[1].opened);
         eng_generated_finish(&answer);
     }
@@ -168,7 +170,7 @@ static void test_chosen_inside(void **state)
     ask_twin(s, ENG_REQUEST_SAMPLE, &clear);
     ask(s, ENG_REQUEST_ARGMAX, 0, &inside, usage);
     assert_memory_equal(inside.tokens, clear.tokens, NEW_TOKENS * sizeof *clear.tokens);
-    assert_int_equal(usage[1].opened, NEW_TOKENS);
+    assert_int_equal(usage[1].opened, 2 * NEW_TOKENS);
     eng_generated_finish(&inside);
     ask_twin(s, ENG_REQUEST_ARGMAX, &inside);
     assert_memory_equal(inside.tokens, clear.tokens, NEW_TOKENS * sizeof *clear.tokens);
@@ -275,7 +277,7 @@ static void test_differing_requests(void **state)
         struct base_error error = {0};
         struct net_link *links[3];
         struct eng_usage usage[3];
-        struct eng_local *local = make_parties(&s->model);
+        struct eng_local *local = make_parties(&s->model, s->chunk);
         check_ok(eng_local_start(local, links, &error), &error, "start");
         for (int party = 0; party < 3; party++) {
             uint8_t bytes[ENG_REQUEST_BYTES];
@@ -294,6 +296,146 @@ static void test_differing_requests(void **state)
     }
 }
 
+/* --- void answers: real sessions, with a guard word that one role turns before it opens it ------------ */
+
+/* The linker sends calls of mpc_open_guard to __wrap_mpc_open_guard, and calls of __real_mpc_open_guard to
+ * mpc_open_guard. */
+enum base_status __real_mpc_open_guard(struct mpc_party *p);
+enum base_status __wrap_mpc_open_guard(struct mpc_party *p);
+
+static struct {
+    bool by[MPC_COUNT]; /* roles that turn their word */
+    size_t at;          /* in the step of this number */
+    size_t steps[MPC_COUNT];
+} plant;
+
+enum base_status __wrap_mpc_open_guard(struct mpc_party *p)
+{
+    if (plant.steps[p->role]++ == plant.at && plant.by[p->role])
+        p->guard ^= UINT64_C(1) << 40;
+    return __real_mpc_open_guard(p);
+}
+
+static void plant_at(size_t at, enum mpc_role role)
+{
+    memset(&plant, 0, sizeof plant);
+    plant.at = at;
+    plant.by[role] = true;
+}
+
+/* A request that fails: returns the tokens that came before. */
+static size_t ask_void(struct stage *s, enum eng_request_mode mode, struct eng_usage usage[3],
+                       struct base_error *ret_error)
+{
+    struct base_error error = {0};
+    struct net_link *links[3];
+    struct eng_remote remote;
+    struct eng_generated answer;
+    struct counter counter = {0};
+    struct eng_request request = request_of(s, mode);
+    check_ok(eng_local_start(s->local, links, &error), &error, "start");
+    struct eng_remote_form form = remote_form(s, links);
+    check_ok(eng_remote_begin(&remote, &form, &request, false, &error), &error, "begin");
+    struct eng_backend backend = eng_remote_backend(&remote);
+    struct eng_generation g = generation_of(s, &backend, &counter);
+    assert_int_equal(eng_generate(&g, &answer, ret_error), BASE_ERR_RANGE);
+    assert_true(remote.ended);
+    check_ok(eng_local_wait(s->local, usage, &error), &error, "wait");
+    eng_remote_finish(&remote);
+    return counter.tokens;
+}
+
+static void check_same_phase(const struct eng_phase_usage *a, const struct eng_phase_usage *b)
+{
+    assert_int_equal(a->tokens, b->tokens);
+    assert_int_equal(a->rounds, b->rounds);
+    assert_int_equal(a->online, b->online);
+    assert_int_equal(a->offline, b->offline);
+}
+
+/* The client hears of it, in whichever step of whichever party it was, and of a prompt at its end. To the
+ * parties it is a request that ended early, and they serve the next one. */
+static void test_void(void **state)
+{
+    enum { PROMPT_STEPS = (PROMPT + SMALL_CHUNK - 1) / SMALL_CHUNK, LAST = PROMPT_STEPS + NEW_TOKENS - 2 };
+    static const size_t steps[] = {0, 1, PROMPT_STEPS - 1, PROMPT_STEPS, PROMPT_STEPS + 3, LAST};
+    static const enum eng_request_mode modes[] = {ENG_REQUEST_SAMPLE, ENG_REQUEST_ARGMAX};
+    struct stage *whole = *state, stage = *whole, *s = &stage;
+    struct eng_generated clear, answer;
+    struct eng_usage usage[3], usual[3];
+    ask_twin(s, ENG_REQUEST_SAMPLE, &clear);
+    s->chunk = SMALL_CHUNK;
+    s->local = make_parties(&s->model, s->chunk);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        size_t before = steps[i] < PROMPT_STEPS ? 0 : steps[i] + 1 - PROMPT_STEPS;
+        enum eng_request_mode mode = modes[i % 2];
+        struct base_error error = {0};
+        plant_at(steps[i], i % 3 == 0 ? MPC_LEFT : MPC_RIGHT);
+        assert_int_equal(ask_void(s, mode, usage, &error), before);
+        assert_non_null(strstr(error.text, "left the range"));
+        assert_non_null(strstr(error.text, "`cachet plan --text`"));
+        plant_at(0, MPC_HELPER);
+        ask(s, mode, before + 1, &answer, usual);
+        assert_memory_equal(answer.tokens, clear.tokens, (before + 1) * sizeof *clear.tokens);
+        eng_generated_finish(&answer);
+        for (int party = 0; party < 3; party++) {
+            check_same_phase(&usage[party].prefill, &usual[party].prefill);
+            if (party > 0)
+                check_same_phase(&usage[party].decode, &usual[party].decode);
+            assert_true(party == 0 || usage[party].opened == usual[party].opened);
+        }
+    }
+    /* Words that are turned alike are equal: it is their difference that counts. */
+    plant_at(1, MPC_LEFT);
+    plant.by[MPC_RIGHT] = true;
+    ask(s, ENG_REQUEST_SAMPLE, 0, &answer, usage);
+    assert_memory_equal(answer.tokens, clear.tokens, NEW_TOKENS * sizeof *clear.tokens);
+    assert_int_equal(usage[1].opened,
+                     NEW_TOKENS * (s->model.source.shape->vocab + 1) + PROMPT_STEPS + NEW_TOKENS - 1);
+    eng_generated_finish(&answer);
+    eng_generated_finish(&clear);
+    eng_local_destroy(&s->local);
+}
+
+/* The twin says the same, and goes on with the next request. */
+static void test_void_twin(void **state)
+{
+    struct stage *s = *state;
+    struct base_error error = {0}, said = {0};
+    struct eng_twin twin;
+    struct counter counter = {0};
+    struct eng_generated answer;
+    struct eng_answer none = {0};
+    check_ok(eng_twin_init(&twin, form_of(&s->model, MPC_CLEAR), kern_table_select(~0u), ENG_REQUEST_SAMPLE,
+                           &error),
+             &error, "twin");
+    struct eng_backend backend = eng_twin_backend(&twin);
+    struct eng_generation g = generation_of(s, &backend, &counter);
+    twin.party.guard = 1;
+    assert_int_equal(backend.step(backend.context, s->model.samples[2], 2, 0, &none, &said), BASE_ERR_RANGE);
+    assert_int_equal(eng_fail_void(&error), BASE_ERR_RANGE);
+    assert_string_equal(said.text, error.text);
+    eng_twin_reset(&twin);
+    error = (struct base_error){0};
+    check_ok(eng_generate(&g, &answer, &error), &error, "twin");
+    eng_generated_finish(&answer);
+    eng_twin_finish(&twin);
+}
+
+/* Of the key of P1 and P2 P0 keeps nothing. */
+static void test_keys_go_to_their_holders(void **state)
+{
+    static const uint8_t keys[3][ENG_SESSION_KEY] = {{1}, {2}, {3}}, none[ENG_SESSION_KEY];
+    (void)state;
+    for (int role = 0; role < 3; role++) {
+        struct eng_session s = {.party.role = (enum mpc_role)role};
+        eng_session_set_keys(&s, keys[0], keys[1], keys[2]);
+        assert_memory_equal(s.key1, role == 2 ? none : keys[0], ENG_SESSION_KEY);
+        assert_memory_equal(s.key2, role == 1 ? none : keys[1], ENG_SESSION_KEY);
+        assert_memory_equal(s.key12, role == 0 ? none : keys[2], ENG_SESSION_KEY);
+    }
+}
+
 int main(void)
 {
     /* The last one ends the links between the parties. */
@@ -302,6 +444,9 @@ int main(void)
                                        cmocka_unit_test(test_refusals),
                                        cmocka_unit_test(test_not_a_request),
                                        cmocka_unit_test(test_pings),
+                                       cmocka_unit_test(test_void),
+                                       cmocka_unit_test(test_void_twin),
+                                       cmocka_unit_test(test_keys_go_to_their_holders),
                                        cmocka_unit_test(test_differing_requests),
                                        cmocka_unit_test(test_client_gone)};
     return cmocka_run_group_tests(tests, open_stage, close_stage);

@@ -13,7 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-const uint8_t deployment_key1[DEPLOYMENT_KEY] = {1, 2, 3}, deployment_key2[DEPLOYMENT_KEY] = {4, 5, 6};
+const uint8_t deployment_key1[DEPLOYMENT_KEY] = {1, 2, 3}, deployment_key2[DEPLOYMENT_KEY] = {4, 5, 6},
+              deployment_key12[DEPLOYMENT_KEY] = {7, 8, 9};
+
 /* What `cachet party` does, but for the given pair keys. */
 static _Noreturn void run_party(const struct deployment *d, int index)
 {
@@ -30,7 +32,7 @@ static _Noreturn void run_party(const struct deployment *d, int index)
     TRY(node_open(&node, &options, &error));
     status = node_join(&node, &error);
     if (status == BASE_OK) {
-        eng_session_set_keys(&node.session, deployment_key1, deployment_key2);
+        eng_session_set_keys(&node.session, deployment_key1, deployment_key2, deployment_key12);
         status = node_serve(&node, false, &error);
     }
     node_close(&node);

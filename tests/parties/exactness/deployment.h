@@ -16,7 +16,8 @@ struct deployment {
 };
 
 enum { DEPLOYMENT_KEY = ENG_SESSION_KEY };
-extern const uint8_t deployment_key1[DEPLOYMENT_KEY], deployment_key2[DEPLOYMENT_KEY];
+extern const uint8_t deployment_key1[DEPLOYMENT_KEY], deployment_key2[DEPLOYMENT_KEY],
+    deployment_key12[DEPLOYMENT_KEY];
 
 /* Writes shares, keys and config, and starts the parties. Call before any thread exists. */
 BASE_MUST_USE enum base_status deployment_start(struct deployment *ret, const struct model *model,

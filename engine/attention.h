@@ -1,0 +1,47 @@
+/* What both kinds of attention share; private to engine/. */
+#ifndef CACHET_ENGINE_ATTENTION_H
+#define CACHET_ENGINE_ATTENTION_H
+
+#include "engine/layer.h"
+
+/* Public bookkeeping of one step's attention: which slots each query row attends to, in the order in which
+ * scores are laid out. Scores are rows of (head, query row), each a run of pairs. */
+struct eng_pairs {
+    size_t rows;      /* heads * n */
+    uint32_t *starts; /* [rows + 1] */
+    uint32_t *row;    /* [pairs]: row of each pair */
+    uint32_t *source; /* [pairs]: where the pair's score lies in the product [rows][used slots] */
+    size_t used;
+};
+
+/* Round 1: W x, with RoPE on q and k, and sum x^2. */
+struct eng_projections {
+    struct mpc_wire q, k, v, squares;
+};
+
+/* [first][second][head_dim] -> [second][first][head_dim]: rows of heads to heads of rows, and back. */
+struct mpc_wire eng_swap_axes(const struct eng_step *step, struct mpc_wire w, size_t first, size_t second);
+
+/* q . K of every head against every used slot: [heads * n][used]. */
+struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q);
+
+/* The pairs of all heads; `own` adds one pair per row that is not in the product (the new row of a deferred
+ * step), marked UINT32_MAX in source. Slots are listed once per query row and shared by the heads. */
+bool eng_list_pairs(const struct eng_step *step, bool own, struct eng_pairs *ret);
+
+/* Biases of Q, K and V, where the model has them: public linear maps of masked rows, 0 bytes. They join t u.
+ */
+void eng_add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k,
+                    struct mpc_share *v);
+
+/* o' = sum e v of every row: [rows][head_dim]. */
+struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e,
+                                  const struct eng_pairs *pairs);
+
+/* From round 2 to o [n][heads * head_dim], and the new rows into the cache. */
+BASE_MUST_USE enum base_status eng_attention_maximum(const struct eng_step *step, struct eng_projections *u,
+                                                     struct mpc_wire *ret_o);
+BASE_MUST_USE enum base_status eng_attention_ceilings(const struct eng_step *step, struct eng_projections *u,
+                                                      struct mpc_wire *ret_o);
+
+#endif

@@ -1,0 +1,266 @@
+/* Attention whose scores are measured from a public ceiling of each head, without row maxima: rounds 2 to 7
+ * of 16.
+ *
+ *  2  t = rho / rms        3  q, k, v = t u         4  scores = q . K, in units of the head's range
+ *  5  e = 2^-(ceiling - score), the guard, extend v  6  1 / S; o' = sum e v    7  o = o' / S
+ *
+ * Rows and decode steps alike. A layer with a head that does need the maximum of its rows finds it between 4
+ * and 5, for such heads alone: two rounds more. e keeps a wide fixed point: as a row's largest e may be as
+ * small as 2^-headroom, 1 / S is read in two windows. Source: specification, dealtlayer.py and README, "Dealt
+ * bytes". */
+#include "base/realmath.h"
+#include "engine/attention.h"
+
+/* The pairs of one range of scores, in the order of eng_list_pairs. */
+struct ranged {
+    size_t count;
+    uint32_t *pair;   /* [count]: which pair */
+    uint32_t *source; /* [count]: where its score lies in the product */
+    uint32_t *own; /* [count]: which of them is the row's own score, UINT32_MAX where it is not subtracted */
+    int64_t *ceiling; /* [count]: in units of the range */
+    /* Rows that find their maximum: */
+    size_t rows;
+    uint32_t *starts; /* [rows + 1]: of their pairs among `found` */
+    uint32_t *found;  /* [starts[rows]]: which of the pairs above */
+    uint32_t *row;    /* [count]: which of these rows, UINT32_MAX for other rows */
+};
+
+static int64_t ceiling_units(const struct eng_step *step, const struct eng_head_plan *head)
+{
+    const struct eng_plan *plan = step->decoder->form.plan;
+    size_t h = (size_t)(head - eng_plan_heads(plan, step->layer));
+    double units = eng_plan_query_scale(plan, step->layer, h) * base_power_of_two(ENG_CEILING_SCORE);
+    return base_nearest(head->ceiling * units / ENG_CEILING_UNITS);
+}
+
+/* Which pair of row r is its own: the slot that the row itself took. */
+static size_t own_pair(const struct eng_step *step, const struct eng_pairs *pairs, size_t r)
+{
+    size_t at = pairs->starts[r], source = r * pairs->used + step->slots[r % step->n];
+    while (at + 1 < pairs->starts[r + 1] && pairs->source[at] != source)
+        at++;
+    return at;
+}
+
+static struct ranged make_ranged(struct mpc_party *p, size_t pairs, size_t rows)
+{
+    return (struct ranged){.pair = mpc_bytes(p, pairs * sizeof(uint32_t)),
+                           .source = mpc_bytes(p, pairs * sizeof(uint32_t)),
+                           .own = mpc_bytes(p, pairs * sizeof(uint32_t)),
+                           .ceiling = mpc_bytes(p, pairs * sizeof(int64_t)),
+                           .starts = mpc_bytes(p, (rows + 1) * sizeof(uint32_t)),
+                           .found = mpc_bytes(p, pairs * sizeof(uint32_t)),
+                           .row = mpc_bytes(p, pairs * sizeof(uint32_t))};
+}
+
+/* Pairs of one row. */
+static void list_row(const struct eng_step *step, const struct eng_pairs *pairs, size_t r, struct ranged *ret)
+{
+    const struct eng_head_plan *head = &eng_plan_heads(step->decoder->form.plan, step->layer)[r / step->n];
+    int64_t ceiling = ceiling_units(step, head);
+    size_t own = ret->count + own_pair(step, pairs, r) - pairs->starts[r], found = ret->starts[ret->rows];
+    for (size_t i = pairs->starts[r]; i < pairs->starts[r + 1]; i++, ret->count++) {
+        size_t at = ret->count;
+        ret->pair[at] = (uint32_t)i;
+        ret->source[at] = pairs->source[i];
+        ret->own[at] = head->from == ENG_FROM_OWN ? (uint32_t)own : UINT32_MAX;
+        ret->ceiling[at] = ceiling;
+        ret->row[at] = head->from == ENG_FROM_MAXIMUM ? (uint32_t)ret->rows : UINT32_MAX;
+        if (head->from == ENG_FROM_MAXIMUM)
+            ret->found[found++] = (uint32_t)at;
+    }
+    if (head->from == ENG_FROM_MAXIMUM)
+        ret->starts[++ret->rows] = (uint32_t)found;
+}
+
+static void list_range(const struct eng_step *step, const struct eng_pairs *pairs, int range,
+                       struct ranged *ret)
+{
+    const struct eng_head_plan *heads = eng_plan_heads(step->decoder->form.plan, step->layer);
+    *ret = make_ranged(step->p, pairs->starts[pairs->rows], pairs->rows);
+    if (mpc_failed(step->p))
+        return;
+    ret->starts[0] = 0;
+    for (size_t r = 0; r < pairs->rows; r++)
+        if (heads[r / step->n].range == range)
+            list_row(step, pairs, r, ret);
+}
+
+/* Rounds 2 and 3. */
+static enum base_status normalise(const struct eng_step *step, struct eng_projections *u)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_model_shape *shape = step->decoder->form.shape;
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const int *b = plan->layer[step->layer].bits;
+    int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, step->layer);
+    int ring = w.score_cut + w.score + ft, lost = ft + plan->fu - w.v_frac;
+    size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
+    enum base_status status = BASE_OK;
+    struct mpc_wire t;
+    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
+                    &t, "rsqrt");
+    TRY(mpc_round(p));
+    struct mpc_share q = mpc_share_mul(p, u->q, t, wide, ring), k = mpc_share_mul(p, u->k, t, narrow, ring),
+                     v = mpc_share_mul(p, u->v, t, narrow, w.v_ring + lost);
+    eng_add_biases(step, &q, &k, &v);
+    struct mpc_wire turned_q = mpc_cut(p, q, ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q"),
+                    turned_k = mpc_cut(p, k, ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k"),
+                    value = mpc_cut(p, v, w.v_ring + lost, lost, eng_bound(w.v_frac, b[ENG_V]), false, "v");
+    TRY(mpc_round(p));
+    u->q = eng_swap_axes(step, turned_q, step->n, shape->heads);
+    u->k = eng_swap_axes(step, turned_k, step->n, shape->kv_heads);
+    u->v = eng_swap_axes(step, value, step->n, shape->kv_heads);
+out:
+    return status;
+}
+
+/* ceiling + own - score in units of the range, from opened scores; read by gates only. */
+static struct mpc_wire below_ceiling(struct mpc_party *p, const struct ranged *range, struct mpc_wire score)
+{
+    struct mpc_wire ceiling =
+        mpc_public(p, range->ceiling, range->count, score.ring, score.frac, score.ring - 1);
+    struct mpc_wire top = mpc_add(p, mpc_gather(p, score, range->own, range->count), ceiling, 1, score.ring);
+    return mpc_add(p, top, score, -1, score.ring);
+}
+
+/* Two rounds more: y of the rows that find their maximum is measured from what they find, c > max - slack. In
+ * units from the middle of the range, x = 2^(s-1) - y; y becomes c - x. */
+static enum base_status lower_to_maximum(const struct eng_step *step, const struct ranged *range,
+                                         struct mpc_wire *y)
+{
+    struct mpc_party *p = step->p;
+    const struct sec_coarse_max *gate = &step->decoder->form.gates->layer[step->layer].coarse_max;
+    enum base_status status = BASE_OK;
+    size_t found = range->starts[range->rows];
+    int64_t middle = INT64_C(1) << (gate->k - 1), *half = mpc_bytes(p, range->count * sizeof *half);
+    for (size_t i = 0; !mpc_failed(p) && i < range->count; i++)
+        half[i] = i < found ? middle : 0;
+    struct mpc_wire c, x = mpc_add(p, mpc_public(p, half, found, y->ring, y->frac, y->ring - 1),
+                                   mpc_gather(p, *y, range->found, found), -1, y->ring);
+    TRY(sec_coarse_max_eval(p, gate, x, range->starts, range->rows, &c));
+    for (size_t i = 0; i < range->count; i++)
+        half[i] = range->row[i] == UINT32_MAX ? 0 : -middle;
+    struct mpc_wire lower =
+        mpc_add(p, mpc_gather(p, c, range->row, range->count),
+                mpc_public(p, half, range->count, y->ring, y->frac, y->ring - 1), 1, y->ring);
+    *y = mpc_add(p, *y, lower, 1, y->ring);
+out:
+    return status;
+}
+
+/* Round 4: y of every range, its guard read. */
+static enum base_status measure(const struct eng_step *step, struct eng_projections *u,
+                                const struct eng_pairs *pairs, struct ranged *range, struct mpc_wire *ret_y)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_gates *gates = &step->decoder->form.gates->layer[step->layer];
+    int cut = eng_plan_ceiling_widths(plan, step->layer).score_cut;
+    enum base_status status = BASE_OK;
+    struct mpc_share product = eng_score_share(step, u->q);
+    for (int r = 0; r < ENG_RANGES; r++) {
+        list_range(step, pairs, r, &range[r]);
+        if (range[r].count == 0)
+            continue;
+        int k = eng_range_units(&plan->layer[step->layer].range[r]) + 1;
+        ret_y[r] = mpc_cut(p, mpc_share_gather(p, product, range[r].source, range[r].count), cut + k, cut,
+                           k - 1, true, "score");
+    }
+    TRY(mpc_round(p));
+    for (int r = 0; r < ENG_RANGES; r++) {
+        if (range[r].count == 0)
+            continue;
+        ret_y[r] = below_ceiling(p, &range[r], ret_y[r]);
+        sec_guard_eval(p, &gates->guard[r], ret_y[r], 0, "score");
+    }
+    for (int r = 0; r < ENG_RANGES; r++)
+        if (range[r].rows > 0)
+            TRY(lower_to_maximum(step, &range[r], &ret_y[r]));
+out:
+    return status;
+}
+
+/* Rounds 4 and 5: e of every pair in the order of the pairs, V in its ring. */
+static enum base_status exponentiate(const struct eng_step *step, struct eng_projections *u,
+                                     const struct eng_pairs *pairs, struct mpc_wire *ret_e)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_gates *gates = step->decoder->form.gates;
+    const size_t *exp_two = gates->layer[step->layer].exp_two;
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(step->decoder->form.plan, step->layer);
+    enum base_status status = BASE_OK;
+    struct mpc_wire y[ENG_RANGES], e[ENG_RANGES];
+    struct ranged range[ENG_RANGES] = {{0}};
+    size_t all = pairs->starts[pairs->rows], done = 0;
+    TRY(measure(step, u, pairs, range, y));
+    uint32_t *order = mpc_bytes(p, all * sizeof *order);
+    for (int r = 0; r < ENG_RANGES && !mpc_failed(p); r++) {
+        for (size_t i = 0; i < range[r].count; i++)
+            order[range[r].pair[i]] = (uint32_t)done++;
+        if (range[r].count > 0)
+            e[r] = sec_exp_two_eval(p, &gates->exp_two[exp_two[r]], y[r], "exp");
+    }
+    u->v = mpc_extend(p, u->v, w.e_ring, "extend v");
+    TRY(mpc_round(p));
+    struct mpc_wire both = range[0].count == 0   ? e[1]
+                           : range[1].count == 0 ? e[0]
+                                                 : mpc_concat(p, e[0], e[1]);
+    *ret_e = mpc_gather(p, both, order, all);
+    /* The guard's first cell is empty: no score comes nearer to its ceiling. */
+    ret_e->bound = w.e_frac - w.empty;
+    mpc_check_bound(p, "e", ret_e);
+out:
+    return status;
+}
+
+/* Rounds 6 and 7: o = o' / S. */
+static enum base_status divide(const struct eng_step *step, struct mpc_wire e, const struct eng_pairs *pairs,
+                               struct mpc_wire *ret_o)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_decoder *d = step->decoder;
+    const struct eng_plan *plan = d->form.plan;
+    const int *b = plan->layer[step->layer].bits;
+    const struct sec_reciprocal_two *gate =
+        &d->form.gates->reciprocal_two[d->form.gates->layer[step->layer].reciprocal_two];
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, step->layer);
+    int log_context = eng_plan_log_context(plan), lost = w.read_frac + w.inverse_frac - plan->fu;
+    enum base_status status = BASE_OK;
+    struct mpc_wire inverse[SEC_WINDOWS],
+        S = mpc_sum_runs(p, e, pairs->starts, pairs->rows, e.bound + log_context);
+    sec_reciprocal_two_eval(p, gate, S, inverse, "1/S");
+    struct mpc_share share = eng_weighted_sum(step, e, pairs);
+    struct mpc_wire o = mpc_cut(p, share, w.e_ring, share.frac - w.sum_frac,
+                                eng_bound(w.sum_frac - w.empty, log_context + b[ENG_V]), false, "sum e v");
+    TRY(mpc_round(p));
+    share = sec_reciprocal_two_divide(p, gate, S, inverse, o, eng_bound(w.read_frac, b[ENG_V] + 1),
+                                      w.o_ring + lost);
+    o = mpc_cut(p, share, w.o_ring + lost, lost, eng_bound(plan->fu, b[ENG_O]), false, "o");
+    TRY(mpc_round(p));
+    *ret_o = eng_swap_axes(step, o, d->form.shape->heads, step->n);
+out:
+    return status;
+}
+
+enum base_status eng_attention_ceilings(const struct eng_step *step, struct eng_projections *u,
+                                        struct mpc_wire *ret_o)
+{
+    struct mpc_party *p = step->p;
+    struct kv_store *store = &step->decoder->store[step->layer];
+    struct eng_pairs pairs;
+    struct mpc_wire e;
+    enum base_status status = BASE_OK;
+    TRY(normalise(step, u));
+    /* K must be in place for the scores; V is stored again when it has been extended. */
+    struct mpc_wire early = mpc_wire_make(p, u->v.count, store->form.ring_v, u->v.frac, u->v.bound);
+    kv_store_append(store, p, u->k, early, step->first, step->slots, step->n);
+    if (!eng_list_pairs(step, false, &pairs))
+        return p->status;
+    TRY(exponentiate(step, u, &pairs, &e));
+    kv_store_append(store, p, u->k, u->v, step->first, step->slots, step->n);
+    TRY(divide(step, e, &pairs, ret_o));
+out:
+    return status;
+}

@@ -1,0 +1,201 @@
+#include "engine/calibrate_scores.h"
+
+#include "base/memory.h"
+#include "protocols/exp_two.h"
+#include "protocols/reciprocal_two.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double ABOVE = 2, ABOVE_SPAN = 0.1, BELOW_SPAN = 0.3, ROW = 1.5, LOG2_E = 0x1.71547652b82fep+0;
+enum { STEP = 4, LEAST_RANGE = 8, MOST_RANGE = ENG_MOST_RANGE, LEAST_LOG_CELLS = 4, MOST_LOG_CELLS = 6 };
+
+void eng_head_extremes_init(struct eng_head_extremes *head)
+{
+    *head = (struct eng_head_extremes){
+        .top = {-INFINITY, -INFINITY}, .bottom = {INFINITY, INFINITY}, .row = {INFINITY, INFINITY}};
+}
+
+void eng_head_see(struct eng_head_extremes *head, const float *score, size_t count)
+{
+    double top = -INFINITY, bottom = INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        top = fmax(top, (double)score[i]);
+        bottom = fmin(bottom, (double)score[i]);
+    }
+    for (int r = 0; r < ENG_REFERENCES; r++) {
+        double reference = r == ENG_FROM_OWN ? (double)score[count - 1] : 0;
+        head->top[r] = fmax(head->top[r], top - reference);
+        head->bottom[r] = fmin(head->bottom[r], bottom - reference);
+        head->row[r] = fmin(head->row[r], top - reference);
+    }
+}
+
+/* A head within a range of t bits and cells of 2 t / 2^log_cells bits. */
+struct fit {
+    bool holds;
+    struct eng_head_plan plan; /* its range is left open */
+    int headroom;
+};
+
+static struct fit fit_head(const struct eng_head_extremes *head, struct eng_range_plan range,
+                           enum eng_from from)
+{
+    int r = from == ENG_FROM_OWN ? ENG_FROM_OWN : ENG_FROM_ZERO;
+    double cell = ldexp(range.bits, 1 - range.log_cells) / LOG2_E;
+    double seen = head->top[r] - head->bottom[r];
+    int ceiling = (int)ceil((head->top[r] + ABOVE + ABOVE_SPAN * seen + cell) * ENG_CEILING_UNITS);
+    double nats = (double)ceiling / ENG_CEILING_UNITS, span = nats - head->bottom[r] + BELOW_SPAN * seen,
+           gap = from == ENG_FROM_OWN ? nats : nats - head->row[r] + ROW;
+    int headroom = from == ENG_FROM_MAXIMUM ? eng_range_slack(&range) : (int)ceil(gap * LOG2_E);
+    return (struct fit){.holds = span <= range.bits / LOG2_E - cell,
+                        .plan = {ceiling, from, 0},
+                        .headroom = headroom < 1 ? 1 : headroom};
+}
+
+/* Measured from zero or from the own score, whichever leaves less headroom. */
+static struct fit fit_better(const struct eng_head_extremes *head, struct eng_range_plan range)
+{
+    struct fit zero = fit_head(head, range, ENG_FROM_ZERO), own = fit_head(head, range, ENG_FROM_OWN);
+    return !own.holds || (zero.holds && zero.headroom <= own.headroom) ? zero : own;
+}
+
+/* Every head within every range, without and with a maximum that is found. */
+enum { KINDS = 2, RANGES = MOST_RANGE / STEP + 1 };
+struct fits {
+    size_t heads;
+    struct fit *fit; /* [KINDS][MOST_LOG_CELLS + 1][RANGES][heads] */
+};
+
+static struct fit *fit_of(const struct fits *fits, bool found, struct eng_range_plan range, size_t head)
+{
+    size_t kind = (size_t)found * (MOST_LOG_CELLS + 1) + (size_t)range.log_cells;
+    return &fits->fit[(kind * RANGES + (size_t)(range.bits / STEP)) * fits->heads + head];
+}
+
+static enum base_status init_fits(struct fits *fits, const struct eng_head_extremes *heads, size_t count,
+                                  struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    *fits = (struct fits){.heads = count};
+    TRY(base_alloc(&fits->fit, KINDS * (MOST_LOG_CELLS + 1) * RANGES * count, sizeof *fits->fit, error));
+    for (int log_cells = LEAST_LOG_CELLS; log_cells <= MOST_LOG_CELLS; log_cells++)
+        for (int bits = LEAST_RANGE; bits <= MOST_RANGE; bits += STEP)
+            for (size_t h = 0; h < count; h++) {
+                struct eng_range_plan range = {bits, log_cells};
+                *fit_of(fits, false, range, h) = fit_better(&heads[h], range);
+                *fit_of(fits, true, range, h) = fit_head(&heads[h], range, ENG_FROM_MAXIMUM);
+            }
+out:
+    return status;
+}
+
+/* Bits per cached token: scores, e, words and guard. */
+static int head_bits(const struct eng_range_plan *range, const struct eng_ceiling_widths *w)
+{
+    return 2 * (eng_range_units(range) + 1) + 4 * w->e_ring + 2 * (ENG_CEILING_MANTISSA + range->bits - 1) +
+           (1 << range->log_cells);
+}
+
+/* What a layer may choose. */
+struct candidate {
+    int log_cells, small, large, headroom;
+    bool found; /* heads that do not hold otherwise find a maximum */
+};
+
+static bool widths_hold(const struct eng_plan *plan, size_t layer, const struct candidate *c)
+{
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
+    return w.e_ring <= plan->ring && w.inverse_frac >= ENG_CEILING_LEAST_INVERSE &&
+           w.sum_bits <= SEC_RECIPROCAL_TWO_MOST_BITS &&
+           w.e_ring + ENG_CEILING_MANTISSA + c->large <= 64 * SEC_EXP_TWO_LIMBS;
+}
+
+/* The small range if that holds the head within the headroom, else the large one, else the last one and a
+ * maximum.
+ */
+static bool place(const struct eng_layer_plan *l, const struct fits *fits, const struct candidate *c,
+                  size_t h, struct eng_head_plan *ret)
+{
+    int last = l->range[1].bits > 0;
+    for (int found = 0; found <= c->found; found++)
+        for (int r = found ? last : 0; r <= last; r++) {
+            const struct fit *fit = fit_of(fits, found, l->range[r], h);
+            if (!fit->holds || fit->headroom > c->headroom)
+                continue;
+            *ret = fit->plan;
+            ret->range = r;
+            return true;
+        }
+    return false;
+}
+
+/* Bits of all heads per cached token; 0 when a head or a width does not hold. */
+static int apply(struct eng_plan *plan, size_t layer, const struct fits *fits, const struct candidate *c)
+{
+    struct eng_layer_plan *l = &plan->layer[layer];
+    struct eng_head_plan *head = plan->head + layer * fits->heads;
+    int bits = 0;
+    l->attention = ENG_ATTENTION_CEILINGS;
+    l->headroom = c->headroom;
+    l->range[0] = (struct eng_range_plan){c->small, c->log_cells};
+    l->range[1] =
+        c->small < c->large ? (struct eng_range_plan){c->large, c->log_cells} : (struct eng_range_plan){0};
+    for (size_t h = 0; h < fits->heads; h++)
+        if (!place(l, fits, c, h, &head[h]))
+            return 0;
+    if (!widths_hold(plan, layer, c))
+        return 0;
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
+    for (size_t h = 0; h < fits->heads; h++) {
+        const struct eng_range_plan *range = &l->range[head[h].range];
+        bits += head_bits(range, &w);
+        if (head[h].from == ENG_FROM_MAXIMUM)
+            bits += eng_plan_log_context(plan) << eng_range_log_bins(range);
+    }
+    return bits;
+}
+
+/* The cheapest of all; *ret_bits is 0 when none holds. */
+static struct candidate search(struct eng_plan *plan, size_t layer, const struct fits *fits, bool found,
+                               int *ret_bits)
+{
+    struct candidate best = {0}, c = {.found = found};
+    *ret_bits = 0;
+    for (c.log_cells = LEAST_LOG_CELLS; c.log_cells <= MOST_LOG_CELLS; c.log_cells++)
+        for (c.headroom = 1; c.headroom <= ENG_CEILING_MOST_HEADROOM; c.headroom++)
+            for (c.large = LEAST_RANGE; c.large <= MOST_RANGE; c.large += STEP)
+                for (c.small = LEAST_RANGE; c.small <= c.large; c.small += STEP) {
+                    int bits = apply(plan, layer, fits, &c);
+                    if (bits == 0 || (*ret_bits > 0 && bits >= *ret_bits))
+                        continue;
+                    best = c;
+                    *ret_bits = bits;
+                }
+    return best;
+}
+
+enum base_status eng_choose_ceilings(struct eng_plan *plan, size_t layer,
+                                     const struct eng_head_extremes *heads, bool *ret_found,
+                                     struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct fits fits;
+    struct eng_layer_plan before = plan->layer[layer];
+    int bits;
+    TRY(init_fits(&fits, heads, (size_t)plan->heads, error));
+    /* A maximum costs two rounds: only where nothing else holds. */
+    struct candidate best = search(plan, layer, &fits, false, &bits);
+    if (bits == 0)
+        best = search(plan, layer, &fits, true, &bits);
+    *ret_found = bits > 0;
+    if (bits > 0) {
+        (void)apply(plan, layer, &fits, &best);
+    } else {
+        plan->layer[layer] = before;
+        memset(plan->head + layer * fits.heads, 0, fits.heads * sizeof *plan->head);
+    }
+out:
+    base_free(&fits.fit);
+    return status;
+}
