@@ -16,6 +16,13 @@ double base_clock_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+double base_cpu_seconds(void)
+{
+    struct timespec used;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
 int64_t base_deadline_after(int64_t timeout_ms)
 {
     int64_t now = base_clock_ms();

@@ -10,6 +10,9 @@ int64_t base_clock_ms(void);
 /* Seconds since an arbitrary start, for measuring durations. */
 double base_clock_seconds(void);
 
+/* Seconds of processor time that all threads of this process have used. */
+double base_cpu_seconds(void);
+
 /* The moment `timeout_ms` from now (a negative timeout counts as none left), capped so that it cannot
  * overflow. */
 int64_t base_deadline_after(int64_t timeout_ms);

@@ -94,12 +94,13 @@ out:
 }
 
 /* The fields of a report in their order. */
-static size_t fields_of(struct eng_usage *u, uint64_t *ret[12])
+static size_t fields_of(struct eng_usage *u, uint64_t *ret[ENG_USAGE_FIELDS])
 {
-    uint64_t *all[12] = {
-        &u->prefill.tokens,       &u->prefill.rounds,      &u->prefill.online, &u->prefill.offline,
-        &u->prefill.microseconds, &u->decode.tokens,       &u->decode.rounds,  &u->decode.online,
-        &u->decode.offline,       &u->decode.microseconds, &u->opened,         &u->peak_memory};
+    uint64_t *all[ENG_USAGE_FIELDS] = {
+        &u->prefill.tokens,           &u->prefill.rounds,         &u->prefill.online, &u->prefill.offline,
+        &u->prefill.microseconds,     &u->decode.tokens,          &u->decode.rounds,  &u->decode.online,
+        &u->decode.offline,           &u->decode.microseconds,    &u->opened,         &u->peak_memory,
+        &u->prefill.cpu_microseconds, &u->decode.cpu_microseconds};
     memcpy(ret, all, sizeof all);
     return sizeof all / sizeof *all;
 }
@@ -107,14 +108,14 @@ static size_t fields_of(struct eng_usage *u, uint64_t *ret[12])
 void eng_usage_encode(const struct eng_usage *usage, uint8_t ret[ENG_USAGE_BYTES])
 {
     struct eng_usage copy = *usage;
-    uint64_t *field[12];
+    uint64_t *field[ENG_USAGE_FIELDS];
     for (size_t i = 0, n = fields_of(&copy, field); i < n; i++)
         base_store_u64(ret + 8 * i, *field[i]);
 }
 
 void eng_usage_decode(const uint8_t bytes[ENG_USAGE_BYTES], struct eng_usage *ret)
 {
-    uint64_t *field[12];
+    uint64_t *field[ENG_USAGE_FIELDS];
     for (size_t i = 0, n = fields_of(ret, field); i < n; i++)
         *field[i] = base_load_u64(bytes + 8 * i);
 }

@@ -59,13 +59,14 @@ struct eng_phase_usage {
     uint64_t online;  /* bytes to the other compute party */
     uint64_t offline; /* bytes dealt */
     uint64_t microseconds;
+    uint64_t cpu_microseconds; /* of this process: three parties in one process share it */
 };
 struct eng_usage {
     struct eng_phase_usage prefill, decode;
     uint64_t opened;      /* values opened to the client or inside, through the registry */
     uint64_t peak_memory; /* bytes of this process */
 };
-enum { ENG_USAGE_BYTES = 12 * 8 };
+enum { ENG_USAGE_FIELDS = 14, ENG_USAGE_BYTES = ENG_USAGE_FIELDS * 8 };
 void eng_usage_encode(const struct eng_usage *usage, uint8_t ret[ENG_USAGE_BYTES]);
 void eng_usage_decode(const uint8_t bytes[ENG_USAGE_BYTES], struct eng_usage *ret);
 

@@ -326,10 +326,11 @@ static enum base_status run_request(struct eng_session *s, const struct eng_requ
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
     bool going = true;
-    double start = base_clock_seconds(), middle;
+    double start = base_clock_seconds(), middle, cpu_start = base_cpu_seconds(), cpu_middle;
     set_phase(s, NET_PHASE_PREFILL);
     TRY(prefill(s, r));
     middle = base_clock_seconds();
+    cpu_middle = base_cpu_seconds();
     set_phase(s, NET_PHASE_DECODE);
     for (size_t i = 1; going; i++) {
         /* After the last token P0 deals no more; P1 and P2 still hear the client's word. */
@@ -346,7 +347,9 @@ static enum base_status run_request(struct eng_session *s, const struct eng_requ
     TRY(close_material(s, !going));
     usage->prefill.tokens = r->prompt_tokens;
     usage->prefill.microseconds = (uint64_t)((middle - start) * 1e6);
+    usage->prefill.cpu_microseconds = (uint64_t)((cpu_middle - cpu_start) * 1e6);
     usage->decode.microseconds = (uint64_t)((base_clock_seconds() - middle) * 1e6);
+    usage->decode.cpu_microseconds = (uint64_t)((base_cpu_seconds() - cpu_middle) * 1e6);
 out:
     return status;
 }

@@ -317,6 +317,12 @@ static json_t *json_phase(struct phase p)
                      "rounds", p.rounds, "online_bytes", p.online, "offline_bytes", p.offline);
 }
 
+/* Processor seconds of one party per token. */
+static double cpu_per_token(const struct eng_phase_usage *u)
+{
+    return u->tokens == 0 ? 0 : (double)u->cpu_microseconds * 1e-6 / (double)u->tokens;
+}
+
 static json_t *json_parties(const struct generation_run *run)
 {
     static const char *const names[] = {"P0", "P1", "P2"};
@@ -324,10 +330,12 @@ static json_t *json_parties(const struct generation_run *run)
     for (int i = 0; i < 3; i++) {
         const struct eng_usage *u = &run->usage[i];
         (void)json_array_append_new(
-            list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", names[i], "online_bytes",
-                            (json_int_t)(u->prefill.online + u->decode.online), "offline_bytes",
-                            (json_int_t)(u->prefill.offline + u->decode.offline), "opened_values",
-                            (json_int_t)u->opened, "peak_memory", (json_int_t)u->peak_memory));
+            list,
+            json_pack("{s:s, s:f, s:f, s:I, s:I, s:I, s:I}", "name", names[i], "prefill_cpu_seconds",
+                      cpu_per_token(&u->prefill), "decode_cpu_seconds", cpu_per_token(&u->decode),
+                      "online_bytes", (json_int_t)(u->prefill.online + u->decode.online), "offline_bytes",
+                      (json_int_t)(u->prefill.offline + u->decode.offline), "opened_values",
+                      (json_int_t)u->opened, "peak_memory", (json_int_t)u->peak_memory));
     }
     return list;
 }
@@ -398,14 +406,15 @@ static void print_parties(const struct generation_context *c, const struct gener
 {
     static const char *const roles[] = {"P0, deals", "P1, computes", "P2, computes"};
     char a[32], b[32], d[32], e[32], m[32];
-    (void)printf("\n%-16s %12s  %12s  %12s  %12s  %10s\n", "sent by", "prefill", "dealt", "decode", "dealt",
-                 "memory");
+    (void)printf("\n%-16s %12s  %12s  %12s  %12s  %10s  %13s\n", "sent by", "prefill", "dealt", "decode",
+                 "dealt", "memory", "CPU per token");
     for (int i = 0; i < 3; i++) {
         const struct eng_usage *u = &run->usage[i];
-        (void)printf("%-16s %12s  %12s  %12s  %12s  %10s\n", roles[i],
+        (void)printf("%-16s %12s  %12s  %12s  %12s  %10s  %11.4f s\n", roles[i],
                      bytes_text((double)u->prefill.online, a), bytes_text((double)u->prefill.offline, b),
                      bytes_text((double)u->decode.online, d), bytes_text((double)u->decode.offline, e),
-                     bytes_text((double)u->peak_memory, m));
+                     bytes_text((double)u->peak_memory, m),
+                     cpu_per_token(u->decode.tokens > 0 ? &u->decode : &u->prefill));
     }
     (void)printf("mode %s, cache policy %s. P0, P1 and P2 saw masked words only; the client was sent %llu "
                  "values through the registry of openings.\n",
