@@ -1,7 +1,5 @@
 #include "base/realmath.h"
 
-#include <string.h>
-
 double base_power_of_two(int n)
 {
     uint64_t bits = (uint64_t)(n + 1023) << 52;

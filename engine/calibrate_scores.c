@@ -8,7 +8,53 @@
 #include <string.h>
 
 static const double ABOVE = 2, ABOVE_SPAN = 0.1, BELOW_SPAN = 0.3, ROW = 1.5, LOG2_E = 0x1.71547652b82fep+0;
-enum { STEP = 4, LEAST_RANGE = 8, MOST_RANGE = ENG_MOST_RANGE, LEAST_LOG_CELLS = 4, MOST_LOG_CELLS = 6 };
+enum { LEAST_LOG_CELLS = 4, MOST_LOG_CELLS = 6, LEAST_HEADROOM = 8 };
+
+/* Ranges that are tried, in bits. */
+static const int RANGE_BITS[] = {8,
+                                 12,
+                                 16,
+                                 20,
+                                 24,
+                                 28,
+                                 32,
+                                 36,
+                                 40,
+                                 44,
+                                 48,
+                                 52,
+                                 56,
+                                 60,
+                                 64,
+                                 68,
+                                 72,
+                                 76,
+                                 80,
+                                 84,
+                                 88,
+                                 92,
+                                 96,
+                                 104,
+                                 112,
+                                 120,
+                                 128,
+                                 136,
+                                 144,
+                                 152,
+                                 160,
+                                 176,
+                                 192,
+                                 208,
+                                 224,
+                                 240,
+                                 256,
+                                 288,
+                                 320,
+                                 352,
+                                 384,
+                                 416,
+                                 ENG_MOST_RANGE};
+enum { RANGES = sizeof RANGE_BITS / sizeof *RANGE_BITS };
 
 void eng_head_extremes_init(struct eng_head_extremes *head)
 {
@@ -61,16 +107,16 @@ static struct fit fit_better(const struct eng_head_extremes *head, struct eng_ra
 }
 
 /* Every head within every range, without and with a maximum that is found. */
-enum { KINDS = 2, RANGES = MOST_RANGE / STEP + 1 };
+enum { KINDS = 2 };
 struct fits {
     size_t heads;
     struct fit *fit; /* [KINDS][MOST_LOG_CELLS + 1][RANGES][heads] */
 };
 
-static struct fit *fit_of(const struct fits *fits, bool found, struct eng_range_plan range, size_t head)
+static struct fit *fit_of(const struct fits *fits, bool found, int log_cells, int range, size_t head)
 {
-    size_t kind = (size_t)found * (MOST_LOG_CELLS + 1) + (size_t)range.log_cells;
-    return &fits->fit[(kind * RANGES + (size_t)(range.bits / STEP)) * fits->heads + head];
+    size_t kind = (size_t)found * (MOST_LOG_CELLS + 1) + (size_t)log_cells;
+    return &fits->fit[(kind * RANGES + (size_t)range) * fits->heads + head];
 }
 
 static enum base_status init_fits(struct fits *fits, const struct eng_head_extremes *heads, size_t count,
@@ -80,11 +126,11 @@ static enum base_status init_fits(struct fits *fits, const struct eng_head_extre
     *fits = (struct fits){.heads = count};
     TRY(base_alloc(&fits->fit, KINDS * (MOST_LOG_CELLS + 1) * RANGES * count, sizeof *fits->fit, error));
     for (int log_cells = LEAST_LOG_CELLS; log_cells <= MOST_LOG_CELLS; log_cells++)
-        for (int bits = LEAST_RANGE; bits <= MOST_RANGE; bits += STEP)
+        for (int r = 0; r < RANGES; r++)
             for (size_t h = 0; h < count; h++) {
-                struct eng_range_plan range = {bits, log_cells};
-                *fit_of(fits, false, range, h) = fit_better(&heads[h], range);
-                *fit_of(fits, true, range, h) = fit_head(&heads[h], range, ENG_FROM_MAXIMUM);
+                struct eng_range_plan range = {RANGE_BITS[r], log_cells};
+                *fit_of(fits, false, log_cells, r, h) = fit_better(&heads[h], range);
+                *fit_of(fits, true, log_cells, r, h) = fit_head(&heads[h], range, ENG_FROM_MAXIMUM);
             }
 out:
     return status;
@@ -97,9 +143,9 @@ static int head_bits(const struct eng_range_plan *range, const struct eng_ceilin
            (1 << range->log_cells);
 }
 
-/* What a layer may choose. */
+/* What a layer may choose; ranges by their index in RANGE_BITS. */
 struct candidate {
-    int log_cells, small, large, headroom;
+    int log_cells, range[ENG_RANGES], headroom;
     bool found; /* heads that do not hold otherwise find a maximum */
 };
 
@@ -108,7 +154,7 @@ static bool widths_hold(const struct eng_plan *plan, size_t layer, const struct 
     struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
     return w.e_ring <= plan->ring && w.inverse_frac >= ENG_CEILING_LEAST_INVERSE &&
            w.sum_bits <= SEC_RECIPROCAL_TWO_MOST_BITS &&
-           w.e_ring + ENG_CEILING_MANTISSA + c->large <= 64 * SEC_EXP_TWO_LIMBS;
+           w.e_ring + ENG_CEILING_MANTISSA + RANGE_BITS[c->range[1]] <= 64 * SEC_EXP_TWO_LIMBS;
 }
 
 /* The small range if that holds the head within the headroom, else the large one, else the last one and a
@@ -120,7 +166,7 @@ static bool place(const struct eng_layer_plan *l, const struct fits *fits, const
     int last = l->range[1].bits > 0;
     for (int found = 0; found <= c->found; found++)
         for (int r = found ? last : 0; r <= last; r++) {
-            const struct fit *fit = fit_of(fits, found, l->range[r], h);
+            const struct fit *fit = fit_of(fits, found, c->log_cells, c->range[r], h);
             if (!fit->holds || fit->headroom > c->headroom)
                 continue;
             *ret = fit->plan;
@@ -138,9 +184,9 @@ static int apply(struct eng_plan *plan, size_t layer, const struct fits *fits, c
     int bits = 0;
     l->attention = ENG_ATTENTION_CEILINGS;
     l->headroom = c->headroom;
-    l->range[0] = (struct eng_range_plan){c->small, c->log_cells};
-    l->range[1] =
-        c->small < c->large ? (struct eng_range_plan){c->large, c->log_cells} : (struct eng_range_plan){0};
+    l->range[0] = (struct eng_range_plan){RANGE_BITS[c->range[0]], c->log_cells};
+    l->range[1] = c->range[0] < c->range[1] ? (struct eng_range_plan){RANGE_BITS[c->range[1]], c->log_cells}
+                                            : (struct eng_range_plan){0};
     for (size_t h = 0; h < fits->heads; h++)
         if (!place(l, fits, c, h, &head[h]))
             return 0;
@@ -163,9 +209,9 @@ static struct candidate search(struct eng_plan *plan, size_t layer, const struct
     struct candidate best = {0}, c = {.found = found};
     *ret_bits = 0;
     for (c.log_cells = LEAST_LOG_CELLS; c.log_cells <= MOST_LOG_CELLS; c.log_cells++)
-        for (c.headroom = 1; c.headroom <= ENG_CEILING_MOST_HEADROOM; c.headroom++)
-            for (c.large = LEAST_RANGE; c.large <= MOST_RANGE; c.large += STEP)
-                for (c.small = LEAST_RANGE; c.small <= c.large; c.small += STEP) {
+        for (c.headroom = LEAST_HEADROOM; c.headroom <= ENG_CEILING_MOST_HEADROOM; c.headroom++)
+            for (c.range[1] = 0; c.range[1] < RANGES; c.range[1]++)
+                for (c.range[0] = c.range[1]; c.range[0] >= 0; c.range[0]--) {
                     int bits = apply(plan, layer, fits, &c);
                     if (bits == 0 || (*ret_bits > 0 && bits >= *ret_bits))
                         continue;

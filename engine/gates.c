@@ -78,7 +78,7 @@ static enum base_status find_exp_two(struct eng_gates *gates, const struct eng_p
 static enum base_status find_reciprocal_two(struct eng_gates *gates, const struct eng_plan *plan,
                                             size_t layer, struct base_error *error)
 {
-    enum { PER_OCTAVE = 64, FRACTION = 44 };
+    enum { PER_OCTAVE = 16, FRACTION = 44 };
     struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
     int headroom = plan->layer[layer].headroom;
     int64_t high = (int64_t)(plan->context + 1) << (w.e_frac - w.empty), limit = INT64_C(1) << w.sum_bits;

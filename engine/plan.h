@@ -65,7 +65,7 @@ enum { ENG_GUARD_LOG_CELLS = 5 };
 
 /* Heads of one range share their gates; a layer has two ranges at most, so that one wide head does not make
  * all of them pay. */
-enum { ENG_RANGES = 2, ENG_MOST_RANGE = 160 };
+enum { ENG_RANGES = 2, ENG_MOST_RANGE = 440 };
 struct eng_range_plan {
     int bits;      /* t: scores lie within t bits below the ceiling; 0: unused */
     int log_cells; /* 2^log_cells cells of the guard over 2 t bits */

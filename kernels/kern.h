@@ -110,7 +110,8 @@ struct kern_table {
     void (*bit_less)(int k, size_t n, int side, const uint8_t *root, const uint8_t *seed_words, const uint8_t *bit_words,
                      const uint8_t *block_words, const uint64_t *x, uint8_t *out);
 
-    /* DCF: shares of beta * [x < alpha] at `points` public points per key: x [n][points], out [groups][n][points]. */
+    /* DCF: shares of beta * [x < alpha] at `points` public points per key: x [n][points], out [groups][n][points].
+     * dcf_eval takes keys with a smaller keys->shape.groups than they were made with: it reads the leading payloads, with less work. */
     void (*dcf_generate)(const struct kern_dcf_keys *keys, const uint64_t *alpha, const uint64_t *beta,
                          const uint8_t *root0, const uint8_t *root1);
     void (*dcf_eval)(const struct kern_dcf_keys *keys, int side, const uint8_t *root, const uint64_t *x, size_t points,

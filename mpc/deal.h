@@ -15,7 +15,7 @@
 #include "mpc/party.h"
 
 /* Fields of fewer bytes go to P2 whole: a second frame costs more than it takes off the link. */
-enum { MPC_DEAL_WHOLE = 512, MPC_DEAL_MOST_BITS = 256 };
+enum { MPC_DEAL_WHOLE = 512, MPC_DEAL_MOST_BITS = 512 };
 
 /* h of a field of `count` elements of `ring` bits (1 to MPC_DEAL_MOST_BITS): nearest to the middle of all h
  * whose elements fill whole bytes, so that a field costs mpc_bits(count, ring) whether it is divided or not.

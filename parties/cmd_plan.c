@@ -12,9 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a plan will cost per token, and what the general gates alone would. */
+/* What a plan will cost per token, and what the general gates alone would, where they hold: their scores need
+ * wider rings, and those of a folded norm less. */
 struct comparison {
     struct mpc_cost chosen, general;
+    bool holds;
 };
 
 static enum base_status compare(const struct model *model, const struct eng_plan *plan,
@@ -27,11 +29,17 @@ static enum base_status compare(const struct model *model, const struct eng_plan
         .shape = &model->shape, .plan = plan, .policy = &kv_policy_full, .context = (size_t)plan->context};
     TRY(eng_plan_copy(&general, plan, error));
     eng_plan_set_general(&general);
+    ret->holds = eng_plan_check(&general, NULL) == BASE_OK;
+    if (!ret->holds) {
+        general.fold = 1;
+        ret->holds = eng_plan_check(&general, NULL) == BASE_OK;
+    }
     TRY(eng_cost_count(&cost, &form, form.context - 1, NULL, error));
     ret->chosen = cost.decode;
     form.plan = &general;
-    TRY(eng_cost_count(&cost, &form, form.context - 1, NULL, error));
-    ret->general = cost.decode;
+    if (ret->holds)
+        TRY(eng_cost_count(&cost, &form, form.context - 1, NULL, error));
+    ret->general = ret->holds ? cost.decode : (struct mpc_cost){0};
 out:
     eng_plan_finish(&general);
     return status;
@@ -96,12 +104,15 @@ static void print_plan(const struct eng_plan *plan, const struct eng_layer_choic
     (void)printf("%s: residual %d fraction bits, weights %d, activations %d, context %d\n\n", out, plan->fx,
                  plan->fw, plan->fu, plan->context);
     print_layers(plan, choices);
-    (void)printf(
-        "\none token, %d in the cache: %llu rounds, %.2f MB online and %.2f MB dealt; with general gates "
-        "alone %llu rounds, %.2f and %.2f MB: %.0f %% saved\n",
-        plan->context - 1, (unsigned long long)c->chosen.rounds, (double)c->chosen.online * 1e-6,
-        (double)c->chosen.offline * 1e-6, (unsigned long long)c->general.rounds,
-        (double)c->general.online * 1e-6, (double)c->general.offline * 1e-6, 100 * (1 - chosen / general));
+    (void)printf("\none token, %d in the cache: %llu rounds, %.2f MB online and %.2f MB dealt; ",
+                 plan->context - 1, (unsigned long long)c->chosen.rounds, (double)c->chosen.online * 1e-6,
+                 (double)c->chosen.offline * 1e-6);
+    if (c->holds)
+        (void)printf("with general gates alone %llu rounds, %.2f and %.2f MB: %.0f %% saved\n",
+                     (unsigned long long)c->general.rounds, (double)c->general.online * 1e-6,
+                     (double)c->general.offline * 1e-6, 100 * (1 - chosen / general));
+    else
+        (void)printf("general gates do not hold these scores in these widths\n");
 }
 
 static json_t *json_of_layers(const struct eng_plan *plan, const struct eng_layer_choice *choices)
@@ -128,12 +139,12 @@ static json_t *json_of_cost(struct mpc_cost c)
 static void print_json(const struct eng_plan *plan, const struct eng_layer_choice *choices,
                        const struct comparison *c, const char *out)
 {
-    json_t *root =
-        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o}", "file", out, "model",
-                  plan->model, "context", plan->context, "residual_fraction", plan->fx, "weight_fraction",
-                  plan->fw, "activation_fraction", plan->fu, "rope_fraction", plan->fc, "thin",
-                  plan->ring_sv != 0, "fold", plan->fold, "layers", json_of_layers(plan, choices), "token",
-                  json_of_cost(c->chosen), "token_general", json_of_cost(c->general));
+    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o}", "file", out,
+                             "model", plan->model, "context", plan->context, "residual_fraction", plan->fx,
+                             "weight_fraction", plan->fw, "activation_fraction", plan->fu, "rope_fraction",
+                             plan->fc, "thin", plan->ring_sv != 0, "fold", plan->fold, "layers",
+                             json_of_layers(plan, choices), "token", json_of_cost(c->chosen), "token_general",
+                             c->holds ? json_of_cost(c->general) : json_null());
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);

@@ -3,12 +3,14 @@
 #include "base/memory.h"
 #include "base/realmath.h"
 
+#include <string.h>
+
 enum {
     CHUNK = 1 << 16,  /* elements per message: a multiple of 4, so that all its fields are whole bytes */
-    POINT = 56,       /* fraction bits of t */
-    SIGNIFICANT = 49, /* fraction bits of the mantissa of a power, which is below 2^50 */
-    BELOW = 2,        /* powers of two below 2^-BELOW round to zero */
-    SPARE = SIGNIFICANT + BELOW
+    POINT = 54,       /* fraction bits of t */
+    SIGNIFICANT = 49, /* fraction bits of the mantissa of a power, which is at most 2^50 */
+    BELOW_ALL = 62,   /* a mantissa shifted down by this rounds to zero */
+    BATCH = 128       /* powers made together */
 };
 
 /* --- form ---------------------------------------------------------------------------------------- */
@@ -45,7 +47,7 @@ static int limb_bits(const struct sec_exp_two *gate, int limb)
 
 static bool fits(struct sec_exp_two_form form)
 {
-    bool well = form.s >= 1 && form.s <= SEC_EXP_TWO_MOST_BITS && form.t >= 0.125 && form.t <= 240;
+    bool well = form.s >= 1 && form.s <= SEC_EXP_TWO_MOST_BITS && form.t >= 0.125 && form.t <= SEC_EXP_TWO_MOST_RANGE;
     well = well && form.w >= 1 && form.w <= SEC_EXP_TWO_MOST_MANTISSA;
     return well && form.ring <= 64 && form.fo >= 0 && form.fo < form.ring &&
            measures(form).wide <= SEC_EXP_TWO_LIMBS * 64;
@@ -59,50 +61,62 @@ static uint64_t equal(uint64_t a, uint64_t b)
     return ((differ | (0 - differ)) >> 63) - 1;
 }
 
-/* round(2^x) mod 2^(64 limbs) for x with `point` fraction bits, x < 300. No branch, no address and no loop
- * depends on x: each limb takes its part of the mantissa by a mask. */
-static void power(uint64_t *ret, int limbs, __int128 x, int point)
+/* round(2^(SIGNIFICANT + x)) for x in [0, 1) with 52 fraction bits, from the series of exp around 1/2. Its
+ * relative error is below 2^-50. No branch: a loop over it becomes vectors. */
+static uint64_t mantissa_of(uint64_t fraction)
 {
-    int64_t whole = (int64_t)(x >> point),
-            rest = (int64_t)((uint64_t)(x >> (point - 52)) & kern_ring_mask(52));
-    double real = base_exp((double)rest * base_power_of_two(-52) * 0x1.62e42fefa39efp-1);
-    uint64_t mantissa = (uint64_t)base_nearest(real * base_power_of_two(SIGNIFICANT));
-    /* The mantissa goes `place` bits up, in units of 2^-SPARE; below 2^-BELOW there is nothing. */
-    int64_t above = whole + BELOW;
-    uint64_t some = ~(uint64_t)(above >> 63), place = (uint64_t)above & some;
-    mantissa &= some;
-    uint64_t low = mantissa << (place & 63), high = (mantissa >> 1) >> (63 - (place & 63));
-    uint64_t value[SEC_EXP_TWO_LIMBS + 1];
-    for (int l = 0; l <= limbs; l++) {
-        uint64_t from = (place >> 6) - (uint64_t)l; /* 0: the low part lies here; -1: the high part */
-        value[l] = (low & equal(from, 0)) | (high & equal(from, ~UINT64_C(0)));
-    }
-    unsigned __int128 carry = (uint64_t)1 << (SPARE - 1);
-    for (int l = 0; l <= limbs; l++) {
-        carry += value[l];
-        value[l] = (uint64_t)carry;
-        carry >>= 64;
-    }
-    for (int l = 0; l < limbs; l++)
-        ret[l] = value[l] >> SPARE | value[l + 1] << (64 - SPARE);
+    /* 1 / 13! to 1 / 2! */
+    static const double coefficient[] = {0x1.6124613a86d09p-33, 0x1.1eed8eff8d898p-29, 0x1.ae64567f544e4p-26,
+                                         0x1.27e4fb7789f5cp-22, 0x1.71de3a556c734p-19, 0x1.a01a01a01a01ap-16,
+                                         0x1.a01a01a01a01ap-13, 0x1.6c16c16c16c17p-10, 0x1.1111111111111p-7,
+                                         0x1.5555555555555p-5,  0x1.5555555555555p-3,  0x1.0000000000000p-1};
+    const double root_of_two = 0x1.6a09e667f3bcdp0, ln2 = 0x1.62e42fefa39efp-1;
+    uint64_t bits = fraction | UINT64_C(1023) << 52;
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    double z = (x - 1.5) * ln2, y = coefficient[0];
+    for (unsigned i = 1; i < sizeof coefficient / sizeof *coefficient; i++)
+        y = y * z + coefficient[i];
+    return (uint64_t)base_nearest((1 + (z + z * z * y)) *
+                                  (root_of_two * (double)(INT64_C(1) << SIGNIFICANT)));
 }
 
-/* round(2^(fo - t + u units)): a word of P0, or the twin's e. */
-static void power_at(const struct sec_exp_two *gate, uint64_t units, uint64_t *ret, int limbs)
+/* ret[l stride] = round(mantissa 2^(whole - SIGNIFICANT)) mod 2^(64 limbs), whole < 512. No branch, no
+ * address and no loop depends on the mantissa and on whole: each limb takes its part by a mask. */
+static void place(uint64_t mantissa, int64_t whole, uint64_t *ret, size_t stride, int limbs)
+{
+    int64_t up = whole - SIGNIFICANT, sign = up >> 63;
+    uint64_t left = (uint64_t)(up & ~sign), down = (uint64_t)(-up & sign), most = down - BELOW_ALL;
+    down = BELOW_ALL + (most & (uint64_t)((int64_t)most >> 63));
+    mantissa = (mantissa + (UINT64_C(1) << down >> 1)) >> down;
+    uint64_t low = mantissa << (left & 63), high = (mantissa >> 1) >> (63 - (left & 63));
+    for (int l = 0; l < limbs; l++) {
+        uint64_t from = (left >> 6) - (uint64_t)l; /* 0: the low part lies here; -1: the high part */
+        ret[(size_t)l * stride] = (low & equal(from, 0)) | (high & equal(from, ~UINT64_C(0)));
+    }
+}
+
+/* round(2^(fo - t + u units)), words of P0 or the twin's e: units [n] -> ret [limbs][stride], stride >= n;
+ * ret may be units. */
+static void powers(const struct sec_exp_two *gate, const uint64_t *units, size_t n, uint64_t *ret,
+                   size_t stride, int limbs)
 {
     int point = fraction_of(gate);
     __int128 floor = ((__int128)gate->form.fo << point) - ((__int128)gate->range << gate->form.s);
-    power(ret, limbs, floor + (__int128)bits_of(gate, units), point);
-}
-
-static struct sec_exp_two_factor factor_at(const struct sec_exp_two *gate, uint64_t j)
-{
-    int point = fraction_of(gate);
-    unsigned __int128 y = bits_of(gate, j), whole = y >> point << point;
-    uint64_t mantissa;
-    power(&mantissa, 1, ((__int128)gate->form.w << point) - (__int128)(y - whole), point);
-    return (struct sec_exp_two_factor){.mantissa = (uint32_t)mantissa,
-                                       .shift = (uint32_t)(y >> point) + (uint32_t)gate->form.w};
+    uint64_t mantissa[BATCH];
+    int64_t whole[BATCH];
+    for (size_t at = 0; at < n; at += BATCH) {
+        size_t count = n - at < BATCH ? n - at : BATCH;
+        for (size_t i = 0; i < count; i++) {
+            __int128 x = floor + (__int128)bits_of(gate, units[at + i]);
+            whole[i] = (int64_t)(x >> point);
+            mantissa[i] = (uint64_t)(x >> (point - 52)) & kern_ring_mask(52);
+        }
+        for (size_t i = 0; i < count; i++)
+            mantissa[i] = mantissa_of(mantissa[i]);
+        for (size_t i = 0; i < count; i++)
+            place(mantissa[i], whole[i], ret + at + i, stride, limbs);
+    }
 }
 
 enum base_status sec_exp_two_init(struct sec_exp_two *ret, struct sec_exp_two_form form,
@@ -119,10 +133,12 @@ enum base_status sec_exp_two_init(struct sec_exp_two *ret, struct sec_exp_two_fo
     enum base_status status = base_alloc(&gate.factor, count, sizeof *gate.factor, error);
     if (status != BASE_OK)
         return status;
-    for (size_t j = 0; j < count; j++)
-        gate.factor[j] = factor_at(&gate, j);
-    *ret = gate;
-    return BASE_OK;
+    status = base_exact_powers(gate.factor, count, gate.range, fraction_of(&gate), form.w, error);
+    if (status == BASE_OK)
+        *ret = gate;
+    else
+        sec_exp_two_finish(&gate);
+    return status;
 }
 
 bool sec_exp_two_same(const struct sec_exp_two_form *a, const struct sec_exp_two_form *b)
@@ -151,7 +167,9 @@ static uint64_t *clear(struct mpc_party *p, const struct sec_exp_two *gate, cons
     uint64_t *e = mpc_words(p, n), units = UINT64_C(1) << gate->form.s;
     mpc_check_range(p, "exp input", y, n, 0, (int64_t)units - 1);
     for (size_t i = 0; e != NULL && i < n; i++)
-        power_at(gate, (units - y[i]) & (2 * units - 1), &e[i], 1);
+        e[i] = (units - y[i]) & (2 * units - 1);
+    if (e != NULL)
+        powers(gate, e, n, e, n, 1);
     return e;
 }
 
@@ -161,12 +179,13 @@ static void deal(struct mpc_party *p, const struct sec_exp_two *gate, const uint
     uint64_t turn = UINT64_C(1) << gate->form.s;
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
-        uint64_t *words = mpc_words(p, (size_t)gate->limbs * 2 * count), value[SEC_EXP_TWO_LIMBS];
-        for (size_t k = 0; words != NULL && k < 2 * count; k++) {
-            power_at(gate, mask[at + k / 2] ^ (k % 2 == 0 ? turn : 0), value, gate->limbs);
-            for (int l = 0; l < gate->limbs; l++)
-                words[(size_t)l * 2 * count + k] = value[l];
+        uint64_t *words = mpc_words(p, (size_t)gate->limbs * 2 * count);
+        for (size_t i = 0; words != NULL && i < count; i++) {
+            words[2 * i] = mask[at + i] ^ turn;
+            words[2 * i + 1] = mask[at + i];
         }
+        if (words != NULL)
+            powers(gate, words, 2 * count, words, 2 * count, gate->limbs);
         if (words != NULL)
             (void)mpc_deal_limbs(p, 2 * count, gate->limbs, gate->wide, words);
         base_arena_release(&p->arena, mark);
@@ -175,7 +194,7 @@ static void deal(struct mpc_party *p, const struct sec_exp_two *gate, const uint
 
 /* (word mantissa + 2^(shift - 1)) >> shift, its low 64 bits. What lies above R bits is not reduced: the
  * result is cut to `ring` bits, and those come from below R. */
-static uint64_t times(const uint64_t *word, int limbs, struct sec_exp_two_factor factor)
+static uint64_t times(const uint64_t *word, int limbs, struct base_exact_power factor)
 {
     uint64_t product[SEC_EXP_TWO_LIMBS + 1];
     unsigned __int128 carry = 0;

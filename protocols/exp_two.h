@@ -20,19 +20,19 @@
 #ifndef CACHET_PROTOCOLS_EXP_TWO_H
 #define CACHET_PROTOCOLS_EXP_TWO_H
 
+#include "base/exact.h"
 #include "protocols/gate.h"
 
-enum { SEC_EXP_TWO_LIMBS = 4, SEC_EXP_TWO_MOST_BITS = 20, SEC_EXP_TWO_MOST_MANTISSA = 30 };
-
-/* 2^(-u j) = mantissa 2^-shift. */
-struct sec_exp_two_factor {
-    uint32_t mantissa;
-    uint32_t shift;
+enum {
+    SEC_EXP_TWO_LIMBS = 8,
+    SEC_EXP_TWO_MOST_RANGE = 440,
+    SEC_EXP_TWO_MOST_BITS = 20,
+    SEC_EXP_TWO_MOST_MANTISSA = 30
 };
 
 struct sec_exp_two_form {
     int s;    /* log2 of the number of units in the range: 1 to SEC_EXP_TWO_MOST_BITS */
-    double t; /* the range in bits: [1/8, 240] */
+    double t; /* the range in bits: [1/8, SEC_EXP_TWO_MOST_RANGE] */
     int w;    /* relative precision in bits: 1 to SEC_EXP_TWO_MOST_MANTISSA */
     int fo;   /* fraction bits of e: below ring */
     int ring;
@@ -40,13 +40,14 @@ struct sec_exp_two_form {
 
 struct sec_exp_two {
     struct sec_exp_two_form form;
-    uint64_t range; /* t with 56 fraction bits: exact */
+    uint64_t range; /* t with 54 fraction bits: exact */
     int wide;       /* R */
     int limbs;
-    struct sec_exp_two_factor *factor; /* [2^s], the same bits on every machine */
+    struct base_exact_power *factor; /* [2^s]: 2^(-u j), the mantissa to nearest, exact on every machine */
 };
 
-/* Errors: BASE_ERR_RANGE for a form that does not fit; BASE_ERR_MEMORY. Free with sec_exp_two_finish. */
+/* Errors: BASE_ERR_RANGE for a form that does not fit; BASE_ERR_MEMORY; BASE_ERR_INTERNAL
+ * (base/exact.h). Free with sec_exp_two_finish. */
 BASE_MUST_USE enum base_status sec_exp_two_init(struct sec_exp_two *ret, struct sec_exp_two_form form,
                                                 struct base_error *error);
 void sec_exp_two_finish(struct sec_exp_two *gate);

@@ -107,18 +107,40 @@ static int64_t point_of(const struct sec_pieces *pieces, size_t q)
     return q < pieces->count ? pieces->knot[q] : INT64_C(1) << pieces->k;
 }
 
-/* values[g * stride + q]: payload g at point q; total[g]: the whole payload. */
-static void read_shares(const struct sec_pieces *pieces, uint64_t m, const uint64_t *values, size_t stride,
-                        const uint64_t *total, struct sec_piece_shares *ret)
+/* What the key is asked at consecutive knots: pieces [first, first + points - 1) and their payloads, the
+ * leading ones of the key. A key of fewer payloads is the same key: no word of it depends on the groups after
+ * its own. */
+struct reading {
+    size_t first, points;
+    int payloads;
+    uint64_t *x, *values; /* [count][points], [payloads][count][points] */
+};
+
+enum { READINGS = 2 };
+
+static void readings_of(const struct sec_pieces *pieces, struct reading ret[READINGS])
 {
-    for (size_t i = 0; i < pieces->count; i++) {
+    size_t rest = pieces->count - pieces->short_from;
+    ret[0] = (struct reading){.first = 0, .points = pieces->short_from + 1, .payloads = pieces->payloads};
+    ret[1] = (struct reading){
+        .first = pieces->short_from, .points = rest == 0 ? 0 : rest + 1, .payloads = pieces->payloads - 1};
+}
+
+/* Key `at` of `count`; total[g]: the whole payload. */
+static void read_shares(const struct sec_pieces *pieces, const struct reading *reading, uint64_t m, size_t at,
+                        size_t count, const uint64_t *total, struct sec_piece_shares *ret)
+{
+    size_t stride = count * reading->points;
+    for (size_t q = 0; q + 1 < reading->points; q++) {
+        const uint64_t *values = reading->values + at * reading->points + q;
+        size_t i = reading->first + q;
         int64_t high = (int64_t)m + 1 - point_of(pieces, i), low = (int64_t)m + 1 - point_of(pieces, i + 1);
         uint64_t part[2];
-        split(high, low, values + i, total[0], part);
+        split(high, low, values, total[0], part);
         ret->in[0][i] = part[0];
         ret->in[1][i] = part[1];
-        for (int g = 1; g < pieces->payloads; g++) {
-            split(high, low, values + (size_t)g * stride + i, total[g], part);
+        for (int g = 1; g < reading->payloads; g++) {
+            split(high, low, values + (size_t)g * stride, total[g], part);
             ret->word[g - 1][i] = part[0] + part[1];
         }
     }
@@ -127,19 +149,23 @@ static void read_shares(const struct sec_pieces *pieces, uint64_t m, const uint6
 struct work {
     uint8_t *root;
     const uint64_t *words; /* shares of the words of P0, [payloads - 1][n] */
-    uint64_t *x, *values;  /* points, and the key's values there: [payloads][count][points] */
+    struct reading reading[READINGS];
     struct sec_piece_shares shares;
 };
 
 static bool make_work(struct mpc_party *p, const struct sec_pieces *pieces, size_t n, struct work *ret)
 {
-    size_t points = pieces->count + 1, most = n < CHUNK ? n : CHUNK;
+    size_t most = n < CHUNK ? n : CHUNK;
     uint8_t *root1, *root2;
     sec_roots(p, n, &root1, &root2);
     ret->root = p->role == MPC_LEFT ? root1 : root2;
     ret->words = mpc_deal(p, (size_t)(pieces->payloads - 1) * n, pieces->ring, NULL);
-    ret->x = mpc_words(p, most * points);
-    ret->values = mpc_words(p, (size_t)pieces->payloads * most * points);
+    readings_of(pieces, ret->reading);
+    for (int r = 0; r < READINGS; r++) {
+        struct reading *reading = &ret->reading[r];
+        reading->x = mpc_words(p, most * reading->points);
+        reading->values = mpc_words(p, (size_t)reading->payloads * most * reading->points);
+    }
     for (int w = 0; w < 2; w++) {
         ret->shares.in[w] = mpc_words(p, pieces->count);
         ret->shares.word[w] = mpc_words(p, pieces->count);
@@ -147,20 +173,29 @@ static bool make_work(struct mpc_party *p, const struct sec_pieces *pieces, size
     return !mpc_failed(p);
 }
 
+static void eval_reading(struct mpc_party *p, const struct sec_pieces *pieces, struct kern_dcf_keys keys,
+                         const uint64_t *m, const uint8_t *root, const struct reading *reading)
+{
+    uint64_t keep = kern_ring_mask(pieces->k);
+    for (size_t i = 0; i < keys.count; i++)
+        for (size_t q = 0; q < reading->points; q++)
+            reading->x[i * reading->points + q] =
+                (m[i] - (uint64_t)point_of(pieces, reading->first + q)) & keep;
+    keys.shape.groups = reading->payloads;
+    p->kern->dcf_eval(&keys, sec_side(p), root, reading->x, reading->points, reading->values);
+}
+
 /* The key's values of elements [at, at + count). */
 static bool eval_chunk(struct mpc_party *p, const struct sec_pieces *pieces, const uint64_t *m, size_t at,
-                       size_t count, struct work *work)
+                       size_t count, const struct work *work)
 {
     struct kern_dpf_shape shape = shape_of(pieces->k, pieces->ring, pieces->payloads);
     struct kern_dcf_keys keys;
-    size_t points = pieces->count + 1;
-    uint64_t keep = kern_ring_mask(pieces->k);
     if (!sec_dcf_receive(p, &shape, count, &keys))
         return false;
-    for (size_t i = 0; i < count; i++)
-        for (size_t q = 0; q < points; q++)
-            work->x[i * points + q] = (m[at + i] - (uint64_t)point_of(pieces, q)) & keep;
-    p->kern->dcf_eval(&keys, sec_side(p), work->root + 16 * at, work->x, points, work->values);
+    for (int r = 0; r < READINGS; r++)
+        if (work->reading[r].points > 1)
+            eval_reading(p, pieces, keys, m + at, work->root + 16 * at, &work->reading[r]);
     return true;
 }
 
@@ -168,7 +203,6 @@ void sec_pieces_eval(struct mpc_party *p, const struct sec_pieces *pieces, const
                      sec_pieces_fn combine, const void *gate, int results, uint64_t **ret)
 {
     struct work work = {0};
-    size_t points = pieces->count + 1;
     for (int e = 0; e < results; e++)
         ret[e] = mpc_words(p, n);
     if (!make_work(p, pieces, n, &work))
@@ -181,7 +215,8 @@ void sec_pieces_eval(struct mpc_party *p, const struct sec_pieces *pieces, const
             uint64_t total[SEC_PIECES_PAYLOADS] = {p->role == MPC_RIGHT}, sum[SEC_PIECES_RESULTS];
             for (size_t g = 1; g < (size_t)pieces->payloads; g++)
                 total[g] = work.words[(g - 1) * n + at + i];
-            read_shares(pieces, m[at + i], work.values + i * points, count * points, total, &work.shares);
+            for (int r = 0; r < READINGS; r++)
+                read_shares(pieces, &work.reading[r], m[at + i], i, count, total, &work.shares);
             combine(gate, m[at + i], &work.shares, sum);
             for (int e = 0; e < results; e++)
                 ret[e][at + i] = sum[e];

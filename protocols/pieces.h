@@ -21,9 +21,11 @@ struct sec_pieces {
     int payloads; /* 1 and up to two words of P0 */
     size_t count;
     const int64_t *knot; /* knot[0] = 0 */
+    size_t short_from;   /* pieces from here on do not read the last word; count where all do */
 };
 
-/* Shares of one element, a word per piece: of [x in piece] for each w, and of word e times [x in piece]. */
+/* Shares of one element, a word per piece: of [x in piece] for each w, and of word e times [x in piece] where
+ * the piece reads word e. */
 struct sec_piece_shares {
     uint64_t *in[2];
     uint64_t *word[SEC_PIECES_PAYLOADS - 1];

@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+/* 1, D >> z, D: the high window, which has most of the pieces and the deepest ones, reads the first two. */
 enum { PAYLOADS = 3 };
 
 /* --- tables -------------------------------------------------------------------------------------------- */
@@ -144,7 +145,8 @@ static struct sec_pieces pieces_of(const struct sec_reciprocal_two *gate)
                                .ring = gate->form.ring,
                                .payloads = PAYLOADS,
                                .count = gate->pieces,
-                               .knot = gate->knot};
+                               .knot = gate->knot,
+                               .short_from = gate->first_high};
 }
 
 struct mpc_cost sec_reciprocal_two_cost(const struct sec_reciprocal_two *gate, size_t n)
@@ -177,8 +179,8 @@ static void deal(struct mpc_party *p, const struct sec_reciprocal_two *gate, con
     struct sec_pieces pieces = pieces_of(gate);
     uint64_t *words = mpc_words(p, (PAYLOADS - 1) * n);
     for (size_t i = 0; !mpc_failed(p) && i < n; i++) {
-        words[i] = mask[i];
-        words[n + i] = mask[i] >> gate->form.z;
+        words[i] = mask[i] >> gate->form.z;
+        words[n + i] = mask[i];
     }
     sec_pieces_deal(p, &pieces, mask, words, n);
 }
@@ -188,7 +190,7 @@ static void combine(const void *context, uint64_t m, const struct sec_piece_shar
     const struct sec_reciprocal_two *gate = context;
     ret[SEC_WINDOW_HIGH] = ret[SEC_WINDOW_LOW] = 0;
     for (size_t i = 0; i < gate->pieces; i++) {
-        int window = window_of(gate, i), z = shift_of(gate, window), word = window == SEC_WINDOW_HIGH;
+        int window = window_of(gate, i), z = shift_of(gate, window), word = window == SEC_WINDOW_LOW;
         uint64_t a = (uint64_t)gate->value[i], b = (uint64_t)gate->slope[i];
         ret[window] += sec_piece_line(shares, i, word, a, b, m >> z, UINT64_C(1) << (gate->form.k - z));
     }

@@ -4,7 +4,7 @@
  *   inv_hi = 1/S       for S >= 2^-tau, else 0
  *   inv_lo = 2^-tau/S  for S < 2^-tau, else 0; constant below 2^-G
  * piecewise linear with per_octave pieces per octave on [2^(frac-G), high), constant from high on. Payload
- * (1, D, D >> z), D = mask of x. The high window reads x >> z, so that its small slopes keep their bits: on
+ * (1, D >> z, D), D = mask of x. The high window reads x >> z, so that its small slopes keep their bits: on
  * shares (m >> z) - (D >> z), which is x >> z or, where the low bits borrow, one more. Windows are exact
  * (pieces.h): in the other one an output is 0 up to the rounding of the cut.
  *

@@ -86,7 +86,8 @@ void sec_spline_finish(struct sec_spline *gate)
 
 static struct sec_pieces pieces_of(const struct sec_spline *gate)
 {
-    return (struct sec_pieces){.k = gate->form.k, .ring = gate->form.ring, .payloads = 2, .count = gate->pieces, .knot = gate->knot};
+    return (struct sec_pieces){.k = gate->form.k, .ring = gate->form.ring, .payloads = 2, .count = gate->pieces, .knot = gate->knot,
+                               .short_from = gate->pieces};
 }
 
 struct mpc_cost sec_spline_cost(const struct sec_spline *gate, size_t n)

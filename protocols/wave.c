@@ -1,5 +1,6 @@
 #include "protocols/wave.h"
 
+#include "base/exact.h"
 #include "base/memory.h"
 #include "base/realmath.h"
 
@@ -49,13 +50,10 @@ int sec_wave_ring(double span)
 
 static enum base_status make_table(struct sec_wave *gate, struct base_error *error)
 {
-    size_t entries = (size_t)1 << gate->log_period;
-    enum base_status status = base_alloc(&gate->cosine, entries, sizeof *gate->cosine, error);
-    for (size_t i = 0; status == BASE_OK && i < entries; i++) {
-        double cosine, sine;
-        base_cos_sin((uint64_t)i << (64 - gate->log_period), &cosine, &sine);
-        gate->cosine[i] = (int32_t)base_nearest(cosine * base_power_of_two(FRACTION_TABLE));
-    }
+    enum base_status status =
+        base_alloc(&gate->cosine, (size_t)1 << gate->log_period, sizeof *gate->cosine, error);
+    if (status == BASE_OK)
+        status = base_exact_cosines(gate->cosine, gate->log_period, FRACTION_TABLE, error);
     return status;
 }
 
@@ -92,6 +90,8 @@ enum base_status sec_wave_init(struct sec_wave *ret, enum sec_curve curve, doubl
     enum base_status status = make_table(&gate, error);
     if (status == BASE_OK)
         *ret = gate;
+    else
+        sec_wave_finish(&gate);
     return status;
 }
 

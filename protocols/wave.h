@@ -31,10 +31,11 @@ struct sec_wave {
     int bits[SEC_WAVE_HARMONICS]; /* Fc_n */
     double error;                 /* of f, without the unit of the cut */
     double ulp;                   /* shares against the twin, in units of the result */
-    int32_t *cosine;              /* [2^log_period], 30 fraction bits */
+    int32_t *cosine;              /* [2^log_period], 30 fraction bits, exact on every machine */
 };
 
-/* The wave of the smallest span that holds `largest`. Errors: BASE_ERR_RANGE when none does. */
+/* The wave of the smallest span that holds `largest`. Errors: BASE_ERR_RANGE when none does; BASE_ERR_MEMORY,
+ * BASE_ERR_INTERNAL (base/exact.h). */
 BASE_MUST_USE enum base_status sec_wave_init(struct sec_wave *ret, enum sec_curve curve, double largest,
                                              struct base_error *error);
 void sec_wave_finish(struct sec_wave *gate);

@@ -197,8 +197,8 @@ static size_t split_lanes(struct eval_batch *batch, const uint64_t *x, size_t co
     for (size_t lane = lanes, end = count; lane-- > 0; end = first[lane]) {
         size_t from = batch->owner[first[lane]];
         batch->node[lane] = batch->node[from];
-        memmove(batch->value + lane * (size_t)per, batch->value + from * (size_t)per,
-                (size_t)per * sizeof *batch->value);
+        for (size_t j = 0; j < (size_t)per; j++)
+            batch->value[lane * (size_t)per + j] = batch->value[from * (size_t)per + j];
         batch->x[lane] = x[batch->order[first[lane]]];
         for (size_t j = first[lane]; j < end; j++)
             batch->owner[j] = (uint16_t)lane;

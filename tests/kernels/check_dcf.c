@@ -89,6 +89,28 @@ static void test_many_points(void **state)
     dcf_case_finish(&keys);
 }
 
+/* Keys of many payloads, read as keys of their leading ones. */
+static void test_leading_payloads(void **state)
+{
+    (void)state;
+    struct rng rng = {16};
+    static const size_t points[] = {3, 40};
+    for (int groups = 2; groups <= KERN_MAX_GROUPS; groups++)
+        for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+            struct kern_dpf_shape shape = random_shape(&rng, 20, 0, groups);
+            struct dcf_case keys;
+            uint64_t x[5 * 40];
+            dcf_case_init(&keys, &rng, &shape, 5);
+            dcf_case_generate(&keys, kern_table_select(~0u));
+            for (size_t j = 0; j < 5 * points[i]; j++)
+                x[j] = (keys.alpha[j / points[i]] + rng_below(&rng, 40) - 20) & kern_ring_mask(20);
+            for (keys.keys.shape.groups = groups - 1; keys.keys.shape.groups > 0; keys.keys.shape.groups--)
+                check_points(&keys, x, points[i]);
+            keys.keys.shape = shape;
+            dcf_case_finish(&keys);
+        }
+}
+
 static void test_generation_is_the_same_at_every_level(void **state)
 {
     (void)state;
@@ -167,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_whole_domains),
         cmocka_unit_test(test_large_domains),
         cmocka_unit_test(test_many_points),
+        cmocka_unit_test(test_leading_payloads),
         cmocka_unit_test(test_generation_is_the_same_at_every_level),
         cmocka_unit_test(test_dcf_value_words_do_not_leak),
     };
