@@ -129,11 +129,21 @@ void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, 
 
 void eng_plan_set_cheap(struct eng_plan *plan, int range, int headroom)
 {
+    /* The smallest row maximum lies this far below zero. */
+    const double lowest = 5.5;
+    int ceiling = (int)((headroom / LOG2_E - lowest) * ENG_CEILING_UNITS);
     for (size_t l = 0; l < plan->layers; l++) {
         struct eng_layer_plan *layer = &plan->layer[l];
         layer->attention = ENG_ATTENTION_CEILINGS;
         layer->headroom = headroom;
         layer->range[0] = (struct eng_range_plan){range, ENG_GUARD_LOG_CELLS};
+        layer->range[1] = (struct eng_range_plan){0};
+        for (int h = 0; h < plan->heads; h++)
+            plan->head[l * (size_t)plan->heads + (size_t)h] =
+                (struct eng_head_plan){ceiling, ENG_FROM_ZERO, 0};
+        int scale = (int)ceil(log2(eng_plan_query_scale(plan, l, 0)));
+        layer->bits[ENG_Q] += scale;
+        layer->bits[ENG_UQ] += scale;
         layer->wave = ENG_WAVE_WIDE;
     }
 }

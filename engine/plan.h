@@ -134,8 +134,9 @@ void eng_plan_derive_norms(struct eng_plan *plan, size_t layer, size_t width, do
 /* Bounds of a mid-size model with scores within 2^score_bits nats, for costs of shapes that nobody
  * calibrates. */
 void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, int score_bits);
-/* The cheap gates on every layer: scores within `range` bits of the ceilings, headroom of `headroom` bits,
- * and the wide wave. */
+/* The cheap gates on every layer of a plan whose bounds stand: scores measured from zero, within `range` bits
+ * below the ceilings, headroom of `headroom` bits, and the wide wave. Good for inputs whose row maxima lie
+ * above -5.5 nats: those of synthetic weights, which thus cost what a real model of their shape does. */
 void eng_plan_set_cheap(struct eng_plan *plan, int range, int headroom);
 /* The general gates on every layer, for comparisons of cost: bounds stay those of the plan. */
 void eng_plan_set_general(struct eng_plan *plan);

@@ -186,8 +186,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct cost o = {.policy = "full",
                      .plan_options.context = 512,
                      .score_bits = 5,
-                     .range_bits = 64,
-                     .headroom = 24,
+                     .range_bits = MODEL_TYPICAL_RANGE,
+                     .headroom = MODEL_TYPICAL_HEADROOM,
                      .queue_mib = 256,
                      .rtt_ms = 0.1,
                      .mbit = 10000};

@@ -213,6 +213,13 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
                                 .fold = options->fold};
     base_progress_start(&progress, "calibrating", s.total);
     TRY(eng_calibrate(ret, &model->source, &c, ret_choices, &progress, error));
+    if (model->file == NULL && !options->general) {
+        eng_plan_set_cheap(ret, MODEL_TYPICAL_RANGE, MODEL_TYPICAL_HEADROOM);
+        status = eng_plan_check(ret, error);
+        if (status != BASE_OK)
+            eng_plan_finish(ret);
+        TRY(status);
+    }
     (void)snprintf(ret->model, sizeof ret->model, "%s", model->digest);
 out:
     base_progress_finish(&progress);

@@ -51,6 +51,8 @@ struct model_plan_options {
     bool general, thin, fold;
 };
 /* Calibrates. Shows progress on a terminal. */
+/* Ranges of scores and headroom, in bits, that stand for those of a real model where weights are synthetic. */
+enum { MODEL_TYPICAL_RANGE = 64, MODEL_TYPICAL_HEADROOM = 24 };
 /* ret_choices: [layers], or NULL. */
 BASE_MUST_USE enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
                                           struct eng_plan *ret, struct eng_layer_choice *ret_choices,
