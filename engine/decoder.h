@@ -1,5 +1,13 @@
 /* The decoder graph on wires: one code path for every role, prefill rows and decode steps.
  *
+ * A layer with ceilings, rows and decode alike: 16 rounds (18 where a head finds its maximum)
+ *  1  u_q, u_k, u_v = W x (RoPE), s = sum x^2     2  t = rho / rms        3  q, k, v = t u
+ *  4  scores = q . K        5  e = 2^-(ceiling - score); extend v         6  1 / S; o' = sum e v
+ *  7  o = o' / S            8  y = W_o o           9  extend y, x += y
+ * 10  u_gate, u_up, s      11  t                  12  g, p = t u         13  f(g), a wave
+ * 14  h = f(g) p           15  y = W_down h       16  extend y, x += y
+ *
+ * General gates:
  * decode (norm deferred behind the projection), 16 rounds         rows, and decode with plan.fold: 17 rounds
  *  1  u_q, u_k, u_v = W x (RoPE), s = sum x^2                      1  the same
  *  2  t, t^2 = rho / rms;  a = u_q . K, a_own = u_q . u_k          2  t
@@ -10,8 +18,8 @@
  * 11  u_gate, u_up, s          12  t        13  g, p = t u        12..14
  * 14  h = SiLU(g) p            15  y = W_down h                    15, 16
  * 16  extend y, x += y                                            17
- * One round more when the plan extends e (ring_sv). Every round is one message each way for all heads and
- * rows. Source: PROTOCOL section 6; specification, layer.py. */
+ * One round more when the plan extends e (ring_sv), or with a wave. Every round is one message each way for
+ * all heads and rows. Source: PROTOCOL section 6; specification, layer.py and dealtlayer.py. */
 #ifndef CACHET_ENGINE_DECODER_H
 #define CACHET_ENGINE_DECODER_H
 

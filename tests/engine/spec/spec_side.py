@@ -20,6 +20,11 @@ import rowmax
 import tables
 from wires import Cost, run_clear
 
+GROUPS = ("RoPE", "rsqrt", "exp", "1/S", "SiLU")
+# The same integers in another ring: the embedding is looked up in Z_2^32 and extended here, and is a product of full width there; u_gate has
+# the bits that g's product reads and no more; g has one bit more, for the guard.
+OTHER_RINGS, SMALLER_RINGS = {"embedding", "u_gate", "g"}, False
+CHANGES = {}
 NORMS = {"squared": (1, True), "attention": (1, False), "mlp": (2, False)}
 
 
@@ -94,7 +99,13 @@ def make_plan(text, M):
             # the base class adds its integer bits to the fraction that this plan stores
             if base.bt(P, l, i) != P.bt(l, i):
                 other.append(f"layer {l} norm {i}: bt {P.bt(l, i)}, specification {base.bt(P, l, i)}")
-    return P.check(), other
+    # Its conditions are those of the general gates.
+    general = not any(o["attention"] or o["wave"] for o in text["layers"])
+    return P.check() if general else P, other
+
+
+def make_gates(M, P):
+    return LY.Gates(M, P)
 
 
 # ---- public tables ----------------------------------------------------------------------------------------------------
@@ -122,9 +133,11 @@ def public_tables(M, P, gt, count):
 
 
 def group_of(name):
-    """What a table serves: rsqrt, 1/S, exp, SiLU, RoPE."""
-    return next(g for start, g in (("norm", "rsqrt"), ("rec", "1/S"), ("exp", "exp"), ("silu", "SiLU"), ("cos", "RoPE"), ("sin", "RoPE"))
-                if name.startswith(start))
+    """What a table serves: rsqrt, 1/S, exp, SiLU, wave, RoPE."""
+    if name.endswith((".amplitude", ".constant")):
+        return "coefficients of the wave"
+    return next(g for start, g in (("norm", "rsqrt"), ("rec", "1/S"), ("inverse", "1/S"), ("exp", "exp"), ("two", "exp"), ("silu", "SiLU"),
+                                   ("wave", "wave"), ("cos", "RoPE"), ("sin", "RoPE")) if name.startswith(start))
 
 
 def substitute(M, gt, ours, groups):
@@ -144,10 +157,20 @@ def substitute(M, gt, ours, groups):
     if "exp" in groups:
         for e in gt.exp:
             e.clear = lambda y, t=ours[f"exp{e.k}.rounded"]: t[y]
+    return rope_of(M, ours, groups)
+
+
+def rope_of(M, ours, groups):
     if "RoPE" not in groups:
         return PL.rope_tables
     half = lambda name: ours[name].reshape(-1, 1, M.D // 2)
     return lambda M, pos, frac: (half("cos")[pos], half("sin")[pos])
+
+
+def one_unit(P, gt, group):
+    """{table: (how many entries, change)}: about one unit of the wire that the group makes."""
+    return {"RoPE": {"cos": (None, 1)}, "exp": {f"exp{gt.exp[0].k}.rounded": (None, 1)}, "SiLU": {"silu": (1 << P.hs, 1 << (P.F - P.fu + 2))},
+            "1/S": {"reciprocal.value0": (None, 1 << (P.F_recip - P.fy))}, "rsqrt": {"norm0.attention.value0": (None, 1 << (44 - P.ft(0, 1)))}}[group]
 
 
 # ---- the twin with every wire recorded ----------------------------------------------------------------------------------
@@ -211,9 +234,12 @@ class Recorder:
         def new(p, w, f, bound=None, label="trunc"):
             out = old(p, w, f, bound, label)
             if f > 0:
-                self.put(CUTS[label], out)
+                self.put(self.name_of_cut(label), out)
             return out
         return new
+
+    def name_of_cut(self, label):
+        return CUTS[label]
 
     def gate(self, ours):
         def make(old):
@@ -258,7 +284,8 @@ class Recorder:
 
 
 def run_twin(M, P, gt, rope, tokens, decode_steps, defer):
-    """(wires {(step, label): [(ring, fraction, integers)]}, {step: (logits, squares)}, what its Net counted per layer)."""
+    """(wires {(step, label): [(ring, fraction, integers)]}, {step: (logits, squares)}, costs {(step, layer): Cost}, layer -1 being the step; is
+    an answer void: run.py has no guard)."""
     ints = LY.weights(M, P)
     table = [(name, q.shape, f, b) for name, q, f, b in ints]
     first, costs, opened = len(tokens) - decode_steps, {}, {}
@@ -284,17 +311,26 @@ def run_twin(M, P, gt, rope, tokens, decode_steps, defer):
         finally:
             LY.rope_tables = old
     wires = {k: [(R, frac(), x) for R, frac, x in v] for k, v in r.wires.items()}
-    return wires, opened, costs
+    return wires, opened, step_costs(M, P, gt, costs, first, defer), False
 
 
-def layer_cost(M, P, gt, l, n, before, defer):
-    return LY.layer_cost(M, P, l, n, before, defer and n == 1, gt)
-
-
-def whole_cost(M, P, gt, n, before, defer):
+def step_costs(M, P, gt, counted, first, defer):
     """A step as run.py makes it: embedding by one product in the residual's ring, the layers, logits of every row beside sum x^2."""
-    head = L.product_cost(n * M.V, P.R, P.fx + P.fw - 14) + L.product_cost(n, P.R, 16)
-    c = L.product_cost(n * M.d, P.R, 0) + Cost(1, head.on, head.off)
-    for l in range(M.L):
-        c = c + layer_cost(M, P, gt, l, n, before, defer)
-    return c
+    costs = {}
+    for (_, _, l, before), c in counted.items():
+        step, n = (0, first) if before == 0 else (1 + before - first, 1)
+        assert c == LY.layer_cost(M, P, l, n, before, defer and n == 1, gt), "the specification's formula is not its count"
+        costs[step, l] = c
+    for step in {step for step, _ in costs}:
+        n = first if step == 0 else 1
+        head = L.product_cost(n * M.V, P.R, P.fx + P.fw - 14) + L.product_cost(n, P.R, 16)
+        c = L.product_cost(n * M.d, P.R, 0) + Cost(1, head.on, head.off)
+        for l in range(M.L):
+            c = c + costs[step, l]
+        costs[step, -1] = c
+    return costs
+
+
+def guard_bytes(M, gt, l, n, before):
+    """Dealt by our guards, where the specification has none: less than what packing saves, so nothing is taken off."""
+    return 0

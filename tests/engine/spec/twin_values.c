@@ -1,14 +1,15 @@
-/* Prints what the plaintext twin computes on given tokens, as lines of text, for the comparison with the numpy specification.
+/* Prints what the plaintext twin computes on given tokens, for the comparison with the numpy specification.
  *
  *   twin_values MODEL PLAN OUT TOKEN...
  *
  * All tokens but the last three are one prefill chunk, the rest are decode steps; every row gives logits. Lines of OUT, with blanks of
- * labels written as ~:
- *   wire STEP LABEL RING FRACTION COUNT VALUE...    every completed wire, in order of completion
- *   logits STEP COUNT VALUE...                      what the client would see, and squares likewise
- *   table NAME COUNT VALUE...                       public tables of the gates, cos and sin
- *   reference COUNT VALUE...                        normalised logits of the float model, [tokens][vocab]
- *   cost STEP LAYER ROUNDS ONLINE OFFLINE           declared by the count role; LAYER -1 is the whole step
+ * labels written as ~; those that end in COUNT are followed by COUNT words of 8 bytes in this machine's order, integers or doubles:
+ *   wire STEP LABEL RING FRACTION COUNT    every completed wire, in order of completion
+ *   logits STEP COUNT                      what the client would see, and squares likewise; a void answer ends the program
+ *   table NAME COUNT                       public tables of the gates, cos and sin
+ *   real NAME COUNT                        amplitudes of the waves
+ *   reference COUNT                        normalised logits of the float model, [tokens][vocab]
+ *   cost STEP LAYER ROUNDS ONLINE OFFLINE  declared by the count role; LAYER -1 is the whole step
  *   violations COUNT */
 #include "base/memory.h"
 #include "base/realmath.h"
@@ -16,12 +17,13 @@
 #include "engine/reference.h"
 #include "engine/twin.h"
 #include "mpc/opening.h"
+#include "mpc/wire.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DECODE_STEPS = 3, COUNT_WORK = 1 << 28 };
+enum { DECODE_STEPS = 3, COUNT_WORK = 1 << 28, GATE_WORK = 1 << 28 };
 
 struct run {
     FILE *out;
@@ -45,11 +47,9 @@ static void print_label(FILE *out, const char *label)
 
 static void print_values(FILE *out, const void *words, size_t count)
 {
-    const int64_t *v = words;
-    (void)fprintf(out, " %zu", count);
-    for (size_t i = 0; i < count; i++)
-        (void)fprintf(out, " %" PRId64, v[i]);
-    (void)fputc('\n', out);
+    (void)fprintf(out, " %zu\n", count);
+    if (count > 0)
+        (void)fwrite(words, sizeof(int64_t), count, out);
 }
 
 static void print_table(FILE *out, const char *name, const void *words, size_t count)
@@ -104,6 +104,118 @@ out:
     return status;
 }
 
+/* A gate as the twin reads it, at first, first + 1, ... */
+typedef struct mpc_wire (*gate_fn)(struct mpc_party *p, const void *gate, struct mpc_wire x);
+
+static enum base_status print_gate(FILE *out, const char *name, gate_fn eval, const void *gate, int frac, int64_t first, size_t count,
+                                   struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct mpc_party p = {0};
+    TRY(mpc_party_init(&p, MPC_CLEAR, kern_table_select(0), GATE_WORK, error));
+    struct mpc_wire x = mpc_wire_make(&p, count, 64, frac, 62);
+    for (size_t i = 0; x.x != NULL && i < count; i++)
+        x.x[i] = (uint64_t)(first + (int64_t)i);
+    struct mpc_wire y = eval(&p, gate, x);
+    status = mpc_round(&p);
+    if (status != BASE_OK)
+        (void)base_fail(error, status, "%s: %s", name, p.error.text);
+    else
+        print_table(out, name, y.x, y.count);
+out:
+    mpc_party_finish(&p);
+    return status;
+}
+
+static struct mpc_wire eval_exp_two(struct mpc_party *p, const void *gate, struct mpc_wire x)
+{
+    return sec_exp_two_eval(p, gate, x, "exp");
+}
+
+static struct mpc_wire eval_wave(struct mpc_party *p, const void *gate, struct mpc_wire x)
+{
+    return sec_wave_eval(p, gate, x, "wave");
+}
+
+/* e of every Y, and what P1 and P2 multiply words with. */
+static enum base_status print_exp_two(FILE *out, const struct sec_exp_two *gate, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    size_t units = (size_t)1 << gate->form.s;
+    int64_t *mantissa = NULL, *shift = NULL;
+    char name[64], full[80];
+    (void)snprintf(name, sizeof name, "two.%d.%.0f.%d", gate->form.s, gate->form.t, gate->form.fo);
+    TRY(base_alloc(&mantissa, units, sizeof *mantissa, error));
+    TRY(base_alloc(&shift, units, sizeof *shift, error));
+    for (size_t i = 0; i < units; i++) {
+        mantissa[i] = gate->factor[i].mantissa;
+        shift[i] = gate->factor[i].shift;
+    }
+    (void)snprintf(full, sizeof full, "%s.mantissa", name);
+    print_table(out, full, mantissa, units);
+    (void)snprintf(full, sizeof full, "%s.shift", name);
+    print_table(out, full, shift, units);
+    (void)snprintf(full, sizeof full, "%s.e", name);
+    TRY(print_gate(out, full, eval_exp_two, gate, ENG_CEILING_SCORE, 0, units, error));
+out:
+    base_free(&mantissa);
+    base_free(&shift);
+    return status;
+}
+
+static void print_reciprocal_two(FILE *out, size_t layer, const struct sec_reciprocal_two *gate)
+{
+    static const char *const parts[] = {"knot", "value", "slope"};
+    const int64_t *const tables[] = {gate->knot, gate->value, gate->slope};
+    char name[64];
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(name, sizeof name, "inverse%zu.%s", layer, parts[i]);
+        print_table(out, name, tables[i], gate->pieces);
+    }
+}
+
+/* psi of every g of the span, and what its shares are made of. */
+static enum base_status print_wave(FILE *out, int wave, const struct sec_wave *gate, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    size_t period = (size_t)1 << gate->log_period;
+    int64_t limit = (int64_t)(gate->span * base_power_of_two(SEC_WAVE_INPUT)), *cosine = NULL, bits[SEC_WAVE_HARMONICS];
+    char name[64];
+    TRY(base_alloc(&cosine, period, sizeof *cosine, error));
+    for (size_t i = 0; i < period; i++)
+        cosine[i] = gate->cosine[i];
+    for (int n = 0; n < gate->harmonics; n++)
+        bits[n] = gate->bits[n];
+    (void)snprintf(name, sizeof name, "wave%d.cosine", wave);
+    print_table(out, name, cosine, period);
+    (void)snprintf(name, sizeof name, "wave%d.bits", wave);
+    print_table(out, name, bits, (size_t)gate->harmonics);
+    (void)snprintf(name, sizeof name, "wave%d.constant", wave);
+    print_table(out, name, &gate->constant, 1);
+    (void)fprintf(out, "real wave%d.amplitude", wave);
+    print_values(out, gate->amplitude, (size_t)gate->harmonics);
+    (void)snprintf(name, sizeof name, "wave%d.psi", wave);
+    TRY(print_gate(out, name, eval_wave, gate, SEC_WAVE_INPUT, -limit, 2 * (size_t)limit + 1, error));
+out:
+    base_free(&cosine);
+    return status;
+}
+
+static enum base_status print_cheap_tables(FILE *out, const struct eng_plan *plan, const struct eng_gates *g, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    for (size_t i = 0; i < g->exp_two_count; i++)
+        TRY(print_exp_two(out, &g->exp_two[i], error));
+    for (size_t l = 0; l < g->layers; l++)
+        if (plan->layer[l].attention == ENG_ATTENTION_CEILINGS)
+            print_reciprocal_two(out, l, &g->reciprocal_two[g->layer[l].reciprocal_two]);
+    for (int w = 0; w < ENG_WAVES; w++)
+        if (g->wave[w].cosine != NULL)
+            TRY(print_wave(out, w, &g->wave[w], error));
+out:
+    return status;
+}
+
 /* Integers as the decoder makes them for positions 0 to count - 1. */
 static enum base_status print_rope(const struct run *run, struct base_error *error)
 {
@@ -147,6 +259,7 @@ static enum base_status print_tables(const struct run *run, struct base_error *e
         TRY(print_exp(run->out, &g->exp[i], error));
     print_spline(run->out, "reciprocal", &g->reciprocal);
     print_table(run->out, "silu", g->activation.coefficient, 3 * ((size_t)1 << g->activation.form.h));
+    TRY(print_cheap_tables(run->out, &run->plan, g, error));
     TRY(print_rope(run, error));
 out:
     return status;
@@ -196,10 +309,11 @@ static enum base_status run_reference(const struct run *run, struct base_error *
     TRY(base_alloc(&logits, count, sizeof *logits, error));
     TRY(eng_reference_create(&reference, &run->source, run->count, error));
     TRY(eng_reference_forward(reference, run->tokens, run->count, logits, error));
-    (void)fprintf(run->out, "reference %zu", count);
-    for (size_t i = 0; i < count; i++)
-        (void)fprintf(run->out, " %.9g", (double)logits[i]);
-    (void)fputc('\n', run->out);
+    (void)fprintf(run->out, "reference %zu\n", count);
+    for (size_t i = 0; i < count; i++) {
+        double value = (double)logits[i];
+        (void)fwrite(&value, sizeof value, 1, run->out);
+    }
 out:
     base_free(&logits);
     eng_reference_destroy(&reference);
