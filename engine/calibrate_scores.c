@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static const double ABOVE = 2, ABOVE_SPAN = 0.1, BELOW_SPAN = 0.3, ROW = 1.5, LOG2_E = 0x1.71547652b82fep+0;
+static const double ROW = 1.5, LOG2_E = 0x1.71547652b82fep+0;
 enum { LEAST_LOG_CELLS = 4, MOST_LOG_CELLS = 6, LEAST_HEADROOM = 8 };
 
 /* Ranges that are tried, in bits. */
@@ -77,6 +77,17 @@ void eng_head_see(struct eng_head_extremes *head, const float *score, size_t cou
     }
 }
 
+/* Nats that are left above the largest and below the smallest score of a head whose scores span `seen`. */
+static double margin_above(double seen)
+{
+    return 2 + fmin(0.1 * seen, 6);
+}
+
+static double margin_below(double seen)
+{
+    return fmin(0.3 * seen, 8 + 0.1 * seen);
+}
+
 /* A head within a range of t bits and cells of 2 t / 2^log_cells bits. */
 struct fit {
     bool holds;
@@ -90,8 +101,8 @@ static struct fit fit_head(const struct eng_head_extremes *head, struct eng_rang
     int r = from == ENG_FROM_OWN ? ENG_FROM_OWN : ENG_FROM_ZERO;
     double cell = ldexp(range.bits, 1 - range.log_cells) / LOG2_E;
     double seen = head->top[r] - head->bottom[r];
-    int ceiling = (int)ceil((head->top[r] + ABOVE + ABOVE_SPAN * seen + cell) * ENG_CEILING_UNITS);
-    double nats = (double)ceiling / ENG_CEILING_UNITS, span = nats - head->bottom[r] + BELOW_SPAN * seen,
+    int ceiling = (int)ceil((head->top[r] + margin_above(seen) + cell) * ENG_CEILING_UNITS);
+    double nats = (double)ceiling / ENG_CEILING_UNITS, span = nats - head->bottom[r] + margin_below(seen),
            gap = from == ENG_FROM_OWN ? nats : nats - head->row[r] + ROW;
     int headroom = from == ENG_FROM_MAXIMUM ? eng_range_slack(&range) : (int)ceil(gap * LOG2_E);
     return (struct fit){.holds = span <= range.bits / LOG2_E - cell,

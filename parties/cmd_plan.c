@@ -96,14 +96,20 @@ static void print_layers(const struct eng_plan *plan, const struct eng_layer_cho
     }
 }
 
-static void print_plan(const struct eng_plan *plan, const struct eng_layer_choice *choices,
+static void print_plan(const struct eng_plan *plan, const struct model_plan_report *report,
                        const struct comparison *c, const char *out)
 {
     double chosen = (double)(c->chosen.online + c->chosen.offline) * 1e-6,
            general = (double)(c->general.online + c->general.offline) * 1e-6;
-    (void)printf("%s: residual %d fraction bits, weights %d, activations %d, context %d\n\n", out, plan->fx,
-                 plan->fw, plan->fu, plan->context);
-    print_layers(plan, choices);
+    (void)printf("%s: residual %d fraction bits, weights %d, activations %d, context %d; from %zu "
+                 "texts of up to %zu tokens\n",
+                 out, plan->fx, plan->fw, plan->fu, plan->context, report->texts, report->longest);
+    if (report->longest < (size_t)plan->context / 2)
+        (void)printf(
+            "scores of rows further apart were not seen: give a text of %d tokens or more with --text\n",
+            plan->context);
+    (void)putchar('\n');
+    print_layers(plan, report->choices);
     (void)printf("\none token, %d in the cache: %llu rounds, %.2f MB online and %.2f MB dealt; ",
                  plan->context - 1, (unsigned long long)c->chosen.rounds, (double)c->chosen.online * 1e-6,
                  (double)c->chosen.offline * 1e-6);
@@ -136,15 +142,16 @@ static json_t *json_of_cost(struct mpc_cost c)
                      "offline_bytes", (json_int_t)c.offline);
 }
 
-static void print_json(const struct eng_plan *plan, const struct eng_layer_choice *choices,
+static void print_json(const struct eng_plan *plan, const struct model_plan_report *report,
                        const struct comparison *c, const char *out)
 {
-    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o}", "file", out,
-                             "model", plan->model, "context", plan->context, "residual_fraction", plan->fx,
-                             "weight_fraction", plan->fw, "activation_fraction", plan->fu, "rope_fraction",
-                             plan->fc, "thin", plan->ring_sv != 0, "fold", plan->fold, "layers",
-                             json_of_layers(plan, choices), "token", json_of_cost(c->chosen), "token_general",
-                             c->holds ? json_of_cost(c->general) : json_null());
+    json_t *root = json_pack(
+        "{s:s, s:s, s:i, s:I, s:I, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o}", "file", out, "model",
+        plan->model, "context", plan->context, "texts", (json_int_t)report->texts, "longest_text",
+        (json_int_t)report->longest, "residual_fraction", plan->fx, "weight_fraction", plan->fw,
+        "activation_fraction", plan->fu, "rope_fraction", plan->fc, "thin", plan->ring_sv != 0, "fold",
+        plan->fold, "layers", json_of_layers(plan, report->choices), "token", json_of_cost(c->chosen),
+        "token_general", c->holds ? json_of_cost(c->general) : json_null());
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);
@@ -170,7 +177,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     bool json = false, done = false;
     struct model model = {0};
     struct eng_plan plan = {0};
-    struct eng_layer_choice *choices = NULL;
+    struct model_plan_report report = {0};
     struct comparison comparison;
     const struct option_entry options[] = {
         OPTION_MODEL(&input.path),
@@ -210,13 +217,13 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         return BASE_OK;
     TRY(check_writable(out, error));
     TRY(model_open(&model, input, error));
-    TRY(base_alloc(&choices, model.shape.layers, sizeof *choices, error));
-    TRY(model_plan(&model, &plan_options, &plan, choices, error));
+    TRY(base_alloc(&report.choices, model.shape.layers, sizeof *report.choices, error));
+    TRY(model_plan(&model, &plan_options, &plan, &report, error));
     TRY(eng_plan_write(&plan, out, error));
     TRY(compare(&model, &plan, &comparison, error));
-    (json ? print_json : print_plan)(&plan, choices, &comparison, out);
+    (json ? print_json : print_plan)(&plan, &report, &comparison, out);
 out:
-    base_free(&choices);
+    base_free(&report.choices);
     eng_plan_finish(&plan);
     model_close(&model);
     return status;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* Texts that margins are taken from, at least. */
-enum { TEXTS = 12, SAMPLE_TOKENS = 96, SYNTHETIC_TOKENS = 64, LONGEST_WINDOW = 1024 };
+enum { TEXTS = 12, LEAST_SAMPLE = 96, SAMPLE_WORK_LOG = 37, SYNTHETIC_TOKENS = 64, LONGEST_WINDOW = 1024 };
 
 static enum base_status open_file(struct model *m, struct base_error *error)
 {
@@ -160,6 +160,14 @@ out:
     return status;
 }
 
+/* As long as the context, where that is no more than minutes of work. */
+static size_t sample_length(const struct model *model, size_t window)
+{
+    size_t affordable = (size_t)((UINT64_C(1) << SAMPLE_WORK_LOG) / TEXTS / eng_weights_count(&model->shape)),
+           length = affordable < LEAST_SAMPLE ? LEAST_SAMPLE : affordable;
+    return length < window ? length : window;
+}
+
 /* The model's own samples; random tokens for synthetic weights, whose samples mean nothing. */
 static enum base_status from_model(const struct model *model, size_t window, struct sequences *ret,
                                    struct base_error *error)
@@ -167,8 +175,9 @@ static enum base_status from_model(const struct model *model, size_t window, str
     enum base_status status = BASE_OK;
     struct base_progress progress = {0};
     bool real = model->file != NULL;
-    size_t count = real ? TEXTS : 1, length = real ? SAMPLE_TOKENS : SYNTHETIC_TOKENS;
-    length = length < window ? length : window;
+    size_t count = real ? TEXTS : 1, length = real                        ? sample_length(model, window)
+                                              : window < SYNTHETIC_TOKENS ? window
+                                                                          : SYNTHETIC_TOKENS;
     TRY(base_alloc(&ret->tokens, count * length, sizeof *ret->tokens, error));
     TRY(base_alloc(&ret->lengths, count, sizeof *ret->lengths, error));
     for (size_t i = 0; i < count; i++)
@@ -189,8 +198,7 @@ out:
 }
 
 enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
-                            struct eng_plan *ret, struct eng_layer_choice *ret_choices,
-                            struct base_error *error)
+                            struct eng_plan *ret, struct model_plan_report *report, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct sequences s = {0};
@@ -212,7 +220,7 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
                                 .thin = options->thin,
                                 .fold = options->fold};
     base_progress_start(&progress, "calibrating", s.total);
-    TRY(eng_calibrate(ret, &model->source, &c, ret_choices, &progress, error));
+    TRY(eng_calibrate(ret, &model->source, &c, report == NULL ? NULL : report->choices, &progress, error));
     if (model->file == NULL && !options->general) {
         eng_plan_set_cheap(ret, MODEL_TYPICAL_RANGE, MODEL_TYPICAL_HEADROOM);
         status = eng_plan_check(ret, error);
@@ -221,6 +229,11 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
         TRY(status);
     }
     (void)snprintf(ret->model, sizeof ret->model, "%s", model->digest);
+    if (report != NULL) {
+        report->texts = s.count;
+        for (size_t i = 0; i < s.count; i++)
+            report->longest = s.lengths[i] > report->longest ? s.lengths[i] : report->longest;
+    }
 out:
     base_progress_finish(&progress);
     finish_sequences(&s);

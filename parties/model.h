@@ -50,12 +50,17 @@ struct model_plan_options {
     uint64_t context;
     bool general, thin, fold;
 };
-/* Calibrates. Shows progress on a terminal. */
-/* Ranges of scores and headroom, in bits, that stand for those of a real model where weights are synthetic. */
+/* Ranges of scores and headroom, in bits, that stand for those of a real model where weights are synthetic.
+ */
 enum { MODEL_TYPICAL_RANGE = 64, MODEL_TYPICAL_HEADROOM = 24 };
-/* ret_choices: [layers], or NULL. */
+/* What a plan was made from. */
+struct model_plan_report {
+    struct eng_layer_choice *choices; /* [layers], the caller's; NULL: not wanted */
+    size_t texts, longest;            /* calibration texts, and tokens of the longest */
+};
+/* Calibrates. Shows progress on a terminal. report: NULL, or zeroed but for its choices. */
 BASE_MUST_USE enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
-                                          struct eng_plan *ret, struct eng_layer_choice *ret_choices,
+                                          struct eng_plan *ret, struct model_plan_report *report,
                                           struct base_error *error);
 
 #endif
