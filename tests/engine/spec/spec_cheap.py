@@ -15,6 +15,7 @@ import copy
 import functools
 import inspect
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -87,10 +88,10 @@ class ByRange:
             bins = h - 1
             while (2 * t) >> bins > 20:
                 bins += 1
-            find = rowmax.CoarseMax(s, bins, s + 1) if FROM_MAXIMUM in [o["head_from"][i] for i in heads] else None
-            assert find is None or all(o["head_from"][i] == FROM_MAXIMUM for i in heads)
+            found = np.flatnonzero([o["head_from"][i] == FROM_MAXIMUM for i in heads])
+            find = rowmax.CoarseMax(s, bins, s + 1) if len(found) else None
             guard = X.Guard(s + 1, h, 1 << (h - 1))
-            self.ranges.append(SimpleNamespace(heads=heads, s=s, t=t, exp=X.ExpTwo(s, t, fo, Re), guard=guard, find=find))
+            self.ranges.append(SimpleNamespace(heads=heads, s=s, t=t, exp=X.ExpTwo(s, t, fo, Re), guard=guard, find=find, found=found))
 
     def split(self, y):
         return [(r, y.lin(lambda v, r=r: v.reshape(-1, v.shape[-1])[r.heads])) for r in self.ranges]
@@ -100,9 +101,11 @@ class ByRange:
         pending = []
         for r, w in self.split(y):
             if r.find:
-                x = L.add_const(L.negate(w), 1 << (r.s - 1))
+                x = L.add_const(L.negate(w.lin(lambda v, r=r: v[r.found])), 1 << (r.s - 1))
                 rows = np.repeat(np.arange(len(self.starts)), np.diff(np.append(self.starts, w.shape[-1])))
-                w = L.add(r.find(p, x, self.starts)[..., rows], x, -1, r.s + 1)
+                lowered = w.x.copy()
+                lowered[r.found] = L.add(r.find(p, x, self.starts)[..., rows], x, -1, r.s + 1).x
+                w = replace(w, x=lowered)
             pending.append((r, r.exp(p, w)))
 
         def finish(c):
@@ -127,7 +130,7 @@ class ByRange:
         c = Cost()
         for r in self.ranges:
             if r.find:
-                c = c + r.find.cost(len(r.heads) * n, len(r.heads) * len(self.starts), r.find.rc(self.starts, n))
+                c = c + r.find.cost(len(r.found) * n, len(r.found) * len(self.starts), r.find.rc(self.starts, n))
         return c
 
 
