@@ -277,9 +277,16 @@ enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_sou
     if (c->thin)
         eng_plan_set_thin(&plan);
     TRY(observe(&e, source, c, progress, error));
-    TRY(plan_layers(&plan, &e, c, choices, error));
     plan.lm_bits = bits_for(e.largest[ENG_PROBE_LOGITS]);
-    TRY(fit(&plan, smallest_rms(&e, layers), error));
+    TRY(plan_layers(&plan, &e, c, choices, error));
+    if (fit(&plan, smallest_rms(&e, layers), NULL) != BASE_OK) {
+        /* Ceilings need a few bits more in places; the general gates say best what is too large. */
+        struct eng_calibration general = *c;
+        general.general_attention = general.general_activation = true;
+        eng_plan_set_general(&plan);
+        TRY(plan_layers(&plan, &e, &general, choices, error));
+        TRY(fit(&plan, smallest_rms(&e, layers), error));
+    }
     if (ret_choices != NULL)
         memcpy(ret_choices, choices, layers * sizeof *choices);
     *ret = plan;
