@@ -37,8 +37,10 @@ static int64_t ceiling_units(const struct eng_step *step, const struct eng_head_
 static size_t own_pair(const struct eng_step *step, const struct eng_pairs *pairs, size_t r)
 {
     size_t at = pairs->starts[r], source = r * pairs->used + step->slots[r % step->n];
-    while (at + 1 < pairs->starts[r + 1] && pairs->source[at] != source)
+    while (at < pairs->starts[r + 1] && pairs->source[at] != source)
         at++;
+    if (at == pairs->starts[r + 1])
+        mpc_fail(step->p, BASE_ERR_INTERNAL, "the cache policy lets a row not attend to itself");
     return at;
 }
 
@@ -134,17 +136,18 @@ static enum base_status lower_to_maximum(const struct eng_step *step, const stru
     const struct sec_coarse_max *gate = &step->decoder->form.gates->layer[step->layer].coarse_max;
     enum base_status status = BASE_OK;
     size_t found = range->starts[range->rows];
-    int64_t middle = INT64_C(1) << (gate->k - 1), *half = mpc_bytes(p, range->count * sizeof *half);
-    for (size_t i = 0; !mpc_failed(p) && i < range->count; i++)
-        half[i] = i < found ? middle : 0;
-    struct mpc_wire c, x = mpc_add(p, mpc_public(p, half, found, y->ring, y->frac, y->ring - 1),
+    int64_t middle = INT64_C(1) << (gate->k - 1), *middles = mpc_bytes(p, range->count * sizeof *middles),
+            *lowering = mpc_bytes(p, range->count * sizeof *lowering);
+    for (size_t i = 0; !mpc_failed(p) && i < range->count; i++) {
+        middles[i] = middle; /* of the first `found` */
+        lowering[i] = range->row[i] == UINT32_MAX ? 0 : -middle;
+    }
+    struct mpc_wire c, x = mpc_add(p, mpc_public(p, middles, found, y->ring, y->frac, y->ring - 1),
                                    mpc_gather(p, *y, range->found, found), -1, y->ring);
     TRY(sec_coarse_max_eval(p, gate, x, range->starts, range->rows, &c));
-    for (size_t i = 0; i < range->count; i++)
-        half[i] = range->row[i] == UINT32_MAX ? 0 : -middle;
     struct mpc_wire lower =
         mpc_add(p, mpc_gather(p, c, range->row, range->count),
-                mpc_public(p, half, range->count, y->ring, y->frac, y->ring - 1), 1, y->ring);
+                mpc_public(p, lowering, range->count, y->ring, y->frac, y->ring - 1), 1, y->ring);
     *y = mpc_add(p, *y, lower, 1, y->ring);
 out:
     return status;
@@ -191,7 +194,7 @@ static enum base_status exponentiate(const struct eng_step *step, struct eng_pro
     const size_t *exp_two = gates->layer[step->layer].exp_two;
     struct eng_ceiling_widths w = eng_plan_ceiling_widths(step->decoder->form.plan, step->layer);
     enum base_status status = BASE_OK;
-    struct mpc_wire y[ENG_RANGES], e[ENG_RANGES];
+    struct mpc_wire y[ENG_RANGES] = {{0}}, e[ENG_RANGES] = {{0}};
     struct ranged range[ENG_RANGES] = {{0}};
     size_t all = pairs->starts[pairs->rows], done = 0;
     TRY(measure(step, u, pairs, range, y));
@@ -208,7 +211,8 @@ static enum base_status exponentiate(const struct eng_step *step, struct eng_pro
                            : range[1].count == 0 ? e[0]
                                                  : mpc_concat(p, e[0], e[1]);
     *ret_e = mpc_gather(p, both, order, all);
-    /* The guard's first cell is empty: no score comes nearer to its ceiling. */
+    /* No score comes nearer to its ceiling than the guard's first cell, or the answer is void (all but surely: a
+     * score within that cell is reported as the masks fall). */
     ret_e->bound = w.e_frac - w.empty;
     mpc_check_bound(p, "e", ret_e);
 out:

@@ -9,8 +9,7 @@
 #include <string.h>
 
 enum { SQUARES_MARGIN = 2 };
-static const double MARGIN = 1.0, SCORE_MARGIN = 1.3, GATE_MARGIN = 1.25, SMALLEST = 0x1p-20,
-                    INVERSE_LN2 = 1.4426950408889634;
+static const double MARGIN = 1.0, SCORE_MARGIN = 1.3, GATE_MARGIN = 1.25, SMALLEST = 0x1p-20;
 
 /* What the probe collects: [layers][ENG_PROBES]. */
 struct extremes {
@@ -118,7 +117,7 @@ static void plan_norms(struct eng_plan *plan, size_t layer, const struct extreme
     struct eng_layer_plan *l = &plan->layer[layer];
     for (int i = 0; i < ENG_NORMS; i++) {
         size_t at = layer * ENG_PROBES + ENG_PROBE_SQUARES + (size_t)i, norm = layer * ENG_NORMS + (size_t)i;
-        l->rho[i] = (int)base_nearest(e->log_rms[norm] / e->rows[norm] * INVERSE_LN2);
+        l->rho[i] = (int)base_nearest(e->log_rms[norm] / e->rows[norm] * M_LOG2E);
         l->low[i] = (int)floor(log2(fmax(e->smallest[at], 0x1p-50)) - SQUARES_MARGIN);
         l->high[i] = (int)ceil(log2(fmax(e->largest[at], 0x1p-50)) + SQUARES_MARGIN);
     }
@@ -176,6 +175,18 @@ out:
     return status;
 }
 
+/* Segments keep their width of a quarter; inputs beyond 2^5 take more of them. */
+static void widen_segments(struct eng_plan *plan)
+{
+    const int log_segment = plan->kg - plan->hs;
+    for (size_t l = 0; l < plan->layers; l++) {
+        int bits = plan->fg + plan->layer[l].bits[ENG_G] + 1;
+        if (plan->layer[l].wave == ENG_WAVE_NONE && bits > plan->kg)
+            plan->kg = bits;
+    }
+    plan->hs = plan->kg - log_segment;
+}
+
 /* Every layer's bounds and gates. */
 static enum base_status plan_layers(struct eng_plan *plan, const struct extremes *e,
                                     const struct eng_calibration *c, struct eng_layer_choice *choices,
@@ -193,6 +204,7 @@ static enum base_status plan_layers(struct eng_plan *plan, const struct extremes
         if (!c->general_attention)
             TRY(choose_attention(plan, l, e, error));
     }
+    widen_segments(plan);
 out:
     return status;
 }

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static const double ROW = 1.5, LOG2_E = 0x1.71547652b82fep+0;
+static const double ROW = 1.5;
 enum { LEAST_LOG_CELLS = 4, MOST_LOG_CELLS = 6, LEAST_HEADROOM = 8 };
 
 /* Ranges that are tried, in bits. */
@@ -99,13 +99,13 @@ static struct fit fit_head(const struct eng_head_extremes *head, struct eng_rang
                            enum eng_from from)
 {
     int r = from == ENG_FROM_OWN ? ENG_FROM_OWN : ENG_FROM_ZERO;
-    double cell = ldexp(range.bits, 1 - range.log_cells) / LOG2_E;
+    double cell = ldexp(range.bits, 1 - range.log_cells) / M_LOG2E;
     double seen = head->top[r] - head->bottom[r];
     int ceiling = (int)ceil((head->top[r] + margin_above(seen) + cell) * ENG_CEILING_UNITS);
     double nats = (double)ceiling / ENG_CEILING_UNITS, span = nats - head->bottom[r] + margin_below(seen),
            gap = from == ENG_FROM_OWN ? nats : nats - head->row[r] + ROW;
-    int headroom = from == ENG_FROM_MAXIMUM ? eng_range_slack(&range) : (int)ceil(gap * LOG2_E);
-    return (struct fit){.holds = span <= range.bits / LOG2_E - cell,
+    int headroom = from == ENG_FROM_MAXIMUM ? eng_range_slack(&range) : (int)ceil(gap * M_LOG2E);
+    return (struct fit){.holds = span <= range.bits / M_LOG2E - cell,
                         .plan = {ceiling, from, 0},
                         .headroom = headroom < 1 ? 1 : headroom};
 }

@@ -74,8 +74,7 @@ static int ring_of_h(const struct eng_step *step)
     const struct eng_layer_plan *l = &plan->layer[step->layer];
     if (l->wave == ENG_WAVE_NONE)
         return plan->ring - plan->f_silu;
-    int output = plan->fwo + l->bits[ENG_YD];
-    return plan->fu + (output > l->bits[ENG_H] ? output : l->bits[ENG_H]) + 2;
+    return eng_plan_output_ring(plan, l->bits[ENG_YD], l->bits[ENG_H]);
 }
 
 /* u_up and p = t u_up as h = f(g) p reads them: segments lift p inside their payload and want it wide; after

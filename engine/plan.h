@@ -151,6 +151,8 @@ int eng_plan_score_bits(const struct eng_plan *plan,
                         size_t layer); /* scores lie in +-2^bits nats, less one bin */
 int eng_plan_histogram_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_score_ring(const struct eng_plan *plan, size_t layer);
+/* Ring that W h fits whose product has product_bits integer bits and whose input h input_bits. */
+int eng_plan_output_ring(const struct eng_plan *plan, int product_bits, int input_bits);
 int eng_plan_embedding_bound(const struct eng_plan *plan); /* |entry| <= 2^bound in units of the residual */
 double eng_plan_wave_span(enum eng_wave wave);  /* largest |g| that the wave reads, for either curve */
 int eng_plan_wave_log_cell(enum eng_wave wave); /* log2 of a cell of its guard */

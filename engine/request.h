@@ -59,7 +59,7 @@ struct eng_phase_usage {
     uint64_t online;  /* bytes to the other compute party */
     uint64_t offline; /* bytes dealt */
     uint64_t microseconds;
-    uint64_t cpu_microseconds; /* of this process: three parties in one process share it */
+    uint64_t cpu_microseconds; /* of this process (three parties in one process share it), in whole milliseconds */
 };
 struct eng_usage {
     struct eng_phase_usage prefill, decode;

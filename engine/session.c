@@ -320,6 +320,12 @@ out:
     return status;
 }
 
+/* In microseconds. The client may work with P0, who must not time single rounds of P1 and P2. */
+static uint64_t whole_milliseconds(double seconds)
+{
+    return (uint64_t)(seconds * 1e3) * 1000;
+}
+
 static enum base_status run_request(struct eng_session *s, const struct eng_request *r,
                                     struct eng_usage *usage)
 {
@@ -347,9 +353,9 @@ static enum base_status run_request(struct eng_session *s, const struct eng_requ
     TRY(close_material(s, !going));
     usage->prefill.tokens = r->prompt_tokens;
     usage->prefill.microseconds = (uint64_t)((middle - start) * 1e6);
-    usage->prefill.cpu_microseconds = (uint64_t)((cpu_middle - cpu_start) * 1e6);
+    usage->prefill.cpu_microseconds = whole_milliseconds(cpu_middle - cpu_start);
     usage->decode.microseconds = (uint64_t)((base_clock_seconds() - middle) * 1e6);
-    usage->decode.cpu_microseconds = (uint64_t)((base_cpu_seconds() - cpu_middle) * 1e6);
+    usage->decode.cpu_microseconds = whole_milliseconds(base_cpu_seconds() - cpu_middle);
 out:
     return status;
 }

@@ -67,6 +67,8 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
     TRY(mpc_open_guard(p));
     if (is_void)
         status = eng_fail_void(error);
+    if (is_void && p->violation != NULL)
+        base_error_prefix(error, "in the clear, first outside its range: %s", p->violation);
 out:
     base_arena_release(&p->arena, mark);
     if (status != BASE_OK)

@@ -219,8 +219,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     TRY(model_open(&model, input, error));
     TRY(base_alloc(&report.choices, model.shape.layers, sizeof *report.choices, error));
     TRY(model_plan(&model, &plan_options, &plan, &report, error));
-    TRY(eng_plan_write(&plan, out, error));
     TRY(compare(&model, &plan, &comparison, error));
+    TRY(eng_plan_write(&plan, out, error));
     (json ? print_json : print_plan)(&plan, &report, &comparison, out);
 out:
     base_free(&report.choices);

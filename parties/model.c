@@ -215,8 +215,8 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
                                 .lengths = s.lengths,
                                 .sequences = s.count,
                                 .context = options->context,
-                                .general_attention = options->general,
-                                .general_activation = options->general,
+                                .general_attention = options->general || model->file == NULL,
+                                .general_activation = options->general || model->file == NULL,
                                 .thin = options->thin,
                                 .fold = options->fold};
     base_progress_start(&progress, "calibrating", s.total);

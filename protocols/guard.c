@@ -42,18 +42,31 @@ static void deal(struct mpc_party *p, const struct sec_guard *guard, const uint6
     }
 }
 
-static void eval(struct mpc_party *p, const struct sec_guard *guard, const uint64_t *m, size_t n)
+void sec_guard_join(struct mpc_party *p, const uint64_t *share, size_t n, const char *label)
+{
+    if (mpc_failed(p) || !mpc_computes(p))
+        return;
+    if (!p->s12.present) {
+        mpc_fail(p, BASE_ERR_INTERNAL, "%s: a guard without the stream of P1 and P2", label);
+        return;
+    }
+    size_t mark = base_arena_mark(&p->arena);
+    uint64_t *r = mpc_words(p, n);
+    if (r != NULL)
+        mpc_stream_words(&p->s12, r, n, 64);
+    for (size_t i = 0; r != NULL && i < n; i++)
+        p->guard ^= r[i] & (0 - (share[i] & 1));
+    base_arena_release(&p->arena, mark);
+}
+
+static void eval(struct mpc_party *p, const struct sec_guard *guard, const uint64_t *m, size_t n, const char *label)
 {
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
-        const uint64_t *word = mpc_deal_xor(p, count, 1 << guard->h, NULL);
-        uint64_t *r = mpc_words(p, count);
-        if (!mpc_failed(p))
-            mpc_stream_words(&p->s12, r, count, 64);
-        for (size_t i = 0; !mpc_failed(p) && i < count; i++) {
-            uint64_t bit = word[i] >> (m[at + i] >> (guard->k - guard->h)) & 1;
-            p->guard ^= r[i] & (0 - bit);
-        }
+        uint64_t *word = mpc_deal_xor(p, count, 1 << guard->h, NULL);
+        for (size_t i = 0; !mpc_failed(p) && i < count; i++)
+            word[i] >>= m[at + i] >> (guard->k - guard->h);
+        sec_guard_join(p, word, count, label);
         base_arena_release(&p->arena, mark);
     }
 }
@@ -76,17 +89,13 @@ void sec_guard_eval(struct mpc_party *p, const struct sec_guard *guard, struct m
                  guard->k, guard->h, guard->top);
         return;
     }
-    if (mpc_computes(p) && !p->s12.present) {
-        mpc_fail(p, BASE_ERR_INTERNAL, "%s: a guard without the stream of P1 and P2", label);
-        return;
-    }
     sec_declare_dealt(p, sec_guard_cost(guard, y.count));
     size_t mark = base_arena_mark(&p->arena);
     const uint64_t *mask = sec_read_mask(p, y, guard->k), *m = sec_read_open(p, y, guard->k, offset);
     if (p->role == MPC_HELPER)
         deal(p, guard, mask, y.count);
     else if (mpc_computes(p))
-        eval(p, guard, m, y.count);
+        eval(p, guard, m, y.count, label);
     else if (p->role == MPC_CLEAR)
         clear(p, guard, m, y.count);
     base_arena_release(&p->arena, mark);

@@ -45,6 +45,11 @@ struct sec_guard {
 /* offset: a public integer, the same for all elements. label: for errors. */
 void sec_guard_eval(struct mpc_party *p, const struct sec_guard *guard, struct mpc_wire y, uint64_t offset,
                     const char *label);
+/* P1, P2: joins bits that are already shared: the XOR of the two parties' lowest bits of share[i] says whether
+ * element i is bad. Additive shares of a bit mod 2^R are such shares: gates that know their own range
+ * (pieces.h) watch it for nothing. Draws one word of s12 per element. Other roles: nothing; the twin counts in
+ * p->guard where it knows. */
+void sec_guard_join(struct mpc_party *p, const uint64_t *share, size_t n, const char *label);
 struct mpc_cost sec_guard_cost(const struct sec_guard *guard, size_t n);
 
 /* 32 cells of a reading of 17 bits; its result is its input. */

@@ -1,5 +1,7 @@
 #include "protocols/pieces.h"
 
+#include "protocols/guard.h"
+
 #include <math.h>
 
 enum { CHUNK = 64 }; /* keys per dealt message, and elements whose values at all points are held at a time */
@@ -28,6 +30,19 @@ size_t sec_pieces_place(int k, int64_t low, int64_t high, int per_octave, int64_
             ret_knot[n] = x;
     }
     return x >= INT64_C(1) << k ? n - 1 : n;
+}
+
+size_t sec_pieces_good(int k, int64_t high, size_t count)
+{
+    return high < INT64_C(1) << k ? count - 1 : count;
+}
+
+void sec_pieces_watch(struct mpc_party *p, const struct sec_pieces *pieces, const uint64_t *x, size_t n)
+{
+    for (size_t i = 0; p->role == MPC_CLEAR && !mpc_failed(p) && i < n; i++) {
+        size_t piece = sec_pieces_find(pieces, (int64_t)x[i]);
+        p->guard += piece == 0 || piece >= pieces->good;
+    }
 }
 
 size_t sec_pieces_find(const struct sec_pieces *pieces, int64_t x)
@@ -199,6 +214,15 @@ static bool eval_chunk(struct mpc_party *p, const struct sec_pieces *pieces, con
     return true;
 }
 
+/* Share of [x outside the range]. */
+static uint64_t outside(const struct sec_pieces *pieces, const struct sec_piece_shares *shares)
+{
+    uint64_t sum = shares->in[0][0] + shares->in[1][0];
+    for (size_t i = pieces->good; i < pieces->count; i++)
+        sum += shares->in[0][i] + shares->in[1][i];
+    return sum;
+}
+
 void sec_pieces_eval(struct mpc_party *p, const struct sec_pieces *pieces, const uint64_t *m, size_t n,
                      sec_pieces_fn combine, const void *gate, int results, uint64_t **ret)
 {
@@ -209,6 +233,7 @@ void sec_pieces_eval(struct mpc_party *p, const struct sec_pieces *pieces, const
         return;
     for (size_t at = 0; at < n; at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
+        uint64_t bad[CHUNK];
         if (!eval_chunk(p, pieces, m, at, count, &work))
             return;
         for (size_t i = 0; i < count; i++) {
@@ -218,9 +243,11 @@ void sec_pieces_eval(struct mpc_party *p, const struct sec_pieces *pieces, const
             for (int r = 0; r < READINGS; r++)
                 read_shares(pieces, &work.reading[r], m[at + i], i, count, total, &work.shares);
             combine(gate, m[at + i], &work.shares, sum);
+            bad[i] = outside(pieces, &work.shares);
             for (int e = 0; e < results; e++)
                 ret[e][at + i] = sum[e];
         }
+        sec_guard_join(p, bad, count, "range");
         base_arena_release(&p->arena, mark);
     }
 }

@@ -5,6 +5,9 @@
  * differences of the DCF at public points, and x = m - lambda + 2^k w with w = 1 on the part of the interval
  * below zero. Exact: the share's piece is always the twin's.
  *
+ * x below the first real knot, or from the last one on where that is not 2^k, lies in a piece of its own, whose
+ * share is a share of one bit: the guard reads it. Beyond 2^k x aliases.
+ *
  * Cost: two DCF keys and payloads - 1 words per element offline (sec_pieces_cost), nothing online.
  * Reveals: nothing (gate.h).
  * Source: specification, curves.py (Spline); PROTOCOL section 5. */
@@ -22,6 +25,7 @@ struct sec_pieces {
     size_t count;
     const int64_t *knot; /* knot[0] = 0 */
     size_t short_from;   /* pieces from here on do not read the last word; count where all do */
+    size_t good;         /* pieces 1 .. good - 1 hold the range; the others raise the guard (guard.h), for nothing */
 };
 
 /* Shares of one element, a word per piece: of [x in piece] for each w, and of word e times [x in piece] where
@@ -34,10 +38,15 @@ struct sec_piece_shares {
 /* Knots 0, low, then per_octave to the octave up to high, which is one unless it is 2^k. ret_knot NULL: only
  * counts. Returns the number of pieces; ret_knot has room for one more. */
 size_t sec_pieces_place(int k, int64_t low, int64_t high, int per_octave, int64_t *ret_knot);
+/* `good` of pieces placed up to `high`. */
+size_t sec_pieces_good(int k, int64_t high, size_t count);
 size_t sec_pieces_find(const struct sec_pieces *pieces, int64_t x);
 
 /* Nearest integer, halves to even, at any size below 2^63. */
 int64_t sec_pieces_nearest(double x);
+
+/* The twin's guard: counts x outside the range. */
+void sec_pieces_watch(struct mpc_party *p, const struct sec_pieces *pieces, const uint64_t *x, size_t n);
 
 struct mpc_cost sec_pieces_cost(int k, int ring, int payloads, size_t n);
 /* P0: mask [n], words [payloads - 1][n]. */

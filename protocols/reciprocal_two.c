@@ -146,7 +146,8 @@ static struct sec_pieces pieces_of(const struct sec_reciprocal_two *gate)
                                .payloads = PAYLOADS,
                                .count = gate->pieces,
                                .knot = gate->knot,
-                               .short_from = gate->first_high};
+                               .short_from = gate->first_high,
+                               .good = sec_pieces_good(gate->form.k, gate->form.high, gate->pieces)};
 }
 
 struct mpc_cost sec_reciprocal_two_cost(const struct sec_reciprocal_two *gate, size_t n)
@@ -162,6 +163,7 @@ static void clear(struct mpc_party *p, const struct sec_reciprocal_two *gate, co
 {
     struct sec_pieces pieces = pieces_of(gate);
     mpc_check_range(p, "1/S input", x, n, low_of(&gate->form), gate->form.high - 1);
+    sec_pieces_watch(p, &pieces, x, n);
     for (int e = 0; e < SEC_WINDOWS; e++)
         ret[e] = mpc_words(p, n);
     for (size_t i = 0; !mpc_failed(p) && i < n; i++) {

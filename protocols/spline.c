@@ -87,7 +87,8 @@ void sec_spline_finish(struct sec_spline *gate)
 static struct sec_pieces pieces_of(const struct sec_spline *gate)
 {
     return (struct sec_pieces){.k = gate->form.k, .ring = gate->form.ring, .payloads = 2, .count = gate->pieces, .knot = gate->knot,
-                               .short_from = gate->pieces};
+                               .short_from = gate->pieces,
+                               .good = sec_pieces_good(gate->form.k, gate->form.high, gate->pieces)};
 }
 
 struct mpc_cost sec_spline_cost(const struct sec_spline *gate, size_t n)
@@ -102,6 +103,7 @@ static void clear(struct mpc_party *p, const struct sec_spline *gate, const uint
 {
     struct sec_pieces pieces = pieces_of(gate);
     mpc_check_range(p, "spline input", x, n, gate->form.low, gate->form.high);
+    sec_pieces_watch(p, &pieces, x, n);
     for (int e = 0; e < gate->form.functions; e++) {
         ret[e] = mpc_words(p, n);
         for (size_t i = 0; ret[e] != NULL && i < n; i++) {

@@ -25,6 +25,29 @@ static void calibrate(struct model *m, struct model_options options)
     check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, NULL, &error), &error, "plan");
 }
 
+static enum base_status read_with_gain(const void *context, enum eng_tensor tensor, size_t layer,
+                                       struct eng_row_range range, float *ret, struct base_error *error)
+{
+    const struct model_gain *gain = context;
+    enum base_status status = gain->of.read(gain->of.context, tensor, layer, range, ret, error);
+    size_t rows, columns;
+    eng_tensor_extent(gain->of.shape, tensor, &rows, &columns);
+    for (size_t i = 0; i < range.rows && tensor == gain->tensor && layer == gain->layer; i++)
+        if (range.first_row + i >= gain->first && range.first_row + i < gain->first + gain->rows)
+            for (size_t c = 0; c < columns; c++)
+                ret[i * columns + c] *= gain->factor;
+    return status;
+}
+
+static void add_gain(struct model *m, struct model_gain gain)
+{
+    if (gain.rows == 0)
+        return;
+    m->gain = gain;
+    m->gain.of = m->source;
+    m->source = (struct eng_weight_source){m->source.shape, read_with_gain, &m->gain};
+}
+
 bool model_open(struct model *ret, const char *path, struct model_options options)
 {
     struct base_error error = {0};
@@ -41,7 +64,11 @@ bool model_open(struct model *ret, const char *path, struct model_options option
         check_ok(eng_model_file_open(&ret->file, full, &error), &error, path);
         ret->source = eng_weights_of_file(ret->file);
     }
+    if (!options.gain.tame)
+        add_gain(ret, options.gain);
     calibrate(ret, options);
+    if (options.gain.tame)
+        add_gain(ret, options.gain);
     check_ok(eng_gates_init(&ret->gates, ret->source.shape, &ret->plan, &error), &error, "gates");
     struct eng_weight_targets targets = {.key1 = {1}, .key2 = {2}, .kern = kern_table_select(~0u)};
     for (int role = 0; role < MPC_COUNT; role++) {

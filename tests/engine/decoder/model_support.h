@@ -9,10 +9,20 @@
 
 enum { MODEL_SAMPLES = 4, MODEL_SAMPLE_LENGTH = 96 };
 
+/* Rows of one weight of one layer times a factor: what they make is as much larger. */
+struct model_gain {
+    enum eng_tensor tensor;
+    size_t layer, first, rows;
+    float factor;
+    bool tame;                   /* the plan is made without it */
+    struct eng_weight_source of; /* the weights without it: model_open sets it */
+};
+
 struct model {
     int32_t samples[MODEL_SAMPLES][MODEL_SAMPLE_LENGTH]; /* the text that the plan was made from */
     struct eng_model_file *file;
     struct eng_weight_source source;
+    struct model_gain gain;
     struct eng_plan plan;
     struct eng_gates gates;
     void *block[MPC_COUNT];
@@ -24,10 +34,12 @@ struct model_options {
     size_t context;
     bool general_attention, general_activation, thin, fold;
     const struct eng_model_shape *shape; /* synthetic weights of this shape instead of a file */
+    struct model_gain gain;              /* no rows: none */
 };
 
 /* false (and a message) when the model is not there; any other failure ends the test. `path` is relative to
  * the source tree. */
+/* *ret stays where it is while its source is used. */
 bool model_open(struct model *ret, const char *path, struct model_options options);
 void model_close(struct model *model);
 

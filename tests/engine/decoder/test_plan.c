@@ -179,10 +179,159 @@ static void test_conditions(void **state)
     }
 }
 
+/* --- ceilings ------------------------------------------------------------------------------------------ */
+
+/* Every layer with ceilings: two ranges, and heads of every kind. */
+static struct eng_plan with_ceilings(void)
+{
+    struct eng_plan plan = typical();
+    struct base_error error = {0};
+    for (size_t l = 0; l < LAYERS; l++) {
+        struct eng_layer_plan *layer = &plan.layer[l];
+        struct eng_head_plan *head = plan.head + l * HEADS;
+        layer->attention = ENG_ATTENTION_CEILINGS;
+        layer->wave = ENG_WAVE_WIDE;
+        layer->headroom = 20;
+        layer->range[0] = (struct eng_range_plan){40, 4};
+        layer->range[1] = (struct eng_range_plan){96, 4};
+        head[0] = (struct eng_head_plan){150, ENG_FROM_ZERO, 0};
+        head[1] = (struct eng_head_plan){-30, ENG_FROM_OWN, 1};
+        head[2] = (struct eng_head_plan){400, ENG_FROM_MAXIMUM, 1};
+    }
+    check_ok(eng_plan_check(&plan, &error), &error, "ceilings");
+    return plan;
+}
+
+/* One field of layer 1 with ceilings at a time, and what refuses it: NULL where it is good. */
+static void test_conditions_of_ceilings(void **state)
+{
+    (void)state;
+    enum { HEADROOM, FIRST, SECOND, FIRST_CELLS, SECOND_CELLS, RANGE, FROM, V, Q, UV, YO };
+    static const struct {
+        const char *says;
+        int which, value;
+    } cases[] = {{"headroom needs 41.0 bits and has 40", HEADROOM, 41},
+                 {"headroom, least", HEADROOM, 0},
+                 {"headroom of heads that find a maximum", HEADROOM, 12},
+                 {NULL, HEADROOM, 13},
+                 {"first range of scores, least", FIRST, 3},
+                 {"first range of scores, least", FIRST, 0},
+                 {"first range of scores, least", FIRST, -8},
+                 {"range of scores needs", SECOND, ENG_MOST_RANGE + 1},
+                 {"range of scores, least", SECOND, -4},
+                 {"range of a head", SECOND, 0},
+                 {"range of a head", SECOND, 3},
+                 {"cells of the guard, least", FIRST_CELLS, 3},
+                 {"cells of the guard needs 7.0 bits and has 6", SECOND_CELLS, 7},
+                 {"cells of the guard, least", SECOND_CELLS, 0},
+                 {NULL, SECOND_CELLS, 6},
+                 {NULL, RANGE, 0},
+                 {"range of heads that find a maximum", FROM, ENG_FROM_MAXIMUM},
+                 {"sum e v", V, 30},
+                 {"fraction of 1 / S, least", YO, 16},
+                 {"q or k", Q, 20},
+                 {"u_v", UV, 30}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct eng_plan plan = with_ceilings();
+        struct base_error error = {0};
+        struct eng_layer_plan *l = &plan.layer[1];
+        struct eng_head_plan *head = plan.head + HEADS;
+        int *field[] = {&l->headroom,           &l->range[0].bits, &l->range[1].bits, &l->range[0].log_cells,
+                        &l->range[1].log_cells, &head[1].range,    &head[0].from,     &l->bits[ENG_V],
+                        &l->bits[ENG_Q],        &l->bits[ENG_UV],  &l->bits[ENG_YO]};
+        *field[cases[i].which] = cases[i].value;
+        enum base_status status = eng_plan_check(&plan, &error);
+        bool right = cases[i].says == NULL
+                         ? status == BASE_OK
+                         : status == BASE_ERR_RANGE && strstr(error.text, "layer 1") != NULL &&
+                               strstr(error.text, cases[i].says) != NULL;
+        if (!right)
+            (void)fprintf(stderr, "wanted \"%s\", got %s: %s\n", cases[i].says == NULL ? "" : cases[i].says,
+                          base_status_name(status), error.text);
+        assert_true(right);
+        eng_plan_finish(&plan);
+    }
+}
+
+/* Every number of every head and range is written, read, copied and in the digest. */
+static void test_heads_count(void **state)
+{
+    struct place *place = *state;
+    enum { RANGE_NUMBERS = 2 * ENG_RANGES, NUMBERS = 3 * HEADS + RANGE_NUMBERS + 1 };
+    struct base_error error = {0};
+    uint8_t before[32], after[32];
+    for (size_t i = 0; i < (size_t)NUMBERS; i++) {
+        struct eng_plan plan = with_ceilings(), back, copy;
+        struct eng_layer_plan *l = &plan.layer[1];
+        struct eng_head_plan *head = plan.head + HEADS;
+        check_ok(eng_plan_digest(&plan, before, &error), &error, "digest");
+        check_ok(eng_plan_copy(&copy, &plan, &error), &error, "copy");
+        int *number = i < 3 * HEADS
+                          ? (int *)&head[i / 3] + i % 3
+                          : (int *)&l->range[(i - 3 * HEADS) / 2 % ENG_RANGES] + (i - 3 * HEADS) % 2;
+        if (i == (size_t)NUMBERS - 1)
+            number = &l->headroom;
+        /* Another number that is good by itself. */
+        *number += i % 3 == 1 && i < 3 * HEADS   ? (*number == ENG_FROM_ZERO ? 1 : -1)
+                   : i % 3 == 2 && i < 3 * HEADS ? 1 - 2 * *number
+                                                 : 1;
+        check_ok(eng_plan_digest(&plan, after, &error), &error, "digest");
+        assert_memory_not_equal(before, after, sizeof before);
+        check_ok(eng_plan_write(&plan, place->path, &error), &error, "write");
+        check_ok(eng_plan_read(&back, place->path, &error), &error, "read");
+        assert_memory_equal(back.head, plan.head, LAYERS * HEADS * sizeof *plan.head);
+        assert_memory_equal(back.layer, plan.layer, LAYERS * sizeof *plan.layer);
+        /* The copy has numbers of its own. */
+        check_ok(eng_plan_digest(&copy, after, &error), &error, "digest");
+        assert_memory_equal(before, after, sizeof before);
+        eng_plan_finish(&plan);
+        eng_plan_finish(&back);
+        eng_plan_finish(&copy);
+    }
+}
+
+/* Lists that are too short, too long, or hold what no head can be. */
+static void test_hostile_heads(void **state)
+{
+    struct place *place = *state;
+    static const struct {
+        const char *list;
+        int value;
+    } cases[] = {{"head_ceiling", 4001},
+                 {"head_ceiling", -4001},
+                 {"head_from", 3},
+                 {"head_from", -1},
+                 {"head_range", 2},
+                 {"head_range", -1},
+                 {"range_bits", ENG_MOST_RANGE + 1},
+                 {"range_bits", -1},
+                 {"range_log_cells", 7},
+                 {"range_log_cells", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int change = 0; change < 3; change++) {
+            json_t *root = good_file(place);
+            json_t *list = json_object_get(json_array_get(json_object_get(root, "layers"), 1), cases[i].list);
+            if (change == 0)
+                (void)json_array_set_new(list, 1, json_integer(cases[i].value));
+            else if (change == 1)
+                (void)json_array_remove(list, 1);
+            else
+                (void)json_array_append_new(list, json_integer(0));
+            refuse_object(place, root, BASE_ERR_FORMAT, cases[i].list);
+        }
+    json_t *root = good_file(place);
+    (void)json_object_set_new(root, "heads", json_integer(HEADS - 1));
+    refuse_object(place, root, BASE_ERR_FORMAT, "must be a list of 2");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_every_field_counts),
-        cmocka_unit_test(test_hostile_files), cmocka_unit_test(test_conditions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
+                                       cmocka_unit_test(test_every_field_counts),
+                                       cmocka_unit_test(test_hostile_files),
+                                       cmocka_unit_test(test_conditions),
+                                       cmocka_unit_test(test_conditions_of_ceilings),
+                                       cmocka_unit_test(test_heads_count),
+                                       cmocka_unit_test(test_hostile_heads)};
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }
