@@ -11,49 +11,11 @@ static const double ROW = 1.5;
 enum { LEAST_LOG_CELLS = 4, MOST_LOG_CELLS = 6, LEAST_HEADROOM = 8 };
 
 /* Ranges that are tried, in bits. */
-static const int RANGE_BITS[] = {8,
-                                 12,
-                                 16,
-                                 20,
-                                 24,
-                                 28,
-                                 32,
-                                 36,
-                                 40,
-                                 44,
-                                 48,
-                                 52,
-                                 56,
-                                 60,
-                                 64,
-                                 68,
-                                 72,
-                                 76,
-                                 80,
-                                 84,
-                                 88,
-                                 92,
-                                 96,
-                                 104,
-                                 112,
-                                 120,
-                                 128,
-                                 136,
-                                 144,
-                                 152,
-                                 160,
-                                 176,
-                                 192,
-                                 208,
-                                 224,
-                                 240,
-                                 256,
-                                 288,
-                                 320,
-                                 352,
-                                 384,
-                                 416,
-                                 ENG_MOST_RANGE};
+/* clang-format off */
+static const int RANGE_BITS[] = {
+    8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 68, 72, 76, 80, 84, 88, 92, 96, 104, 112, 120, 128, 136,
+    144, 152, 160, 176, 192, 208, 224, 240, 256, 288, 320, 352, 384, 416, ENG_MOST_RANGE};
+/* clang-format on */
 enum { RANGES = sizeof RANGE_BITS / sizeof *RANGE_BITS };
 
 void eng_head_extremes_init(struct eng_head_extremes *head)
@@ -168,9 +130,7 @@ static bool widths_hold(const struct eng_plan *plan, size_t layer, const struct 
            w.e_ring + ENG_CEILING_MANTISSA + RANGE_BITS[c->range[1]] <= 64 * SEC_EXP_TWO_LIMBS;
 }
 
-/* The small range if that holds the head within the headroom, else the large one, else the last one and a
- * maximum.
- */
+/* The small range if that holds the head within the headroom, else the large one, else the last and a maximum. */
 static bool place(const struct eng_layer_plan *l, const struct fits *fits, const struct candidate *c,
                   size_t h, struct eng_head_plan *ret)
 {

@@ -74,14 +74,22 @@ static void print_table(const struct cost *o, const struct model *model, const s
     print_row("prompt", c->prefill, o);
     print_row("one token", c->decode, o);
     print_row("  of it, decoder layers", c->layers, o);
-    (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per cached row and head", "", m->head_online,
-                 m->head_offline);
-    (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per element of the MLP", "", m->element_online,
-                 m->element_offline);
+    if (m->head_online > 0)
+        (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per cached row and head", "", m->head_online,
+                     m->head_offline);
+    if (m->element_online > 0)
+        (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per element of the MLP", "", m->element_online,
+                     m->element_offline);
     (void)printf("\n%-26s %13s  %13s  %13s\n", "memory", "weights", "cache", "work, queues");
     for (int i = 0; i < 3; i++)
         (void)printf("P%d%-24s %10.1f MB  %10.1f MB  %10.1f MB\n", i, "", (double)need[i].weights * 1e-6,
                      (double)need[i].cache * 1e-6, (double)(need[i].work + need[i].queues) * 1e-6);
+}
+
+/* null where the context is too short for one. */
+static json_t *json_margin(double online, double offline)
+{
+    return online == 0 ? json_null() : json_pack("[ff]", online, offline);
 }
 
 static void print_json(const struct cost *o, const struct model *model, const struct eng_cost *c,
@@ -94,12 +102,13 @@ static void print_json(const struct cost *o, const struct model *model, const st
                                               "cache", (json_int_t)need[i].cache, "work",
                                               (json_int_t)(need[i].work + need[i].queues)));
     json_t *root =
-        json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:[ff], s:[ff], s:o}", "model",
+        json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
                   model->shape.model_type, "context", (json_int_t)prompt, "policy", o->policy, "general",
                   o->plan_options.general, "thin", o->plan_options.thin, "fold", o->plan_options.fold,
                   "prefill", json_cost(c->prefill, o), "decode", json_cost(c->decode, o), "decode_layers",
-                  json_cost(c->layers, o), "bytes_per_cached_row_and_head", m->head_online, m->head_offline,
-                  "bytes_per_mlp_element", m->element_online, m->element_offline, "memory", memory);
+                  json_cost(c->layers, o), "bytes_per_cached_row_and_head",
+                  json_margin(m->head_online, m->head_offline), "bytes_per_mlp_element",
+                  json_margin(m->element_online, m->element_offline), "memory", memory);
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "engine/cost.h"
 #include "engine/shape_file.h"
 
 #include <sodium.h>
@@ -59,12 +60,23 @@ void model_close(struct model *model)
 enum base_status model_check_plan(const struct model *model, const struct eng_plan *plan, const char *path,
                                   struct base_error *error)
 {
-    if (strcmp(plan->model, model->digest) == 0)
-        return BASE_OK;
-    return base_fail(
-        error, BASE_ERR_MISMATCH,
-        "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`", path,
-        plan->model, model->digest);
+    enum base_status status = BASE_OK;
+    struct eng_cost cost;
+    struct eng_decoder_form form = {.shape = &model->shape,
+                                    .plan = plan,
+                                    .policy = &kv_policy_full,
+                                    .context = plan->context > 1 ? 2 : 1};
+    TRY_THAT(strcmp(plan->model, model->digest) == 0, error, BASE_ERR_MISMATCH,
+             "%s was made for model %.16s..., this model is %.16s...: make a plan for it with `cachet plan`",
+             path, plan->model, model->digest);
+    /* One row through the count role: what its gates or rings refuse is said here, not by three parties. */
+    if (form.context > 1) {
+        status = eng_cost_count(&cost, &form, 1, NULL, error);
+        if (status != BASE_OK)
+            base_error_prefix(error, "%s", path);
+    }
+out:
+    return status;
 }
 
 const char *model_tokenizer_path(const struct model *model)

@@ -39,8 +39,8 @@ BASE_MUST_USE enum base_status model_encode_file(const struct eng_tokenizer *tok
                                                  bool add_bos, struct eng_tokens *ret,
                                                  struct base_error *error);
 
-/* That a plan was made for this model; `path` names the plan in the error. Errors: BASE_ERR_MISMATCH with
- * both digests. */
+/* That a plan was made for this model and that its gates and rings hold; `path` names the plan in the error.
+ * Errors: BASE_ERR_MISMATCH with both digests, BASE_ERR_RANGE. */
 BASE_MUST_USE enum base_status model_check_plan(const struct model *model, const struct eng_plan *plan,
                                                 const char *path, struct base_error *error);
 

@@ -163,7 +163,8 @@ static void test_words_have_the_stated_width(void **state)
         int wide, limbs;
     } forms[] = {{{16, 63.5, 14, 36, 62}, 139, 3}, {{17, 96, 14, 38, 64}, 173, 3},
                  {{13, 8, 14, 18, 40}, 61, 1},     {{13, 9, 14, 18, 42}, 64, 1},
-                 {{13, 10, 14, 18, 42}, 65, 2},    {{18, 179, 14, 62, 64}, 256, 4}};
+                 {{13, 10, 14, 18, 42}, 65, 2},    {{18, 179, 14, 62, 64}, 256, 4},
+                 {{19, 435, 14, 62, 64}, 512, 8}};
     (void)state;
     for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
         struct sec_exp_two gate = make(forms[f].form);
@@ -176,8 +177,8 @@ static void test_words_have_the_stated_width(void **state)
 static void test_refused_forms(void **state)
 {
     static const struct sec_exp_two_form forms[] = {
-        {0, 64, 14, 36, 62},      {21, 64, 14, 36, 62}, {16, 0.1, 14, 36, 62}, {16, 241, 14, 36, 62},
-        {16, 180.01, 14, 62, 64}, {16, 64, 0, 36, 62},  {16, 64, 31, 36, 62},  {16, 64, 14, 62, 62},
+        {0, 64, 14, 36, 62},      {21, 64, 14, 36, 62}, {16, 0.1, 14, 36, 62}, {16, 441, 14, 36, 62},
+        {19, 436.01, 14, 62, 64}, {16, 64, 0, 36, 62},  {16, 64, 31, 36, 62},  {16, 64, 14, 62, 62},
         {16, 64, 14, -1, 62},     {16, 64, 14, 36, 65}, {16, NAN, 14, 36, 62}, {16, -1, 14, 36, 62}};
     (void)state;
     for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
