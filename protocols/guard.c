@@ -42,14 +42,18 @@ static void deal(struct mpc_party *p, const struct sec_guard *guard, const uint6
     }
 }
 
+/* Whether this role can read a guard; else a recorded error. */
+static bool holds_stream(struct mpc_party *p, const char *label)
+{
+    if (!mpc_failed(p) && mpc_computes(p) && !p->s12.present)
+        mpc_fail(p, BASE_ERR_INTERNAL, "%s: a guard without the stream of P1 and P2", label);
+    return !mpc_failed(p);
+}
+
 void sec_guard_join(struct mpc_party *p, const uint64_t *share, size_t n, const char *label)
 {
-    if (mpc_failed(p) || !mpc_computes(p))
+    if (!holds_stream(p, label) || !mpc_computes(p))
         return;
-    if (!p->s12.present) {
-        mpc_fail(p, BASE_ERR_INTERNAL, "%s: a guard without the stream of P1 and P2", label);
-        return;
-    }
     size_t mark = base_arena_mark(&p->arena);
     uint64_t *r = mpc_words(p, n);
     if (r != NULL)
@@ -89,6 +93,8 @@ void sec_guard_eval(struct mpc_party *p, const struct sec_guard *guard, struct m
                  guard->k, guard->h, guard->top);
         return;
     }
+    if (!holds_stream(p, label))
+        return;
     sec_declare_dealt(p, sec_guard_cost(guard, y.count));
     size_t mark = base_arena_mark(&p->arena);
     const uint64_t *mask = sec_read_mask(p, y, guard->k), *m = sec_read_open(p, y, guard->k, offset);

@@ -172,26 +172,29 @@ struct watch {
     uint64_t before;
 };
 
-static void note(struct watch *w, struct mpc_party *p, enum plant_guard guard)
+static void note(struct watch *w, struct mpc_party *p, uint64_t *word)
 {
-    w->plant->word[p->role][w->step][w->layer][guard] =
-        p->role == MPC_CLEAR ? p->guard - w->before : p->guard ^ w->before;
+    *word = p->role == MPC_CLEAR ? *word + (p->guard - w->before) : *word ^ p->guard ^ w->before;
     w->before = p->guard;
 }
 
-/* v comes before the scores of a layer, o before its g, yd last. */
+/* v comes before the scores of a layer, exp (one or two) after their guards and before that of S, o before its g,
+ * yd last. */
 static void watch(void *context, struct mpc_party *p, const char *label, const struct mpc_wire *wire,
                   double ulp)
 {
     struct watch *w = context;
+    struct plant *plant = w->plant;
     (void)wire;
     (void)ulp;
     if (strcmp(label, "v") == 0)
         w->before = p->guard;
+    if (strcmp(label, "exp") == 0)
+        note(w, p, &plant->word[p->role][w->step][w->layer][PLANT_SCORE]);
     if (strcmp(label, "o") == 0)
-        note(w, p, PLANT_SCORE);
+        note(w, p, &plant->sum[p->role][w->step][w->layer]);
     if (strcmp(label, "yd") == 0) {
-        note(w, p, PLANT_G);
+        note(w, p, &plant->word[p->role][w->step][w->layer][PLANT_G]);
         w->layer++;
     }
 }
@@ -278,13 +281,27 @@ static enum plant_answer judge_guard(const struct plant *plant, size_t step, siz
     return answer;
 }
 
-size_t plant_judge(const struct plant *plant, enum plant_guard guard, size_t *ret_quiet)
+/* The piece of S is exact: parties and twin agree on every S that no spoiled score went into. */
+static void judge_sum(struct plant *plant, size_t step, size_t layer)
+{
+    bool differ = plant->sum[MPC_LEFT][step][layer] != plant->sum[MPC_RIGHT][step][layer],
+         twin = plant->sum[MPC_CLEAR][step][layer] != 0;
+    if (differ != twin)
+        print_message("step %zu, layer %zu, S: the twin says %s, the words %s\n", step, layer, twin ? "void" : "quiet",
+                      differ ? "differ" : "are equal");
+    assert_int_equal(differ, twin);
+    plant->void_sums += differ;
+}
+
+size_t plant_judge(struct plant *plant, enum plant_guard guard, size_t *ret_quiet)
 {
     size_t bad = 0, last = plant->plan.layers - 1;
     *ret_quiet = 0;
     for (size_t s = 0; s < PLANT_STEPS; s++)
         for (size_t l = 0; l <= last; l++) {
             enum plant_answer score = judge_guard(plant, s, l, PLANT_SCORE), g = score;
+            if (score == PLANT_QUIET)
+                judge_sum(plant, s, l);
             if (score == PLANT_QUIET)
                 g = judge_guard(plant, s, l, PLANT_G);
             enum plant_answer answer = guard == PLANT_SCORE ? score : g;

@@ -65,6 +65,8 @@ struct plant {
     uint64_t seed;
     /* By role: how its guard word changed. Shares of P1 and P2; a number of readings at the twin. */
     uint64_t word[MPC_COUNT][PLANT_STEPS][PLANT_LAYERS][PLANT_GUARDS];
+    uint64_t sum[MPC_COUNT][PLANT_STEPS][PLANT_LAYERS]; /* the same of S, that 1/S watches itself */
+    size_t void_sums;                                   /* judged ones that were void */
 };
 
 /* A copy of the model's plan, to be changed; layers after `last` do not run. */
@@ -78,6 +80,6 @@ void plant_finish(struct plant *plant);
 /* Checks every guard of every step, but for g behind scores that left, against the float model, on shares and
  * in the twin. Returns how many answers of `guard` in the last layer must be void; *ret_quiet: must not be.
  */
-size_t plant_judge(const struct plant *plant, enum plant_guard guard, size_t *ret_quiet);
+size_t plant_judge(struct plant *plant, enum plant_guard guard, size_t *ret_quiet);
 
 #endif
