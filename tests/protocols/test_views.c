@@ -24,7 +24,6 @@ struct view_case {
 };
 
 enum { MAX_BITS = 21 };
-
 /* --- who receives ----------------------------------------------------------------------------------------------------------------- */
 
 /* Of a divided field, one party receives some elements and the other one the rest; an element is on either side in a field, and may be on
@@ -180,17 +179,28 @@ out:
     return status;
 }
 
-/* 2^-y from two dealt words of 4 bits; its 2^16 assignments are one message of the gate. */
-static enum base_status exp_two(struct mpc_party *p, const struct trio_job *job)
+static enum base_status run_exp(struct mpc_party *p, struct sec_exp_two_form form, struct mpc_wire y)
 {
     struct sec_exp_two gate = {0};
-    enum base_status status = BASE_OK;
-    TRY(sec_exp_two_init(&gate, (struct sec_exp_two_form){.s = 1, .t = 2, .w = 1, .fo = 1, .ring = 2}, &p->error));
-    (void)sec_exp_two_eval(p, &gate, trio_input(p, job, 0), "exp");
-    TRY(mpc_round(p));
-out:
+    enum base_status status = sec_exp_two_init(&gate, form, &p->error);
+    if (status == BASE_OK)
+        (void)sec_exp_two_eval(p, &gate, y, "exp");
+    status = status == BASE_OK ? mpc_round(p) : status;
     sec_exp_two_finish(&gate);
     return status;
+}
+
+/* Of 4 bits; its 2^16 assignments are one message of the gate. */
+static enum base_status exp_two(struct mpc_party *p, const struct trio_job *job)
+{
+    return run_exp(p, (struct sec_exp_two_form){.s = 1, .t = 2, .w = 1, .fo = 1, .ring = 2}, trio_input(p, job, 0));
+}
+
+/* A score that only gates read, then its exp: as in a layer. */
+static enum base_status score_then_exp(struct mpc_party *p, const struct trio_job *job)
+{
+    struct mpc_wire x = trio_input(p, job, 0), y = mpc_cut(p, mpc_share_dot(p, x, x, 1), 2, 0, 1, true, "score");
+    return mpc_round(p) != BASE_OK ? p->status : run_exp(p, (struct sec_exp_two_form){.s = 1, .t = 1, .w = 1, .fo = 0, .ring = 1}, y);
 }
 
 static const struct sec_guard guard_of_units = {.k = 3, .h = 3, .top = 5};
@@ -366,6 +376,7 @@ static const struct view_case private_cases[] = {
     {"table", table, {2, 0}, {2, 0}, 0, 0, false, {{0, 0}, {3, 0}}, 0},
     {"table of a gate-only wire", table_of_gate_only, {2, 2}, {1, 1}, 0, 0, false, {{1, 1}, {0, -1}}, 0},
     {"exp", exp_two, {2, 0}, {1, 0}, 0, 0, false, {{0, 0}, {1, 0}}, 0},
+    {"score, then exp", score_then_exp, {2, 0}, {1, 0}, 0, 0, false, {{0, 0}, {1, 0}}, 0},
     {"guard", guard, {3, 0}, {3, 0}, 0, 0, false, {{2, 0}, {-1, 0}}, 0},
     {"selection", selection, {1, 2}, {1, 1}, 0, 0, false, {{0, 1}, {1, -1}}, 0},
     {"dealt mask", dealt_mask, {3, 0}, {2, 0}, 0, 0, false, {{1, 0}, {-4, 0}}, 0},
