@@ -237,7 +237,7 @@ static enum base_status divide(const struct eng_step *step, struct mpc_wire e, c
     sec_reciprocal_two_eval(p, gate, S, inverse, "1/S");
     struct mpc_share share = eng_weighted_sum(step, e, pairs);
     struct mpc_wire o = mpc_cut(p, share, w.e_ring, share.frac - w.sum_frac,
-                                eng_bound(w.sum_frac - w.empty, log_context + b[ENG_V]), false, "sum e v");
+                                eng_bound(w.sum_frac + w.sum, b[ENG_V]), false, "sum e v");
     TRY(mpc_round(p));
     share = sec_reciprocal_two_divide(p, gate, S, inverse, o, eng_bound(w.read_frac, b[ENG_V] + 1),
                                       w.o_ring + lost);

@@ -55,6 +55,7 @@ struct fit {
     bool holds;
     struct eng_head_plan plan; /* its range is left open */
     int headroom;
+    int margin; /* whole bits from the guard's cell down to the largest score that was seen, less one */
 };
 
 static struct fit fit_head(const struct eng_head_extremes *head, struct eng_range_plan range,
@@ -69,7 +70,8 @@ static struct fit fit_head(const struct eng_head_extremes *head, struct eng_rang
     int headroom = from == ENG_FROM_MAXIMUM ? eng_range_slack(&range) : (int)ceil(gap * M_LOG2E);
     return (struct fit){.holds = span <= range.bits / M_LOG2E - cell,
                         .plan = {ceiling, from, 0},
-                        .headroom = headroom < 1 ? 1 : headroom};
+                        .headroom = headroom < 1 ? 1 : headroom,
+                        .margin = from == ENG_FROM_MAXIMUM ? 0 : (int)(margin_above(seen) * M_LOG2E) - 1};
 }
 
 /* Measured from zero or from the own score, whichever leaves less headroom. */
@@ -130,9 +132,10 @@ static bool widths_hold(const struct eng_plan *plan, size_t layer, const struct 
            w.e_ring + ENG_CEILING_MANTISSA + RANGE_BITS[c->range[1]] <= 64 * SEC_EXP_TWO_LIMBS;
 }
 
-/* The small range if that holds the head within the headroom, else the large one, else the last and a maximum. */
+/* The small range if that holds the head within the headroom, else the large one, else the last and a
+ * maximum. */
 static bool place(const struct eng_layer_plan *l, const struct fits *fits, const struct candidate *c,
-                  size_t h, struct eng_head_plan *ret)
+                  size_t h, struct eng_head_plan *ret, int *margin)
 {
     int last = l->range[1].bits > 0;
     for (int found = 0; found <= c->found; found++)
@@ -142,6 +145,7 @@ static bool place(const struct eng_layer_plan *l, const struct fits *fits, const
                 continue;
             *ret = fit->plan;
             ret->range = r;
+            *margin = fit->margin < *margin ? fit->margin : *margin;
             return true;
         }
     return false;
@@ -152,15 +156,17 @@ static int apply(struct eng_plan *plan, size_t layer, const struct fits *fits, c
 {
     struct eng_layer_plan *l = &plan->layer[layer];
     struct eng_head_plan *head = plan->head + layer * fits->heads;
-    int bits = 0;
+    int bits = 0, margin = ENG_CEILING_MOST_HEADROOM;
     l->attention = ENG_ATTENTION_CEILINGS;
     l->headroom = c->headroom;
     l->range[0] = (struct eng_range_plan){RANGE_BITS[c->range[0]], c->log_cells};
     l->range[1] = c->range[0] < c->range[1] ? (struct eng_range_plan){RANGE_BITS[c->range[1]], c->log_cells}
                                             : (struct eng_range_plan){0};
     for (size_t h = 0; h < fits->heads; h++)
-        if (!place(l, fits, c, h, &head[h]))
+        if (!place(l, fits, c, h, &head[h], &margin))
             return 0;
+    /* Were all scores of a row as large as any that was seen, they would sum to this. */
+    l->sum = eng_plan_log_context(plan) - eng_plan_ceiling_widths(plan, layer).empty - margin;
     if (!widths_hold(plan, layer, c))
         return 0;
     struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);

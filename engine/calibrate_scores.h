@@ -3,10 +3,12 @@
  *
  * A head's scores are measured from zero or from the row's own score, whichever leaves less headroom: the
  * bits from its ceiling down to the smallest row maximum. Measured from the own score the headroom holds for
- * every input, because the own score is in its row. Margins: above the largest score 2 nats, a tenth of the
- * span that was seen (6 nats at most) and one cell of the guard; below the smallest 30 % of the span (at most 8
- * nats and a tenth of it); below the smallest row maximum 1.5 nats (measured from zero). Heads for which neither holds find their row maximum on shares, in
- * the layers where that is all that holds. Source: specification, dealtlayer.py (observe, ranges). */
+ * every input, because the own score is in its row. Heads for which neither holds find their row maximum on
+ * shares, in the layers where that is all that holds.
+ * Margins: above the largest score 2 nats, a tenth of the span that was seen (6 nats at most) and one cell of
+ * the guard; below the smallest 30 % of the span (at most 8 nats and a tenth of it); below the smallest row
+ * maximum 1.5 nats (measured from zero). The bound of a row's sum lets all its scores be as large as the
+ * largest that was seen, and a bit more. Source: specification, dealtlayer.py (observe, ranges). */
 #ifndef CACHET_ENGINE_CALIBRATE_SCORES_H
 #define CACHET_ENGINE_CALIBRATE_SCORES_H
 

@@ -81,13 +81,12 @@ static enum base_status find_reciprocal_two(struct eng_gates *gates, const struc
     enum { PER_OCTAVE = 16, FRACTION = 44 };
     struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
     int headroom = plan->layer[layer].headroom;
-    int64_t high = (int64_t)(plan->context + 1) << (w.e_frac - w.empty), limit = INT64_C(1) << w.sum_bits;
     struct sec_reciprocal_two_form form = {
         .k = w.sum_bits,
         .frac = w.e_frac,
         .tau = w.window,
         .G = headroom + 1 < w.window + 2 ? w.window + 2 : headroom + 1,
-        .high = high < limit ? high : limit,
+        .high = INT64_C(1) << (w.e_frac + w.sum),
         .z = w.e_frac - w.window - 13,
         .per_octave = PER_OCTAVE,
         .F = FRACTION < plan->ring - 3 - w.window ? FRACTION : plan->ring - 3 - w.window,

@@ -14,7 +14,6 @@ const char *eng_wire_name(enum eng_wire wire)
     return names[wire];
 }
 
-
 static int minimum(int a, int b)
 {
     return a < b ? a : b;
@@ -127,14 +126,17 @@ void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, 
 
 void eng_plan_set_cheap(struct eng_plan *plan, int range, int headroom)
 {
-    /* The smallest row maximum lies this far below zero. */
+    /* The smallest row maximum lies this far below zero; the largest scores this many bits below the guard's
+     * cell. */
     const double lowest = 5.5;
+    const int margin = 4;
     int ceiling = (int)((headroom / M_LOG2E - lowest) * ENG_CEILING_UNITS);
     for (size_t l = 0; l < plan->layers; l++) {
         struct eng_layer_plan *layer = &plan->layer[l];
         layer->attention = ENG_ATTENTION_CEILINGS;
         layer->headroom = headroom;
         layer->range[0] = (struct eng_range_plan){range, ENG_GUARD_LOG_CELLS};
+        layer->sum = eng_plan_log_context(plan) - eng_range_empty(&layer->range[0]) - margin;
         layer->range[1] = (struct eng_range_plan){0};
         for (int h = 0; h < plan->heads; h++)
             plan->head[l * (size_t)plan->heads + (size_t)h] =
@@ -270,13 +272,16 @@ struct eng_ceiling_widths eng_plan_ceiling_widths(const struct eng_plan *plan, s
                                    .v_frac = minimum(10, maximum(6, 13 - l->bits[ENG_V])),
                                    .o_ring = eng_plan_output_ring(plan, l->bits[ENG_YO], l->bits[ENG_O]),
                                    .score_cut = 2 * plan->fu - ENG_CEILING_SCORE};
-    /* No more than the context: one score that the guard lets pass in its first cell must not make a sum wrap. */
+    /* No more than the context: one score that the guard lets pass in its first cell must not make a sum
+     * wrap. */
     for (int r = 0; r < ENG_RANGES && l->range[r].bits > 0; r++) {
         w.empty = minimum(w.empty, eng_range_empty(&l->range[r]));
         w.score = maximum(w.score, eng_range_units(&l->range[r]) + 1);
     }
     if (eng_plan_maximum_range(plan, layer) >= 0)
         w.empty = 0;
+    int most = log_context - w.empty;
+    w.sum = minimum(l->sum, most);
     /* Where S lies at the lower end of either window, o' keeps eleven bits of v. */
     w.window = maximum(6, (l->headroom + 1) / 2);
     w.read_frac = maximum(22, maximum(w.window, l->headroom - w.window) + 11);
@@ -284,10 +289,11 @@ struct eng_ceiling_widths eng_plan_ceiling_widths(const struct eng_plan *plan, s
     w.inverse_frac = minimum(18, plan->ring - w.o_ring + plan->fu - w.read_frac);
     int v = maximum(l->bits[ENG_V], 1 - w.v_frac);
     w.v_ring = w.v_frac + v + 2;
-    /* Twelve bits below the largest e of any row; and o' keeps its fraction. e's ring holds sum e v and S, and V is
-     * extended by a bit at least. */
+    /* Twelve bits below the largest e of any row; and o' keeps its fraction. e's ring holds sum e v, and S
+     * whatever the scores that the guard lets pass, so that a sum beyond its bound is seen and does not wrap.
+     * V is extended by a bit at least. */
     w.e_frac = maximum(l->headroom + 12, w.sum_frac - w.v_frac);
-    w.sum_bits = maximum(w.e_frac - w.empty + log_context, w.e_frac) + 1;
-    w.e_ring = maximum(w.e_frac - w.empty + log_context + w.v_frac + v + 2, maximum(w.sum_bits, w.v_ring) + 1);
+    w.sum_bits = maximum(w.e_frac + most, w.e_frac) + 1;
+    w.e_ring = maximum(w.e_frac + w.sum + w.v_frac + v + 2, maximum(w.sum_bits, w.v_ring) + 1);
     return w;
 }

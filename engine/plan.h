@@ -91,6 +91,7 @@ struct eng_layer_plan {
     int wave;          /* enum eng_wave */
     int attention;     /* enum eng_attention; the rest is for ceilings */
     int headroom;      /* G: a row's largest e is 2^-G at least */
+    int sum;           /* a row's e sum to less than 2^sum, which 1 / S watches */
     struct eng_range_plan range[ENG_RANGES];
 };
 
@@ -174,6 +175,7 @@ int eng_plan_maximum_range(const struct eng_plan *plan, size_t layer);
 double eng_plan_query_scale(const struct eng_plan *plan, size_t layer, size_t head);
 struct eng_ceiling_widths {
     int empty;          /* e <= 2^-empty */
+    int sum;            /* S < 2^sum: the layer\'s, or what context and empty cell leave */
     int e_frac;         /* fraction bits of e, and of S */
     int e_ring;         /* of e and V */
     int sum_bits;       /* of S as the division reads it */

@@ -108,6 +108,7 @@ static void check_ceilings(const struct eng_plan *p, struct checker *c)
     need(c, "product of q", ring + ft, p->ring);
     need(c, "fraction of v", w.v_frac, ft + p->fu);
     need(c, "empty cell", w.empty, l->headroom);
+    need(c, "sum of weights, least", 1 - w.window, w.sum);
     need(c, "product of v", w.v_ring + ft + p->fu - w.v_frac, p->ring);
     need(c, "u_v", p->fu + b[ENG_UV], minimum(linear_ring(p), w.v_ring + ft + p->fu - w.v_frac) - 2);
     need(c, "sum e v", w.e_ring, p->ring);

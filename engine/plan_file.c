@@ -49,7 +49,7 @@ static const struct field fields[] = {
     }
 static const struct field choices[] = {LAYER_FIELD(wave, 0, ENG_WAVES - 1),
                                        LAYER_FIELD(attention, 0, ENG_ATTENTIONS - 1),
-                                       LAYER_FIELD(headroom, 0, 60)};
+                                       LAYER_FIELD(headroom, 0, 60), LAYER_FIELD(sum, -60, 60)};
 static const struct field norm_fields[] = {LAYER_FIELD(rho, -60, 60),  LAYER_FIELD(low, -60, 60),
                                            LAYER_FIELD(high, -60, 60), LAYER_FIELD(ft, -60, 60),
                                            LAYER_FIELD(bt, -60, 60),   LAYER_FIELD(fs, -60, 60)};

@@ -44,7 +44,7 @@ BUDGETS = {
     ("smollm2-135m", 2048, "--general --thin --fold --score-bits 4"): (540, 21.1, 89),
     ("llama-7b", 2048, "--general --thin --score-bits 5"): (544, 130, 537),
 }
-TOKEN_HEAD, MLP_ELEMENT = 57, 240  # bytes, online and dealt, scores within 64 bits below their ceilings
+TOKEN_HEAD, MLP_ELEMENT = 55.1, 216  # bytes, online and dealt, scores within 64 bits below their ceilings
 
 
 def costs():

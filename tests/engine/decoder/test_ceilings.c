@@ -289,6 +289,16 @@ static bool fit(const struct eng_head_extremes *seen, struct eng_layer_plan *l, 
            gap * LOG2_E <= l->headroom;
 }
 
+/* Whole bits from the guard's cell down to the largest score, less one, whatever a head is measured from. */
+static int least_margin(const struct eng_head_extremes heads[HEADS])
+{
+    double least = INFINITY;
+    for (size_t h = 0; h < HEADS; h++)
+        for (int r = 0; r < ENG_REFERENCES; r++)
+            least = fmin(least, above(heads[h].top[r] - heads[h].bottom[r]));
+    return (int)(least * LOG2_E) - 1;
+}
+
 static bool place_all(struct eng_plan *plan, const struct eng_head_extremes heads[HEADS])
 {
     struct eng_layer_plan *l = &plan->layer[0];
@@ -301,6 +311,7 @@ static bool place_all(struct eng_plan *plan, const struct eng_head_extremes head
         if (!holds)
             return false;
     }
+    l->sum = eng_plan_log_context(plan) - eng_plan_ceiling_widths(plan, 0).empty - least_margin(heads);
     return eng_plan_check(plan, &error) == BASE_OK;
 }
 

@@ -24,7 +24,8 @@ import tempfile
 DECODE_STEPS = 3
 # Entries of the spline tables carry 44 and 48 fraction bits: up to 2^59, more than doubles keep exactly, so the order of operations shows.
 # Coefficients of a wave are fitted, with other numbers of rounds; they are counted in units of the words that they become, 2^-17.
-LAST_UNITS = {"RoPE": 1, "rsqrt": 4, "exp": 1, "1/S": 4, "SiLU": 1, "wave": 1, "coefficients of the wave": 1 / 16}
+# e has up to 52 fraction bits, and a mantissa of 50.
+LAST_UNITS = {"RoPE": 1, "rsqrt": 4, "exp": 4, "1/S": 4, "SiLU": 1, "wave": 1, "coefficients of the wave": 1 / 16}
 REASONS = {"rsqrt": "another order of operations on doubles",
            "exp": "e is rounded from a mantissa of fixed width here, from a double there",
            "wave": "rounded from the fitted coefficients",

@@ -178,7 +178,7 @@ class Gates:
         own, ceil = [int(v == FROM_OWN) for v in o["head_from"]], [v / 16 for v in o["head_ceiling"]]
         g.rg = {l: DL.Range(unit, s, w.headroom, ceil, own, 0, 0, 0, 0)}          # t and s above; guard and wave are gates of their own
         k, G = fo - c + P.lgT() + 1, max(w.headroom + 1, w.window + 2)
-        hi, F = min((P.T + 1) << (fo - c), 1 << k), min(44, 61 - w.window)
+        hi, F = 1 << fo + min(o["sum"], P.lgT() - c), min(44, 61 - w.window)
         g.recip = {l: X.RecipTwo(k, fo, w.window, G, hi, fo - w.window - 13, 16, w.inverse_frac, F)}
         g.fo, g.Re = {l: fo}, {l: Re}
         g.exp = {l: Called(heads.exp, lambda n: heads.cost(lambda r: r.exp, n), c=c)}
