@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { SQUARES_MARGIN = 2 };
-static const double MARGIN = 1.0, SCORE_MARGIN = 1.3, GATE_MARGIN = 1.25, SMALLEST = 0x1p-20;
+static const double MARGIN = 1.0, SCORE_MARGIN = 1.3, GATE_MARGIN = 1.25, SMALLEST = 0x1p-4;
 
 /* What the probe collects: [layers][ENG_PROBES]. */
 struct extremes {
@@ -98,7 +98,8 @@ static double log_two(double x)
     return log2(fmax(x, SMALLEST));
 }
 
-/* ceil(log2) of an observed maximum, with margin. */
+/* ceil(log2) of an observed maximum, with margin. Never so small that the rounding of what a wire is made of is
+ * beyond it: a layer may write nothing at all. */
 static int bits_for(double largest)
 {
     return (int)ceil(log_two(largest) + MARGIN);

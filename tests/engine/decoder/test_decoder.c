@@ -208,6 +208,17 @@ static void test_odd_extents(void **state)
     check_model("odd", (struct model_options){.shape = &odd_shape}, plain_request);
 }
 
+/* A layer that writes nothing: V, or what the MLP gives, is zero in every bit. */
+static void test_silent_layers(void **state)
+{
+    static const enum eng_tensor tensors[] = {ENG_TENSOR_V, ENG_TENSOR_O, ENG_TENSOR_UP, ENG_TENSOR_DOWN};
+    (void)state;
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
+        struct model_gain gain = {.tensor = tensors[i], .layer = 1, .rows = 64, .factor = 0};
+        check_model("odd, a silent layer", (struct model_options){.shape = &odd_shape, .gain = gain}, plain_request);
+    }
+}
+
 static void test_mlp_without_gate(void **state)
 {
     struct eng_model_shape shape = odd_shape;
@@ -253,6 +264,7 @@ int main(void)
                                        cmocka_unit_test(test_tinystories),
                                        cmocka_unit_test(test_stories260k),
                                        cmocka_unit_test(test_odd_extents),
+                                       cmocka_unit_test(test_silent_layers),
                                        cmocka_unit_test(test_mlp_without_gate),
                                        cmocka_unit_test(test_biases),
                                        cmocka_unit_test(test_equal_transcripts)};
