@@ -116,8 +116,10 @@ bool eng_list_pairs(const struct eng_step *step, bool own, struct eng_pairs *ret
     return true;
 }
 
-void eng_add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k,
-                    struct mpc_share *v)
+/* Biases of Q, K and V, where the model has them: public linear maps of masked rows, 0 bytes. They join t u.
+ */
+static void add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k,
+                       struct mpc_share *v)
 {
     const struct eng_model_shape *shape = step->decoder->form.shape;
     const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
@@ -130,6 +132,35 @@ void eng_add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc
     rotate(step, &bias, shape->kv_heads);
     mpc_share_add(step->p, k, bias);
     mpc_share_add(step->p, v, mpc_share_of_row(step->p, &w->v_bias, step->n));
+}
+
+enum base_status eng_normalise_projections(const struct eng_step *step, struct eng_projections *u,
+                                           struct eng_normal_form form)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_model_shape *shape = step->decoder->form.shape;
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const int *b = plan->layer[step->layer].bits;
+    int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION], lost = ft + plan->fu - form.v_frac;
+    size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
+    enum base_status status = BASE_OK;
+    struct mpc_wire t;
+    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
+                    &t, "rsqrt");
+    TRY(mpc_round(p));
+    struct mpc_share q = mpc_share_mul(p, u->q, t, wide, form.qk + ft),
+                     k = mpc_share_mul(p, u->k, t, narrow, form.qk + ft),
+                     v = mpc_share_mul(p, u->v, t, narrow, form.v + lost);
+    add_biases(step, &q, &k, &v);
+    u->q = mpc_cut(p, q, form.qk + ft, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
+    u->k = mpc_cut(p, k, form.qk + ft, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
+    u->v = mpc_cut(p, v, form.v + lost, lost, eng_bound(form.v_frac, b[ENG_V]), false, "v");
+    TRY(mpc_round(p));
+    u->q = eng_swap_axes(step, u->q, step->n, shape->heads);
+    u->k = eng_swap_axes(step, u->k, step->n, shape->kv_heads);
+    u->v = eng_swap_axes(step, u->v, step->n, shape->kv_heads);
+out:
+    return status;
 }
 
 struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e,

@@ -29,10 +29,14 @@ struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q)
  * step), marked UINT32_MAX in source. Slots are listed once per query row and shared by the heads. */
 bool eng_list_pairs(const struct eng_step *step, bool own, struct eng_pairs *ret);
 
-/* Biases of Q, K and V, where the model has them: public linear maps of masked rows, 0 bytes. They join t u.
- */
-void eng_add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k,
-                    struct mpc_share *v);
+/* What t u is cut to: q and k in Z_2^qk with fu fraction bits, v in Z_2^v with v_frac. */
+struct eng_normal_form {
+    int qk, v, v_frac;
+};
+/* Rounds 2 and 3 of rows: u becomes q, k, v = t u, t = rho / rms, [heads][n][head_dim] each. */
+BASE_MUST_USE enum base_status eng_normalise_projections(const struct eng_step *step,
+                                                         struct eng_projections *u,
+                                                         struct eng_normal_form form);
 
 /* o' = sum e v of every row: [rows][head_dim]. */
 struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e,

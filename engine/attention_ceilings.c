@@ -88,36 +88,6 @@ static void list_range(const struct eng_step *step, const struct eng_pairs *pair
             list_row(step, pairs, r, ret);
 }
 
-/* Rounds 2 and 3. */
-static enum base_status normalise(const struct eng_step *step, struct eng_projections *u)
-{
-    struct mpc_party *p = step->p;
-    const struct eng_model_shape *shape = step->decoder->form.shape;
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const int *b = plan->layer[step->layer].bits;
-    int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
-    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, step->layer);
-    int ring = w.score_cut + w.score + ft, lost = ft + plan->fu - w.v_frac;
-    size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
-    enum base_status status = BASE_OK;
-    struct mpc_wire t;
-    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
-                    &t, "rsqrt");
-    TRY(mpc_round(p));
-    struct mpc_share q = mpc_share_mul(p, u->q, t, wide, ring), k = mpc_share_mul(p, u->k, t, narrow, ring),
-                     v = mpc_share_mul(p, u->v, t, narrow, w.v_ring + lost);
-    eng_add_biases(step, &q, &k, &v);
-    struct mpc_wire turned_q = mpc_cut(p, q, ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q"),
-                    turned_k = mpc_cut(p, k, ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k"),
-                    value = mpc_cut(p, v, w.v_ring + lost, lost, eng_bound(w.v_frac, b[ENG_V]), false, "v");
-    TRY(mpc_round(p));
-    u->q = eng_swap_axes(step, turned_q, step->n, shape->heads);
-    u->k = eng_swap_axes(step, turned_k, step->n, shape->kv_heads);
-    u->v = eng_swap_axes(step, value, step->n, shape->kv_heads);
-out:
-    return status;
-}
-
 /* ceiling + own - score in units of the range, from opened scores; read by gates only. */
 static struct mpc_wire below_ceiling(struct mpc_party *p, const struct ranged *range, struct mpc_wire score)
 {
@@ -211,8 +181,8 @@ static enum base_status exponentiate(const struct eng_step *step, struct eng_pro
                            : range[1].count == 0 ? e[0]
                                                  : mpc_concat(p, e[0], e[1]);
     *ret_e = mpc_gather(p, both, order, all);
-    /* No score comes nearer to its ceiling than the guard's first cell, or the answer is void (all but surely: a
-     * score within that cell is reported as the masks fall). */
+    /* No score comes nearer to its ceiling than the guard's first cell, or the answer is void (all but
+     * surely: a score within that cell is reported as the masks fall). */
     ret_e->bound = w.e_frac - w.empty;
     mpc_check_bound(p, "e", ret_e);
 out:
@@ -256,7 +226,9 @@ enum base_status eng_attention_ceilings(const struct eng_step *step, struct eng_
     struct eng_pairs pairs;
     struct mpc_wire e;
     enum base_status status = BASE_OK;
-    TRY(normalise(step, u));
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(step->decoder->form.plan, step->layer);
+    TRY(eng_normalise_projections(
+        step, u, (struct eng_normal_form){.qk = w.score_cut + w.score, .v = w.v_ring, .v_frac = w.v_frac}));
     /* K must be in place for the scores; V is stored again when it has been extended. */
     struct mpc_wire early = mpc_wire_make(p, u->v.count, store->form.ring_v, u->v.frac, u->v.bound);
     kv_store_append(store, p, u->k, early, step->first, step->slots, step->n);

@@ -1,36 +1,6 @@
 /* Attention whose scores are measured from a row maximum that is found on shares: any range. */
 #include "engine/attention.h"
 
-/* Rows: rounds 2 to 4. The new rows enter the cache before they are scored. */
-static enum base_status scores_folded(const struct eng_step *step, struct eng_projections *u,
-                                      struct mpc_wire *ret_v, struct mpc_wire *ret_k, struct mpc_wire *ret_q)
-{
-    struct mpc_party *p = step->p;
-    const struct eng_model_shape *shape = step->decoder->form.shape;
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const int *b = plan->layer[step->layer].bits;
-    int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
-    size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
-    enum base_status status = BASE_OK;
-    struct mpc_wire t;
-    sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
-                    &t, "rsqrt");
-    TRY(mpc_round(p));
-    struct mpc_share turned_q = mpc_share_mul(p, u->q, t, wide, plan->ring),
-                     turned_k = mpc_share_mul(p, u->k, t, narrow, plan->ring);
-    struct mpc_share value = mpc_share_mul(p, u->v, t, narrow, plan->ring);
-    eng_add_biases(step, &turned_q, &turned_k, &value);
-    struct mpc_wire q = mpc_cut(p, turned_q, plan->ring, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
-    struct mpc_wire k = mpc_cut(p, turned_k, plan->ring, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
-    struct mpc_wire v = mpc_cut(p, value, plan->ring, ft, eng_bound(plan->fu, b[ENG_V]), false, "v");
-    TRY(mpc_round(p));
-    *ret_q = eng_swap_axes(step, q, step->n, shape->heads);
-    *ret_k = eng_swap_axes(step, k, step->n, shape->kv_heads);
-    *ret_v = eng_swap_axes(step, v, step->n, shape->kv_heads);
-out:
-    return status;
-}
-
 /* Scores of every pair, read by gates only: Z_2^ks with fs fraction bits. Queues one opening. */
 static struct mpc_wire cut_scores(const struct eng_step *step, struct mpc_share product,
                                   const struct eng_pairs *pairs)
@@ -195,6 +165,7 @@ out:
     return status;
 }
 
+/* Rows, from round 2 on. The new rows enter the cache before they are scored. */
 static enum base_status run_folded(const struct eng_step *step, struct eng_projections *u,
                                    struct mpc_wire *ret_o)
 {
@@ -202,21 +173,23 @@ static enum base_status run_folded(const struct eng_step *step, struct eng_proje
     const struct eng_plan *plan = step->decoder->form.plan;
     struct kv_store *store = &step->decoder->store[step->layer];
     struct eng_pairs pairs;
-    struct mpc_wire q, k, v, e;
+    struct mpc_wire e;
     enum base_status status = BASE_OK;
-    TRY(scores_folded(step, u, &v, &k, &q));
+    int ring = plan->ring - plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
+    TRY(eng_normalise_projections(step, u,
+                                  (struct eng_normal_form){.qk = ring, .v = ring, .v_frac = plan->fu}));
     /* K must be in place for the scores; V may still wait for its extension, and is stored again when it has
      * it. */
     struct mpc_wire early =
-        plan->ring_sv != 0 ? mpc_wire_make(p, v.count, plan->ring_sv, v.frac, v.bound) : v;
-    kv_store_append(store, p, k, early, step->first, step->slots, step->n);
+        plan->ring_sv != 0 ? mpc_wire_make(p, u->v.count, plan->ring_sv, u->v.frac, u->v.bound) : u->v;
+    kv_store_append(store, p, u->k, early, step->first, step->slots, step->n);
     if (!eng_list_pairs(step, false, &pairs))
         return p->status;
-    struct mpc_wire score = cut_scores(step, eng_score_share(step, q), &pairs);
+    struct mpc_wire score = cut_scores(step, eng_score_share(step, u->q), &pairs);
     TRY(mpc_round(p));
-    TRY(exponentiate(step, score, &pairs, &v, &e));
+    TRY(exponentiate(step, score, &pairs, &u->v, &e));
     if (plan->ring_sv != 0)
-        kv_store_append(store, p, k, v, step->first, step->slots, step->n);
+        kv_store_append(store, p, u->k, u->v, step->first, step->slots, step->n);
     TRY(normalise(step, e, &pairs, ret_o));
 out:
     return status;

@@ -154,14 +154,27 @@ uint64_t *mpc_deal_xor(struct mpc_party *p, size_t count, int ring, const uint64
         p, (struct mpc_field){.count = count, .ring = ring, .limbs = 1, .limb = ring, .by_xor = true}, value);
 }
 
+static struct mpc_field limbs_of(size_t count, int limbs, int ring)
+{
+    return (struct mpc_field){.count = count, .ring = ring, .limbs = limbs, .limb = 64};
+}
+
+struct mpc_cost mpc_deal_limbs_cost(size_t count, int limbs, int ring)
+{
+    struct mpc_field field = limbs_of(count, limbs, ring);
+    struct mpc_cost cost = {0};
+    for (int l = 0; l < limbs; l++)
+        cost.offline += mpc_bits(count, limb_bits(&field, l));
+    return cost;
+}
+
 uint64_t *mpc_deal_limbs(struct mpc_party *p, size_t count, int limbs, int ring, const uint64_t *value)
 {
     if (!mpc_failed(p) && (ring < 1 || ring > MPC_DEAL_MOST_BITS || limbs != (ring + 63) / 64))
         mpc_fail(p, BASE_ERR_INTERNAL, "dealing words of %d bits as %d limbs", ring, limbs);
     if (mpc_failed(p))
         return NULL;
-    return mpc_deal_field(p, (struct mpc_field){.count = count, .ring = ring, .limbs = limbs, .limb = 64},
-                          value);
+    return mpc_deal_field(p, limbs_of(count, limbs, ring), value);
 }
 
 /* P0: `value` and its draws become the halves of P2 and of P1, whose half is the draw before the split. */

@@ -43,6 +43,7 @@ void mpc_deal_halves(struct mpc_party *p, size_t count, int ring, uint64_t *valu
  * reduced but for its last limbs. Cost: whole bytes for each limb, a message each per party. Errors:
  * BASE_ERR_INTERNAL unless limbs = ceil(ring / 64). */
 uint64_t *mpc_deal_limbs(struct mpc_party *p, size_t count, int limbs, int ring, const uint64_t *value);
+struct mpc_cost mpc_deal_limbs_cost(size_t count, int limbs, int ring);
 
 /* The same as mpc_deal with halves whose XOR is the value: tables of bits. `ring` is 64 at most. */
 uint64_t *mpc_deal_xor(struct mpc_party *p, size_t count, int ring, const uint64_t *value);

@@ -39,12 +39,6 @@ static struct sec_exp_two measures(struct sec_exp_two_form form)
     return gate;
 }
 
-static int limb_bits(const struct sec_exp_two *gate, int limb)
-{
-    int rest = gate->wide - limb * 64;
-    return rest < 64 ? rest : 64;
-}
-
 static bool fits(struct sec_exp_two_form form)
 {
     bool well = form.s >= 1 && form.s <= SEC_EXP_TWO_MOST_BITS && form.t >= 0.125 && form.t <= SEC_EXP_TWO_MOST_RANGE;
@@ -154,10 +148,8 @@ void sec_exp_two_finish(struct sec_exp_two *gate)
 struct mpc_cost sec_exp_two_cost(struct sec_exp_two_form form, size_t n)
 {
     struct sec_exp_two gate = measures(form);
-    struct mpc_cost cost = mpc_open_share_cost(n, form.ring, 0);
-    for (int l = 0; l < gate.limbs; l++)
-        cost.offline += mpc_bits(2 * n, limb_bits(&gate, l));
-    return cost;
+    return mpc_cost_add(mpc_open_share_cost(n, form.ring, 0),
+                        mpc_deal_limbs_cost(2 * n, gate.limbs, gate.wide));
 }
 
 /* --- the gate ------------------------------------------------------------------------------------ */

@@ -25,6 +25,19 @@ static void calibrate(struct model *m, struct model_options options)
     check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, NULL, &error), &error, "plan");
 }
 
+const struct eng_model_shape model_odd_shape = {.layers = 2,
+                                                .width = 20,
+                                                .heads = 3,
+                                                .kv_heads = 1,
+                                                .head_dim = 10,
+                                                .ffn = 37,
+                                                .vocab = 53,
+                                                .context = 64,
+                                                .rope_theta = 10000,
+                                                .norm_eps = 1e-5,
+                                                .bos = -1,
+                                                .model_type = "odd"};
+
 static enum base_status read_with_gain(const void *context, enum eng_tensor tensor, size_t layer,
                                        struct eng_row_range range, float *ret, struct base_error *error)
 {

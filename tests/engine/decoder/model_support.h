@@ -29,6 +29,9 @@ struct model {
     struct eng_weights weights[MPC_COUNT + 1];
 };
 
+/* Odd extents, one KV head for all, a separate head, and heads wider together than the residual. */
+extern const struct eng_model_shape model_odd_shape;
+
 /* How a test wants its plan. */
 struct model_options {
     size_t context;

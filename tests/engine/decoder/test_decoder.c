@@ -109,20 +109,6 @@ static void check_model(const char *path, struct model_options options, struct r
 static const struct request plain_request = {
     .policy = &kv_policy_full, .rows = {PROMPT, 9, 1, 1, 1}, .steps = 5, .context = 64, .chunk = PROMPT};
 
-/* Odd extents, one KV head for all, a separate head, and heads wider together than the residual. */
-static const struct eng_model_shape odd_shape = {.layers = 2,
-                                                 .width = 20,
-                                                 .heads = 3,
-                                                 .kv_heads = 1,
-                                                 .head_dim = 10,
-                                                 .ffn = 37,
-                                                 .vocab = 53,
-                                                 .context = 64,
-                                                 .rope_theta = 10000,
-                                                 .norm_eps = 1e-5,
-                                                 .bos = -1,
-                                                 .model_type = "odd"};
-
 static void test_keeper(void **state)
 {
     (void)state;
@@ -155,7 +141,7 @@ static void test_mixtures(void **state)
     waves.thin = true;
     check_model("../shared/models/stories260K/stories260K.bin", waves, plain_request);
     check_model("models/keeper", ceilings, plain_request);
-    struct eng_model_shape shape = odd_shape;
+    struct eng_model_shape shape = model_odd_shape;
     shape.activation = ENG_ACTIVATION_GELU;
     waves.shape = ceilings.shape = &shape;
     check_model("odd, GELU", waves, plain_request);
@@ -205,7 +191,7 @@ static void test_stories260k(void **state)
 static void test_odd_extents(void **state)
 {
     (void)state;
-    check_model("odd", (struct model_options){.shape = &odd_shape}, plain_request);
+    check_model("odd", (struct model_options){.shape = &model_odd_shape}, plain_request);
 }
 
 /* A layer that writes nothing: V, or what the MLP gives, is zero in every bit. */
@@ -215,13 +201,13 @@ static void test_silent_layers(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
         struct model_gain gain = {.tensor = tensors[i], .layer = 1, .rows = 64, .factor = 0};
-        check_model("odd, a silent layer", (struct model_options){.shape = &odd_shape, .gain = gain}, plain_request);
+        check_model("odd, a silent layer", (struct model_options){.shape = &model_odd_shape, .gain = gain}, plain_request);
     }
 }
 
 static void test_mlp_without_gate(void **state)
 {
-    struct eng_model_shape shape = odd_shape;
+    struct eng_model_shape shape = model_odd_shape;
     (void)state;
     shape.activation = ENG_ACTIVATION_GELU;
     check_model("odd, GELU", (struct model_options){.shape = &shape}, plain_request);
@@ -229,7 +215,7 @@ static void test_mlp_without_gate(void **state)
 
 static void test_biases(void **state)
 {
-    struct eng_model_shape shape = odd_shape;
+    struct eng_model_shape shape = model_odd_shape;
     (void)state;
     shape.qkv_bias = true;
     check_model("odd, biases", (struct model_options){.shape = &shape}, plain_request);

@@ -157,22 +157,9 @@ static void test_every_head(void **state)
 
 /* --- one value of a synthetic model --------------------------------------------------------------------- */
 
-static const struct eng_model_shape odd_shape = {.layers = 2,
-                                                 .width = 20,
-                                                 .heads = 3,
-                                                 .kv_heads = 1,
-                                                 .head_dim = 10,
-                                                 .ffn = 37,
-                                                 .vocab = 53,
-                                                 .context = 64,
-                                                 .rope_theta = 10000,
-                                                 .norm_eps = 1e-5,
-                                                 .bos = -1,
-                                                 .model_type = "odd"};
-
 static void test_synthetic_heads(void **state)
 {
-    struct eng_model_shape shape = odd_shape;
+    struct eng_model_shape shape = model_odd_shape;
     (void)state;
     for (int bias = 0; bias <= 1; bias++) {
         struct stage s;
@@ -269,13 +256,13 @@ static struct model_gain gain_to(const struct stage *s, const struct change *cha
 {
     enum { HEAD = 1 };
     bool g = change->guard == PLANT_G, gated = s->model.source.shape->activation != ENG_ACTIVATION_GELU;
-    size_t at = 0, dim = odd_shape.head_dim;
+    size_t at = 0, dim = model_odd_shape.head_dim;
     double largest = largest_of(s, change, HEAD, &at);
     return (struct model_gain){.tensor = !g      ? ENG_TENSOR_Q
                                          : gated ? ENG_TENSOR_GATE
                                                  : ENG_TENSOR_UP,
                                .layer = change->layer,
-                               .first = g ? at % odd_shape.ffn : HEAD * dim,
+                               .first = g ? at % model_odd_shape.ffn : HEAD * dim,
                                .rows = g ? 1 : dim,
                                .factor = (float)(target / largest),
                                .tame = g};
@@ -312,7 +299,7 @@ static void test_activation(void **state)
                                           {PLANT_G, 0, ENG_WAVE_NARROW, 0, 0},
                                           {PLANT_G, 1, ENG_WAVE_NARROW, 0, 0},
                                           {PLANT_G, 1, ENG_WAVE_WIDE, 0, 0}};
-    struct eng_model_shape shape = odd_shape;
+    struct eng_model_shape shape = model_odd_shape;
     (void)state;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         shape.activation = i % 2 == 0 ? ENG_ACTIVATION_SILU_GATED : ENG_ACTIVATION_GELU;
@@ -323,7 +310,7 @@ static void test_activation(void **state)
 /* Rows and decode steps, whose scores are made in another way; bins of 4 nats; the norm folded. */
 static void test_general_attention(void **state)
 {
-    struct model_options o = {.general_attention = true, .shape = &odd_shape};
+    struct model_options o = {.general_attention = true, .shape = &model_odd_shape};
     struct change change = {.guard = PLANT_SCORE, .layer = 1, .score_bits = 3};
     (void)state;
     check_values(o, change);

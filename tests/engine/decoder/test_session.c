@@ -104,21 +104,30 @@ static struct eng_remote_form remote_form(const struct stage *s, struct net_link
                                     .kern = kern_table_select(~0u)};
 }
 
+/* Sends a request and generates until its end; the request stays to be ended. */
+static enum base_status begin_and_generate(struct stage *s, enum eng_request_mode mode, struct counter *counter,
+                                           struct eng_remote *ret_remote, struct eng_generated *ret,
+                                           struct base_error *ret_error)
+{
+    struct base_error error = {0};
+    struct net_link *links[3];
+    struct eng_request request = request_of(s, mode);
+    check_ok(eng_local_start(s->local, links, &error), &error, "start");
+    struct eng_remote_form form = remote_form(s, links);
+    check_ok(eng_remote_begin(ret_remote, &form, &request, false, &error), &error, "begin");
+    struct eng_backend backend = eng_remote_backend(ret_remote);
+    struct eng_generation g = generation_of(s, &backend, counter);
+    return eng_generate(&g, ret, ret_error);
+}
+
 static void ask(struct stage *s, enum eng_request_mode mode, size_t stop_after, struct eng_generated *ret,
                 struct eng_usage usage[3])
 {
     struct base_error error = {0};
-    struct net_link *links[3];
     struct eng_remote remote;
     struct eng_usage served[3];
     struct counter counter = {.stop_after = stop_after};
-    struct eng_request request = request_of(s, mode);
-    check_ok(eng_local_start(s->local, links, &error), &error, "start");
-    struct eng_remote_form form = remote_form(s, links);
-    check_ok(eng_remote_begin(&remote, &form, &request, false, &error), &error, "begin");
-    struct eng_backend backend = eng_remote_backend(&remote);
-    struct eng_generation g = generation_of(s, &backend, &counter);
-    check_ok(eng_generate(&g, ret, &error), &error, "generate");
+    check_ok(begin_and_generate(s, mode, &counter, &remote, ret, &error), &error, "generate");
     check_ok(eng_remote_end(&remote, usage, &error), &error, "end");
     check_ok(eng_local_wait(s->local, served, &error), &error, "wait");
     eng_remote_finish(&remote);
@@ -337,17 +346,10 @@ static size_t ask_void(struct stage *s, enum eng_request_mode mode, struct eng_u
                        struct base_error *ret_error)
 {
     struct base_error error = {0};
-    struct net_link *links[3];
     struct eng_remote remote;
     struct eng_generated answer;
     struct counter counter = {0};
-    struct eng_request request = request_of(s, mode);
-    check_ok(eng_local_start(s->local, links, &error), &error, "start");
-    struct eng_remote_form form = remote_form(s, links);
-    check_ok(eng_remote_begin(&remote, &form, &request, false, &error), &error, "begin");
-    struct eng_backend backend = eng_remote_backend(&remote);
-    struct eng_generation g = generation_of(s, &backend, &counter);
-    assert_int_equal(eng_generate(&g, &answer, ret_error), BASE_ERR_RANGE);
+    assert_int_equal(begin_and_generate(s, mode, &counter, &remote, &answer, ret_error), BASE_ERR_RANGE);
     assert_true(remote.ended);
     check_ok(eng_local_wait(s->local, usage, &error), &error, "wait");
     eng_remote_finish(&remote);

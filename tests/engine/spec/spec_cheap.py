@@ -373,19 +373,7 @@ def run_twin(M, P, gt, rope, tokens, decode_steps, defer):
 
     every, saved = gt, (DL.layer, LY.mlp, LY.rope_tables, PL.rope_tables)
     with Recorder(P) as r:
-        def client(c):
-            for _, q, _, _ in ints:
-                c.give(q, P.R)
-            at = 0
-            for step in range(decode_steps + 1):
-                n = first if step == 0 else 1
-                r.step = step
-                c.give(np.eye(M.V, dtype=np.int64)[tokens[at:at + n]], P.R)
-                # a failed program answers with an empty array, which these shapes refuse
-                opened[step] = c.take((n, M.V), P.R).reshape(n * M.V), c.take((n,), P.R).reshape(n)
-                void.append(X.guard_take(c))
-                at += n
-
+        client = S.client_of(r, M, P, ints, tokens, decode_steps, opened, lambda c: void.append(X.guard_take(c)))
         try:
             DL.layer, LY.rope_tables, PL.rope_tables = layer, rope, rope
             run_clear(program, client)

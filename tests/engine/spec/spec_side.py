@@ -283,6 +283,23 @@ class Recorder:
             setattr(owner, name, old)
 
 
+def client_of(r, M, P, ints, tokens, decode_steps, opened, after=lambda c: None):
+    """Gives weights and tokens, the prompt and then one by one, and takes logits and sum x^2 of each step; then `after`."""
+    def client(c):
+        for _, q, _, _ in ints:
+            c.give(q, P.R)
+        at = 0
+        for step in range(decode_steps + 1):
+            n = len(tokens) - decode_steps if step == 0 else 1
+            r.step = step
+            c.give(np.eye(M.V, dtype=np.int64)[tokens[at:at + n]], P.R)
+            # a failed program answers with an empty array, which these shapes refuse
+            opened[step] = c.take((n, M.V), P.R).reshape(n * M.V), c.take((n,), P.R).reshape(n)
+            after(c)
+            at += n
+    return client
+
+
 def run_twin(M, P, gt, rope, tokens, decode_steps, defer):
     """(wires {(step, label): [(ring, fraction, integers)]}, {step: (logits, squares)}, costs {(step, layer): Cost}, layer -1 being the step; is
     an answer void: run.py has no guard)."""
@@ -292,18 +309,7 @@ def run_twin(M, P, gt, rope, tokens, decode_steps, defer):
     program, _ = RUN.make(M, P, gt, first, decode_steps + 1, defer, table, costs)
 
     with Recorder(P) as r:
-        def client(c):
-            for _, q, _, _ in ints:
-                c.give(q, P.R)
-            at = 0
-            for step in range(decode_steps + 1):
-                n = first if step == 0 else 1
-                r.step = step
-                c.give(np.eye(M.V, dtype=np.int64)[tokens[at:at + n]], P.R)
-                # a failed program answers with an empty array, which these shapes refuse
-                opened[step] = c.take((n, M.V), P.R).reshape(n * M.V), c.take((n,), P.R).reshape(n)
-                at += n
-
+        client = client_of(r, M, P, ints, tokens, decode_steps, opened)
         old = LY.rope_tables
         LY.rope_tables = rope
         try:
