@@ -59,15 +59,56 @@ static enum base_status project(const struct eng_step *step, struct mpc_wire x, 
     return mpc_round(p);
 }
 
+size_t eng_targets(const struct eng_step *step)
+{
+    const struct eng_decoder *d = step->decoder;
+    return 1 + (step->first < d->request.dims.prompt ? d->follower_count : 0);
+}
+
+struct eng_step eng_target(const struct eng_step *step, size_t target)
+{
+    struct eng_step own = *step;
+    if (target > 0)
+        own.decoder = step->decoder->followers[target - 1];
+    return own;
+}
+
+void eng_append(const struct eng_step *step, struct mpc_wire k, struct mpc_wire v)
+{
+    for (size_t i = 0; i < eng_targets(step); i++) {
+        struct kv_cache *cache = &eng_target(step, i).decoder->cache[step->layer];
+        /* The twin's integers are the same in any ring that holds them. */
+        if (i > 0 && step->p->role == MPC_CLEAR)
+            k.ring = cache->all.form.ring_k;
+        kv_cache_append(cache, step->p, k, v, step->n);
+    }
+}
+
+enum base_status eng_choose_rows(const struct eng_step *step, struct mpc_wire q)
+{
+    struct eng_decoder *d = step->decoder;
+    struct kv_cache *cache = &d->cache[step->layer];
+    enum base_status status = BASE_OK;
+    for (size_t i = 1; i < eng_targets(step); i++)
+        kv_cache_keep_query(&eng_target(step, i).decoder->cache[step->layer], step->p, q, step->n);
+    if (step->first >= d->request.dims.prompt)
+        TRY(kv_cache_select(d->cache, step->layer, step->p, q));
+    else
+        kv_cache_keep_query(cache, step->p, q, step->n);
+    kv_cache_slots(cache, step->n, step->slots);
+out:
+    return status;
+}
+
 struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q)
 {
     const struct eng_model_shape *shape = step->decoder->form.shape;
-    struct kv_store *store = &step->decoder->store[step->layer];
-    size_t group = shape->heads / shape->kv_heads, rows = group * step->n;
+    struct kv_store *store = kv_cache_store(&step->decoder->cache[step->layer]);
+    size_t group = shape->heads / store->form.kv_heads, rows = group * step->n;
     int ring = q.ring < store->form.ring_k ? q.ring : store->form.ring_k;
     struct mpc_share out =
-        mpc_share_make(step->p, shape->kv_heads * rows * store->used, ring, q.frac + store->form.frac_k);
-    for (size_t h = 0; h < shape->kv_heads; h++) {
+        mpc_share_make(step->p, store->form.kv_heads * rows * store->used, ring, q.frac + store->form.frac_k);
+    for (size_t h = 0; h < store->form.kv_heads; h++) {
         size_t mark = base_arena_mark(&step->p->arena);
         mpc_share_matmul_at(step->p, mpc_slice(q, h * rows * shape->head_dim, rows * shape->head_dim), rows,
                             &store->k[h], &out, h * rows * store->used, store->used);
@@ -76,26 +117,35 @@ struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q)
     return out;
 }
 
+/* Slots that the step's rows see in one KV head: of row i counts[i], from slots[i * room]. Returns their
+ * number. */
+static size_t list_slots(const struct eng_step *step, size_t kv_head, size_t room, uint32_t *slots,
+                         uint32_t *counts)
+{
+    struct kv_cache *cache = &step->decoder->cache[step->layer];
+    size_t total = 0;
+    for (size_t i = 0; i < step->n; i++) {
+        struct kv_span span = kv_cache_span(cache, kv_head, step->first + i);
+        counts[i] =
+            (uint32_t)kv_store_visible(kv_cache_store(cache), span, step->first + i, slots + i * room);
+        total += counts[i];
+    }
+    return total;
+}
+
 bool eng_list_pairs(const struct eng_step *step, bool own, struct eng_pairs *ret)
 {
     struct mpc_party *p = step->p;
-    const struct eng_decoder *d = step->decoder;
-    struct kv_store *store = &d->store[step->layer];
-    size_t heads = d->form.shape->heads, n = step->n, used = store->used, rows = heads * n;
-    struct kv_active active = {.slots = mpc_bytes(p, (used + 1) * sizeof(uint32_t))};
-    uint32_t *slots = mpc_bytes(p, n * (used + 1) * sizeof *slots),
-             *counts = mpc_bytes(p, n * sizeof *counts);
+    const struct eng_model_shape *shape = step->decoder->form.shape;
+    const struct kv_store *store = kv_cache_store(&step->decoder->cache[step->layer]);
+    size_t heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads, n = step->n,
+           used = store->used, room = used + 1, rows = heads * n, total = 0, at = 0;
+    uint32_t *slots = mpc_bytes(p, kv_heads * n * room * sizeof *slots),
+             *counts = mpc_bytes(p, kv_heads * n * sizeof *counts);
     if (mpc_failed(p))
         return false;
-    size_t total = 0;
-    for (size_t i = 0; i < n; i++) {
-        kv_visible_slots(d->form.policy, &d->form.config, store, step->first + i, &active);
-        counts[i] = (uint32_t)active.count;
-        for (size_t j = 0; j < active.count; j++)
-            slots[i * (used + 1) + j] = active.slots[j];
-        total += active.count + own;
-    }
-    total *= heads;
+    for (size_t h = 0; h < kv_heads; h++)
+        total += group * (list_slots(step, h, room, slots + h * n * room, counts + h * n) + own * n);
     ret->rows = rows;
     ret->used = used;
     ret->starts = mpc_bytes(p, (rows + 1) * sizeof *ret->starts);
@@ -103,13 +153,12 @@ bool eng_list_pairs(const struct eng_step *step, bool own, struct eng_pairs *ret
     ret->source = mpc_bytes(p, total * sizeof *ret->source);
     if (mpc_failed(p))
         return false;
-    size_t at = 0;
     for (size_t r = 0; r < rows; r++) {
-        size_t i = r % n;
+        size_t line = r / n / group * n + r % n;
         ret->starts[r] = (uint32_t)at;
-        for (size_t j = 0; j < counts[i] + (size_t)own; j++, at++) {
+        for (size_t j = 0; j < counts[line] + (size_t)own; j++, at++) {
             ret->row[at] = (uint32_t)r;
-            ret->source[at] = j < counts[i] ? (uint32_t)(r * used + slots[i * (used + 1) + j]) : UINT32_MAX;
+            ret->source[at] = j < counts[line] ? (uint32_t)(r * used + slots[line * room + j]) : UINT32_MAX;
         }
     }
     ret->starts[rows] = (uint32_t)at;
@@ -168,12 +217,12 @@ struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e
 {
     struct mpc_party *p = step->p;
     const struct eng_model_shape *shape = step->decoder->form.shape;
-    struct kv_store *store = &step->decoder->store[step->layer];
-    size_t used = store->used, rows = shape->heads / shape->kv_heads * step->n, dim = shape->head_dim;
+    struct kv_store *store = kv_cache_store(&step->decoder->cache[step->layer]);
+    size_t used = store->used, rows = shape->heads / store->form.kv_heads * step->n, dim = shape->head_dim;
     int ring = e.ring < store->form.ring_v ? e.ring : store->form.ring_v;
     struct mpc_share out = mpc_share_make(p, pairs->rows * dim, ring, e.frac + store->form.frac_v);
     uint32_t *index = mpc_bytes(p, rows * used * sizeof *index);
-    for (size_t h = 0; h < shape->kv_heads && !mpc_failed(p); h++) {
+    for (size_t h = 0; h < store->form.kv_heads && !mpc_failed(p); h++) {
         size_t mark = base_arena_mark(&p->arena);
         for (size_t i = 0; i < rows * used; i++)
             index[i] = UINT32_MAX;

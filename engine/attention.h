@@ -22,6 +22,17 @@ struct eng_projections {
 /* [first][second][head_dim] -> [second][first][head_dim]: rows of heads to heads of rows, and back. */
 struct mpc_wire eng_swap_axes(const struct eng_step *step, struct mpc_wire w, size_t first, size_t second);
 
+/* Whose caches a step fills: the decoder's own, and those of its followers while it reads a prompt. target 0:
+ * the step itself. */
+size_t eng_targets(const struct eng_step *step);
+struct eng_step eng_target(const struct eng_step *step, size_t target);
+/* K and V of the new rows into the caches. */
+void eng_append(const struct eng_step *step, struct mpc_wire k, struct mpc_wire v);
+
+/* Lets the policy choose what a decode step attends to, by q [heads][n][head_dim], and notes the slots of the
+ * new rows. */
+BASE_MUST_USE enum base_status eng_choose_rows(const struct eng_step *step, struct mpc_wire q);
+
 /* q . K of every head against every used slot: [heads * n][used]. */
 struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q);
 
@@ -41,6 +52,26 @@ BASE_MUST_USE enum base_status eng_normalise_projections(const struct eng_step *
 /* o' = sum e v of every row: [rows][head_dim]. */
 struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e,
                                   const struct eng_pairs *pairs);
+
+/* Sums of e over units of cached rows, for the rows whose attention counts: [rows][units]; units is 0 where
+ * none does. */
+struct eng_unit_sums {
+    size_t rows, units;
+    uint32_t *row;              /* [rows]: which rows of the pairs */
+    struct mpc_wire sum, score; /* score: what is opened */
+};
+/* Of every target: [eng_targets]. */
+struct eng_unit_sums *eng_unit_sums(const struct eng_step *step, struct mpc_wire e,
+                                    const struct eng_pairs *pairs);
+/* Bits that scores lose which have `fraction` fraction bits. */
+int eng_score_lost(const struct eng_step *step, int fraction);
+/* Queues the opening of what an eviction ranks, from the divided sums of one target. */
+void eng_queue_scores(const struct eng_step *step, struct mpc_share weight, struct eng_unit_sums *sums);
+/* After the round: adds them to the scores of the caches. */
+void eng_add_scores(const struct eng_step *step, const struct eng_unit_sums *sums);
+
+/* e of rows that stand for several: times their number. Local. */
+void eng_weigh_rows(const struct eng_step *step, const struct eng_pairs *pairs, struct mpc_wire *e);
 
 /* From round 2 to o [n][heads * head_dim], and the new rows into the cache. */
 BASE_MUST_USE enum base_status eng_attention_maximum(const struct eng_step *step, struct eng_projections *u,

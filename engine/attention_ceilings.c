@@ -189,6 +189,25 @@ out:
     return status;
 }
 
+/* The counted rows' e / S of each unit, to be opened with o. */
+static void score_units(const struct eng_step *step, size_t target, const struct sec_reciprocal_two *gate,
+                        struct mpc_wire S, const struct mpc_wire *inverse, struct eng_unit_sums *sums)
+{
+    struct mpc_party *p = step->p;
+    struct eng_step own = eng_target(step, target);
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(step->decoder->form.plan, step->layer);
+    /* As many bits as o' has: a row whose e are small keeps its weights. */
+    int f = w.read_frac < w.e_frac - w.window ? w.read_frac : w.e_frac - w.window, cut = w.e_frac - w.window - f, bound = sums->sum.bound - cut,
+        ring = eng_score_lost(&own, f + w.inverse_frac) + KV_SCORE_RING;
+    struct mpc_wire inverses[SEC_WINDOWS],
+        sum = mpc_truncate(p, sums->sum, cut, bound < 1 ? 1 : bound, "e of units");
+    for (int i = 0; i < SEC_WINDOWS; i++)
+        inverses[i] = mpc_gather(p, inverse[i], sums->row, sums->rows);
+    struct mpc_share weight = sec_reciprocal_two_divide(p, gate, mpc_gather(p, S, sums->row, sums->rows),
+                                                        inverses, sum, f + 1, ring);
+    eng_queue_scores(&own, weight, sums);
+}
+
 /* Rounds 6 and 7: o = o' / S. */
 static enum base_status divide(const struct eng_step *step, struct mpc_wire e, const struct eng_pairs *pairs,
                                struct mpc_wire *ret_o)
@@ -204,6 +223,8 @@ static enum base_status divide(const struct eng_step *step, struct mpc_wire e, c
     enum base_status status = BASE_OK;
     struct mpc_wire inverse[SEC_WINDOWS],
         S = mpc_sum_runs(p, e, pairs->starts, pairs->rows, e.bound + log_context);
+    struct eng_unit_sums *sums = eng_unit_sums(step, e, pairs);
+    TRY(p->status);
     sec_reciprocal_two_eval(p, gate, S, inverse, "1/S");
     struct mpc_share share = eng_weighted_sum(step, e, pairs);
     struct mpc_wire o = mpc_cut(p, share, w.e_ring, share.frac - w.sum_frac,
@@ -212,7 +233,11 @@ static enum base_status divide(const struct eng_step *step, struct mpc_wire e, c
     share = sec_reciprocal_two_divide(p, gate, S, inverse, o, eng_bound(w.read_frac, b[ENG_V] + 1),
                                       w.o_ring + lost);
     o = mpc_cut(p, share, w.o_ring + lost, lost, eng_bound(plan->fu, b[ENG_O]), false, "o");
+    for (size_t i = 0; i < eng_targets(step); i++)
+        if (sums[i].units > 0)
+            score_units(step, i, gate, S, inverse, &sums[i]);
     TRY(mpc_round(p));
+    eng_add_scores(step, sums);
     *ret_o = eng_swap_axes(step, o, d->form.shape->heads, step->n);
 out:
     return status;
@@ -222,20 +247,22 @@ enum base_status eng_attention_ceilings(const struct eng_step *step, struct eng_
                                         struct mpc_wire *ret_o)
 {
     struct mpc_party *p = step->p;
-    struct kv_store *store = &step->decoder->store[step->layer];
+    struct kv_cache *cache = &step->decoder->cache[step->layer];
     struct eng_pairs pairs;
     struct mpc_wire e;
     enum base_status status = BASE_OK;
     struct eng_ceiling_widths w = eng_plan_ceiling_widths(step->decoder->form.plan, step->layer);
     TRY(eng_normalise_projections(
-        step, u, (struct eng_normal_form){.qk = w.score_cut + w.score, .v = w.v_ring, .v_frac = w.v_frac}));
+        step, u, (struct eng_normal_form){.qk = cache->all.form.ring_k, .v = w.v_ring, .v_frac = w.v_frac}));
+    TRY(eng_choose_rows(step, u->q));
     /* K must be in place for the scores; V is stored again when it has been extended. */
-    struct mpc_wire early = mpc_wire_make(p, u->v.count, store->form.ring_v, u->v.frac, u->v.bound);
-    kv_store_append(store, p, u->k, early, step->first, step->slots, step->n);
+    struct mpc_wire early = mpc_wire_make(p, u->v.count, w.e_ring, u->v.frac, u->v.bound);
+    eng_append(step, u->k, early);
     if (!eng_list_pairs(step, false, &pairs))
         return p->status;
     TRY(exponentiate(step, u, &pairs, &e));
-    kv_store_append(store, p, u->k, u->v, step->first, step->slots, step->n);
+    eng_append(step, u->k, u->v);
+    eng_weigh_rows(step, &pairs, &e);
     TRY(divide(step, e, &pairs, ret_o));
 out:
     return status;

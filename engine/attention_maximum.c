@@ -108,6 +108,21 @@ out:
     return status;
 }
 
+/* The counted rows' e / S of each unit, to be opened with o. */
+static void score_units(const struct eng_step *step, size_t target, struct mpc_wire inverse,
+                        struct eng_unit_sums *sums)
+{
+    struct mpc_party *p = step->p;
+    struct eng_step own = eng_target(step, target);
+    enum { WEIGHT_FRACTION = 12 };
+    int f = WEIGHT_FRACTION, ring = eng_score_lost(&own, f + step->decoder->form.plan->fy) + KV_SCORE_RING,
+        cut = sums->sum.frac - f;
+    struct mpc_wire units = mpc_truncate(p, sums->sum, cut, sums->sum.bound > cut ? sums->sum.bound - cut : 1,
+                                         "e of units"),
+                    inverses = mpc_gather(p, inverse, sums->row, sums->rows);
+    eng_queue_scores(&own, mpc_share_mul(p, units, inverses, sums->units, ring), sums);
+}
+
 /* o = o' / S: two rounds. */
 static enum base_status normalise(const struct eng_step *step, struct mpc_wire e,
                                   const struct eng_pairs *pairs, struct mpc_wire *ret_o)
@@ -118,6 +133,8 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     const int *b = plan->layer[step->layer].bits;
     int log_context = eng_plan_log_context(plan);
     enum base_status status = BASE_OK;
+    struct eng_unit_sums *sums = eng_unit_sums(step, e, pairs);
+    TRY(p->status);
     struct mpc_wire sum = mpc_sum_runs(p, e, pairs->starts, pairs->rows, plan->fo + log_context), inverse;
     sum = mpc_truncate(p, sum, d->form.gates->sum_cut, d->form.gates->sum_bits, "S");
     sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
@@ -128,7 +145,11 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     share = mpc_share_mul(p, o, inverse, d->form.shape->head_dim, plan->ring);
     o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false,
                 "o");
+    for (size_t i = 0; i < eng_targets(step); i++)
+        if (sums[i].units > 0)
+            score_units(step, i, inverse, &sums[i]);
     TRY(mpc_round(p));
+    eng_add_scores(step, sums);
     *ret_o = eng_swap_axes(step, o, d->form.shape->heads, step->n);
 out:
     return status;
@@ -137,7 +158,7 @@ out:
 /* After a deferred step the own pair of each row points to the slot that the new row took. */
 static void point_to_own_slot(const struct eng_step *step, struct eng_pairs *pairs)
 {
-    size_t used = step->decoder->store[step->layer].used;
+    size_t used = step->decoder->cache[step->layer].all.used;
     for (size_t i = 0; i < pairs->starts[pairs->rows]; i++) {
         size_t r = pairs->row[i];
         size_t slot = pairs->source[i] == UINT32_MAX ? step->slots[0] : pairs->source[i] - r * pairs->used;
@@ -149,16 +170,17 @@ static void point_to_own_slot(const struct eng_step *step, struct eng_pairs *pai
 static enum base_status run_deferred(const struct eng_step *step, struct eng_projections *u,
                                      struct mpc_wire *ret_o)
 {
-    struct kv_store *store = &step->decoder->store[step->layer];
+    struct kv_cache *cache = &step->decoder->cache[step->layer];
     struct eng_pairs pairs;
     struct deferred scored;
     struct mpc_wire e;
     enum base_status status = BASE_OK;
+    kv_cache_slots(cache, 1, step->slots);
     if (!eng_list_pairs(step, true, &pairs))
         return step->p->status;
     TRY(scores_deferred(step, u, &pairs, &scored));
     TRY(exponentiate(step, scored.score, &pairs, &scored.v, &e));
-    kv_store_append(store, step->p, scored.k, scored.v, step->first, step->slots, 1);
+    kv_cache_append(cache, step->p, scored.k, scored.v, 1);
     point_to_own_slot(step, &pairs);
     TRY(normalise(step, e, &pairs, ret_o));
 out:
@@ -171,25 +193,27 @@ static enum base_status run_folded(const struct eng_step *step, struct eng_proje
 {
     struct mpc_party *p = step->p;
     const struct eng_plan *plan = step->decoder->form.plan;
-    struct kv_store *store = &step->decoder->store[step->layer];
+    struct kv_cache *cache = &step->decoder->cache[step->layer];
     struct eng_pairs pairs;
     struct mpc_wire e;
     enum base_status status = BASE_OK;
     int ring = plan->ring - plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
-    TRY(eng_normalise_projections(step, u,
-                                  (struct eng_normal_form){.qk = ring, .v = ring, .v_frac = plan->fu}));
+    TRY(eng_normalise_projections(
+        step, u, (struct eng_normal_form){.qk = cache->all.form.ring_k, .v = ring, .v_frac = plan->fu}));
+    TRY(eng_choose_rows(step, u->q));
     /* K must be in place for the scores; V may still wait for its extension, and is stored again when it has
      * it. */
     struct mpc_wire early =
         plan->ring_sv != 0 ? mpc_wire_make(p, u->v.count, plan->ring_sv, u->v.frac, u->v.bound) : u->v;
-    kv_store_append(store, p, u->k, early, step->first, step->slots, step->n);
+    eng_append(step, u->k, early);
     if (!eng_list_pairs(step, false, &pairs))
         return p->status;
     struct mpc_wire score = cut_scores(step, eng_score_share(step, u->q), &pairs);
     TRY(mpc_round(p));
     TRY(exponentiate(step, score, &pairs, &u->v, &e));
     if (plan->ring_sv != 0)
-        kv_store_append(store, p, u->k, u->v, step->first, step->slots, step->n);
+        eng_append(step, u->k, u->v);
+    eng_weigh_rows(step, &pairs, &e);
     TRY(normalise(step, e, &pairs, ret_o));
 out:
     return status;
@@ -198,6 +222,8 @@ out:
 enum base_status eng_attention_maximum(const struct eng_step *step, struct eng_projections *u,
                                        struct mpc_wire *ret_o)
 {
-    bool deferred = step->n == 1 && !step->decoder->form.plan->fold;
+    const struct kv_layer_plan *kv = &step->decoder->request.layer[step->layer];
+    bool deferred =
+        step->n == 1 && !step->decoder->form.plan->fold && kv->evict.keep == 0 && kv->select.units == 0;
     return deferred ? run_deferred(step, u, ret_o) : run_folded(step, u, ret_o);
 }

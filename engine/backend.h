@@ -16,6 +16,8 @@ struct eng_answer {
 };
 
 struct eng_backend {
+    /* Called before the prompt is fed, where it is not NULL: the lengths, on which a cache policy's sizes depend. */
+    enum base_status (*begin)(void *context, size_t prompt_tokens, size_t new_tokens, struct base_error *error);
     /* Feeds n tokens (n <= chunk). rows: logit rows wanted, 0, 1 (the last) or n; arrays of *ret have room
      * for them.
      * Errors: BASE_ERR_RANGE when a guard has reported a value, so that the answer is void (eng_fail_void).

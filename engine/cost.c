@@ -35,8 +35,8 @@ static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n
     return status;
 }
 
-enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,
-                                struct base_progress *progress, struct base_error *error)
+static enum base_status count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,
+                              struct base_progress *progress, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_cost cost = {0};
@@ -49,8 +49,11 @@ enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_f
     TRY(eng_gates_init(&gates, form->shape, form->plan, error));
     own.weights = &weights;
     own.gates = &gates;
+    own.prompt = prompt;
+    TRY(eng_decoder_period(&own, prompt, &cost.steps, error));
     TRY(eng_decoder_init(&decoder, MPC_COUNT, own, error));
     TRY(mpc_party_init(&p, MPC_COUNT, kern_table_select(0), (size_t)1 << WORK_SIZE_LOG, error));
+    TRY(eng_decoder_begin(&decoder, &p, prompt, own.context - prompt, error));
     cost.chunk = decoder.form.chunk;
     for (size_t at = 0; at < prompt && status == BASE_OK;) {
         size_t n = prompt - at < cost.chunk ? prompt - at : cost.chunk;
@@ -59,18 +62,43 @@ enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_f
         if (progress != NULL)
             base_progress_update(progress, at, 0);
     }
-    if (status == BASE_OK)
+    for (size_t i = 0; i < cost.steps && status == BASE_OK; i++)
         status = run(&decoder, &p, 1, 1, &cost.decode);
     if (status != BASE_OK)
         (void)base_fail(error, status, "%s", p.error.text);
     TRY(status);
-    cost.layers = minus(cost.decode, ends_cost(form->shape, form->plan));
+    cost.layers = cost.decode;
+    for (size_t i = 0; i < cost.steps; i++)
+        cost.layers = minus(cost.layers, ends_cost(form->shape, form->plan));
     *ret = cost;
 out:
     mpc_party_finish(&p);
     eng_decoder_finish(&decoder);
     eng_gates_finish(&gates);
     eng_weights_finish(&weights);
+    return status;
+}
+
+/* a less `times` of b; rounds of b are not those of steps that are fed together. */
+static struct mpc_cost beyond(struct mpc_cost a, struct mpc_cost b, uint64_t times, uint64_t steps)
+{
+    return (struct mpc_cost){a.rounds > steps * b.rounds ? a.rounds - steps * b.rounds : 0, a.online - times * b.online,
+                             a.offline - times * b.offline};
+}
+
+enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,
+                                struct base_progress *progress, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_cost alone;
+    struct eng_decoder_form row = *form;
+    TRY(count(ret, form, prompt, progress, error));
+    row.policy = &kv_policy_full;
+    row.context = 2;
+    TRY(count(&alone, &row, 1, NULL, error));
+    ret->cached = beyond(ret->decode, alone.prefill, ret->steps, ret->steps);
+    ret->cached_prefill = beyond(ret->prefill, alone.prefill, prompt, (prompt + ret->chunk - 1) / ret->chunk);
+out:
     return status;
 }
 
@@ -84,6 +112,7 @@ enum base_status eng_cost_margins(struct eng_cost_margins *ret, const struct eng
     struct eng_cost few, many, wide;
     double layers = (double)form->shape->layers, heads = (double)form->shape->heads * (MANY - FEW) * layers;
     wider.ffn += WIDER;
+    own.policy = &kv_policy_full;
     own.context = ENG_COST_MARGIN_CONTEXT;
     TRY(eng_cost_count(&few, &own, FEW, NULL, error));
     TRY(eng_cost_count(&many, &own, MANY, NULL, error));

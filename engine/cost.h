@@ -7,12 +7,15 @@
 
 struct eng_cost {
     struct mpc_cost prefill; /* of the whole prompt; logits of its last row */
-    struct mpc_cost decode;  /* of one token after it, logits included */
+    struct mpc_cost decode;  /* of `steps` tokens after it, logits included */
     struct mpc_cost layers;  /* the decoder layers' part of decode */
+    size_t steps;            /* after which the cost of a token repeats (eng_decoder_period); 1 for most policies */
     size_t chunk;            /* rows of one prefill step */
+    /* Of the prompt and of the decoded tokens, what is more than their rows without a cache: attention to other rows, and the policy. */
+    struct mpc_cost cached_prefill, cached;
 };
 
-/* prompt rows are in the cache when the counted token is decoded; form.context > prompt. form.weights and
+/* prompt rows are in the cache when the first counted token is decoded; form.context >= prompt + steps. form.weights and
  * form.gates may be NULL. Errors: those of the plan's and gates' conditions. */
 BASE_MUST_USE enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form,
                                               size_t prompt, struct base_progress *progress,

@@ -17,16 +17,15 @@ static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
 {
     const struct eng_plan *plan = d->form.plan;
     const struct eng_layer_plan *l = &plan->layer[layer];
-    int ring = plan->ring - l->ft[ENG_NORM_ATTENTION];
+    int ring = plan->ring - l->ft[ENG_NORM_ATTENTION], ring_v = plan->ring_sv != 0 ? plan->ring_sv : ring;
     struct kv_form form = {.kv_heads = d->form.shape->kv_heads,
-                            .head_dim = d->form.shape->head_dim,
-                            .capacity = d->kv.capacity,
-                            .ring_k = ring,
-                            .frac_k = plan->fu,
-                            .bound_k = eng_bound(plan->fu, l->bits[ENG_K]),
-                            .ring_v = plan->ring_sv != 0 ? plan->ring_sv : ring,
-                            .frac_v = plan->fu,
-                            .bound_v = eng_bound(plan->fu, l->bits[ENG_V])};
+                           .head_dim = d->form.shape->head_dim,
+                           .ring_k = ring,
+                           .frac_k = plan->fu,
+                           .bound_k = eng_bound(plan->fu, l->bits[ENG_K]),
+                           .ring_v = ring_v,
+                           .frac_v = plan->fu,
+                           .bound_v = eng_bound(plan->fu, l->bits[ENG_V])};
     if (l->attention == ENG_ATTENTION_CEILINGS) {
         struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
         form.ring_k = w.score_cut + w.score;
@@ -34,7 +33,35 @@ static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
         form.frac_v = w.v_frac;
         form.bound_v = eng_bound(w.v_frac, l->bits[ENG_V]);
     }
+    /* Whatever is extended must leave the wrap room: |x| <= 2^(ring - 2). */
+    form.moved_v = form.bound_v + 2 < form.ring_v ? form.bound_v + 2 : form.ring_v;
     return form;
+}
+
+/* A score of 2^bits nats as the product of q and k counts it. */
+static struct kv_score_form score_form(const struct eng_decoder *d, size_t layer)
+{
+    const struct eng_plan *plan = d->form.plan;
+    double scale = 1;
+    int log = 0;
+    for (size_t h = 0; h < d->form.shape->heads; h++)
+        if (eng_plan_query_scale(plan, layer, h) > scale)
+            scale = eng_plan_query_scale(plan, layer, h);
+    while (base_power_of_two(log) < scale)
+        log++;
+    return (struct kv_score_form){.heads = d->form.shape->heads,
+                                  .product_bits = 2 * plan->fu + plan->layer[layer].bits[ENG_SCORE] + log};
+}
+
+static struct kv_dims dims_of(const struct eng_decoder_form *form, size_t prompt, size_t context)
+{
+    return (struct kv_dims){.layers = form->plan->layers,
+                            .heads = form->shape->heads,
+                            .kv_heads = form->shape->kv_heads,
+                            .prompt = prompt,
+                            .context = context,
+                            .chunk = form->chunk != 0 ? form->chunk
+                                                      : eng_decoder_choose_chunk(form->shape, form->context)};
 }
 
 enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, struct eng_decoder_form form,
@@ -47,14 +74,14 @@ enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, s
              "a context of %zu tokens: the plan was made for at most %d; make one with `cachet plan "
              "--context %zu`",
              form.context, form.plan->context, form.context);
-    if (form.chunk == 0)
-        d.form.chunk = eng_decoder_choose_chunk(form.shape, form.context);
-    TRY(form.policy->plan(&form.config, form.context, d.form.chunk, &d.kv, error));
-    TRY(base_alloc(&d.store, form.plan->layers, sizeof *d.store, error));
+    TRY(kv_plan_make(&d.kv, form.policy, &form.config,
+                     dims_of(&form, form.prompt != 0 ? form.prompt : form.context, form.context), error));
+    d.form.chunk = d.kv.chunk;
+    TRY(base_alloc(&d.cache, form.plan->layers, sizeof *d.cache, error));
     TRY(base_alloc(&d.turn, half, sizeof *d.turn, error));
     eng_model_rope_turns(form.shape, d.turn);
     for (size_t l = 0; l < form.plan->layers; l++)
-        TRY(kv_store_init(&d.store[l], role, cache_form(&d, l), error));
+        TRY(kv_cache_init(&d.cache[l], role, cache_form(&d, l), score_form(&d, l), &d.kv, l, error));
     *ret = d;
     return BASE_OK;
 out:
@@ -64,27 +91,141 @@ out:
 
 void eng_decoder_finish(struct eng_decoder *decoder)
 {
-    for (size_t l = 0; decoder->store != NULL && l < decoder->form.plan->layers; l++)
-        kv_store_finish(&decoder->store[l]);
-    base_free(&decoder->store);
+    for (size_t l = 0; decoder->cache != NULL && l < decoder->form.plan->layers; l++)
+        kv_cache_finish(&decoder->cache[l]);
+    base_free(&decoder->cache);
     base_free(&decoder->turn);
+    kv_plan_finish(&decoder->kv);
+    kv_plan_finish(&decoder->request);
 }
 
 void eng_decoder_reset(struct eng_decoder *decoder)
 {
     decoder->position = 0;
+    decoder->begun = false;
     for (size_t l = 0; l < decoder->form.plan->layers; l++)
-        kv_store_clear(&decoder->store[l]);
+        kv_cache_clear(&decoder->cache[l]);
+}
+
+enum base_status eng_decoder_allows(const struct eng_decoder_form *form, size_t prompt, size_t new_tokens,
+                                    struct base_error *error)
+{
+    struct kv_plan plan;
+    enum base_status status =
+        kv_plan_make(&plan, form->policy, &form->config, dims_of(form, prompt, prompt + new_tokens), error);
+    if (status == BASE_OK)
+        kv_plan_finish(&plan);
+    return status;
+}
+
+enum base_status eng_decoder_period(const struct eng_decoder_form *form, size_t prompt, size_t *ret, struct base_error *error)
+{
+    struct kv_plan plan;
+    enum base_status status = kv_plan_make(&plan, form->policy, &form->config, dims_of(form, prompt, prompt + 1), error);
+    *ret = 1;
+    for (size_t l = 0; status == BASE_OK && l < form->plan->layers; l++) {
+        const struct kv_layer_plan *layer = &plan.layer[l];
+        size_t period = layer->select.units != 0 ? layer->select.reuse : layer->evict.every;
+        *ret = period > *ret ? period : *ret;
+    }
+    if (status == BASE_OK)
+        kv_plan_finish(&plan);
+    return status;
+}
+
+static void before_round(void *context, struct mpc_party *p)
+{
+    struct eng_decoder *d = context;
+    kv_caches_before_round(d->cache, d->form.plan->layers, p);
+}
+
+enum base_status eng_decoder_begin(struct eng_decoder *d, struct mpc_party *p, size_t prompt,
+                                   size_t new_tokens, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct kv_plan plan = {0};
+    TRY_THAT(prompt >= 1 && prompt + new_tokens <= d->form.context, error, BASE_ERR_ARGUMENT,
+             "a prompt of %zu rows and %zu new ones: at least 1, and %zu at most together", prompt,
+             new_tokens, d->form.context);
+    TRY(kv_plan_make(&plan, d->form.policy, &d->form.config, dims_of(&d->form, prompt, prompt + new_tokens),
+                     error));
+    for (size_t l = 0; l < d->form.plan->layers; l++)
+        TRY_THAT(plan.chunk == d->form.chunk && plan.layer[l].capacity <= d->kv.layer[l].capacity, error,
+                 BASE_ERR_INTERNAL, "policy %s: a shorter request needs a larger cache",
+                 d->form.policy->name);
+    kv_plan_finish(&d->request);
+    d->request = plan;
+    plan = (struct kv_plan){0};
+    d->position = 0;
+    for (size_t l = 0; l < d->form.plan->layers; l++)
+        kv_cache_begin(&d->cache[l], &d->request, p);
+    TRY(p->status);
+    p->before_round = before_round;
+    p->before_round_context = d;
+    d->begun = true;
+out:
+    kv_plan_finish(&plan);
+    return status;
+}
+
+static size_t most_slots(const struct eng_decoder *d)
+{
+    size_t most = 0;
+    for (size_t l = 0; l < d->form.plan->layers; l++)
+        if (d->kv.layer[l].capacity > most)
+            most = d->kv.layer[l].capacity;
+    return most;
 }
 
 size_t eng_decoder_work_size(const struct eng_decoder *decoder)
 {
     const struct eng_model_shape *s = decoder->form.shape;
-    size_t n = decoder->form.chunk, scores = n * s->heads * decoder->kv.capacity;
+    size_t n = decoder->form.chunk, scores = n * s->heads * most_slots(decoder);
     size_t wide = n * (s->width + s->ffn + s->heads * s->head_dim), head = s->vocab * (n + 4);
     /* Arrays of 8 bytes alive together: about 40 per score, 60 per activation, 6 per logit or one-hot entry.
      */
     return (size_t)8 * (40 * scores + 60 * wide + 6 * head) + ((size_t)64 << 20);
+}
+
+static bool reads_densely(const struct eng_decoder *d)
+{
+    bool dense = true;
+    for (size_t l = 0; l < d->form.plan->layers; l++)
+        for (size_t h = 0; h < d->form.shape->kv_heads; h++)
+            dense =
+                dense && d->request.layer[l].prompt[h].window == 0 && d->request.layer[l].evict.chunk == 0;
+    return dense;
+}
+
+enum base_status eng_decoder_follow(struct eng_decoder *decoder, struct eng_decoder **followers, size_t count,
+                                    struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    for (size_t i = 0; i < count; i++)
+        TRY_THAT(reads_densely(decoder) && reads_densely(followers[i]) &&
+                     followers[i]->form.plan == decoder->form.plan &&
+                     followers[i]->request.dims.prompt == decoder->request.dims.prompt,
+                 error, BASE_ERR_ARGUMENT, "policy %s reads a prompt otherwise than policy %s",
+                 followers[i]->form.policy->name, decoder->form.policy->name);
+    decoder->followers = followers;
+    decoder->follower_count = count;
+out:
+    return status;
+}
+
+/* The followers have seen n rows more. */
+static enum base_status advance_followers(struct eng_decoder *d, struct mpc_party *p, size_t n)
+{
+    enum base_status status = BASE_OK;
+    for (size_t i = 0; i < d->follower_count && d->position <= d->request.dims.prompt; i++) {
+        struct eng_decoder *f = d->followers[i];
+        for (size_t l = 0; l < f->form.plan->layers; l++)
+            kv_cache_advance(&f->cache[l], n);
+        f->position += n;
+        TRY(kv_caches_close(f->cache, f->form.plan->layers, p));
+    }
+out:
+    return status;
 }
 
 /* cos and sin of n rows from position `first`, as integers with fc fraction bits. */
@@ -163,14 +304,14 @@ enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, st
     TRY_THAT(n >= 1 && n <= d->form.chunk && d->position + n <= (size_t)d->form.plan->context, &p->error,
              BASE_ERR_ARGUMENT, "a step of %zu rows at position %zu: at most %zu rows and %d positions", n,
              d->position, d->form.chunk, d->form.plan->context);
+    if (!d->begun)
+        TRY(eng_decoder_begin(d, p, d->form.context, 0, &p->error));
     TRY(embed(d, p, hot, n, &x));
     int64_t *cosines = mpc_bytes(p, n * half * sizeof *cosines),
             *sines = mpc_bytes(p, n * half * sizeof *sines);
     uint32_t *slots = mpc_bytes(p, n * sizeof *slots);
     TRY(p->status);
     rope_tables(d, d->position, n, cosines, sines);
-    for (size_t i = 0; i < n; i++)
-        slots[i] = (uint32_t)d->form.policy->slot(&d->form.config, &d->kv, d->position + i);
     for (size_t l = 0; l < d->form.plan->layers; l++) {
         size_t mark = base_arena_mark(&p->arena);
         struct eng_step step = {.decoder = d,
@@ -182,10 +323,13 @@ enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, st
                                 .sin = sines,
                                 .slots = slots};
         TRY(eng_layer_run(&step, x, &y));
+        kv_cache_advance(&d->cache[l], n);
         keep(&x, &y);
         base_arena_release(&p->arena, mark);
     }
     d->position += n;
+    TRY(kv_caches_close(d->cache, d->form.plan->layers, p));
+    TRY(advance_followers(d, p, n));
     if (logit_rows > 0)
         TRY(head(d, p, x, n, logit_rows, ret));
 out:

@@ -25,6 +25,7 @@
 
 #include "engine/gates.h"
 #include "engine/weights.h"
+#include "kvcache/cache.h"
 #include "kvcache/policy.h"
 #include "mpc/lift.h"
 
@@ -39,13 +40,19 @@ struct eng_decoder_form {
     struct kv_config config;
     size_t context; /* prompt plus answer of the longest request */
     size_t chunk;   /* rows of one step at most; 0: chosen so that a chunk's scores fit the work area */
+    size_t prompt;  /* rows of the prompt, where the policy's sizes are to be those of one request (costs); 0: of any */
 };
 struct eng_decoder {
     struct eng_decoder_form form; /* chunk is never 0 */
-    struct kv_plan kv;
-    struct kv_store *store; /* [layers] */
+    struct kv_plan kv;       /* of the largest request */
+    struct kv_plan request;  /* of the one under way */
+    struct kv_cache *cache;  /* [layers] */
     uint64_t *turn;         /* [head_dim / 2]: RoPE frequencies, 2^-64 turns per position */
     size_t position;        /* rows so far */
+    bool begun;
+    /* The twin: decoders that take over what this one computes while it reads a prompt (eng_decoder_follow). Borrowed. */
+    struct eng_decoder **followers;
+    size_t follower_count;
 };
 
 /* What a step gives: un-normalised logits [rows][vocab] with ENG_LOGIT_FRACTION fraction bits, and the final
@@ -63,6 +70,20 @@ BASE_MUST_USE enum base_status eng_decoder_init(struct eng_decoder *ret, enum mp
 void eng_decoder_finish(struct eng_decoder *decoder);
 /* Forgets the context; the next step starts at position 0. */
 void eng_decoder_reset(struct eng_decoder *decoder);
+/* After a reset: the sizes of a request, before its first step. Errors: BASE_ERR_ARGUMENT where the policy does not allow them. */
+BASE_MUST_USE enum base_status eng_decoder_begin(struct eng_decoder *decoder, struct mpc_party *p, size_t prompt, size_t new_tokens,
+                                                 struct base_error *error);
+/* The twin only, after eng_decoder_begin of both: while `decoder` reads the prompt, `followers` fill their caches with its K and V and their
+ * scores with its attention, and evict after the last row: the state in which they would be had they read the prompt themselves, as
+ * long as their prompt rows attend to everything. So one prompt is read once for many policies. Errors: BASE_ERR_ARGUMENT for a policy
+ * that reads its prompt otherwise. */
+BASE_MUST_USE enum base_status eng_decoder_follow(struct eng_decoder *decoder, struct eng_decoder **followers, size_t count,
+                                                  struct base_error *error);
+/* Decode steps after which the cost of a step repeats: those that use one selected set, or between two evictions. Errors: the policy's. */
+BASE_MUST_USE enum base_status eng_decoder_period(const struct eng_decoder_form *form, size_t prompt, size_t *ret, struct base_error *error);
+/* What eng_decoder_begin would say, without a decoder: for clients. */
+BASE_MUST_USE enum base_status eng_decoder_allows(const struct eng_decoder_form *form, size_t prompt, size_t new_tokens,
+                                                  struct base_error *error);
 /* Work area in bytes that a step of this decoder needs at most. */
 size_t eng_decoder_work_size(const struct eng_decoder *decoder);
 /* Rows of one prefill step when the caller leaves the choice. */

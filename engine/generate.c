@@ -86,6 +86,8 @@ enum base_status eng_generate(const struct eng_generation *g, struct eng_generat
     struct eng_generated result = {0};
     struct run run;
     TRY(open_run(&run, g, &result, error));
+    if (g->backend->begin != NULL)
+        TRY(g->backend->begin(g->backend->context, g->prompt_tokens, g->new_tokens, error));
     double start = base_clock_seconds();
     TRY(feed_prompt(&run, error));
     double first = base_clock_seconds();

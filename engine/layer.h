@@ -12,7 +12,7 @@ struct eng_step {
     size_t n;
     size_t first;
     const int64_t *cos, *sin; /* [n][head_dim / 2], plan.fc fraction bits */
-    const uint32_t *slots;    /* [n] */
+    uint32_t *slots;          /* [n]: of the new rows, in the store that they attend to */
 };
 
 /* x [n][width] in Z_2^ring -> *ret, the same. */

@@ -201,6 +201,7 @@ static enum base_status check_request(const struct eng_session *s, const struct 
              "%u prompt tokens and %u new ones are more than the context of %zu that the parties were "
              "started with",
              r->prompt_tokens, r->new_tokens, context);
+    TRY(eng_decoder_allows(&s->decoder.form, r->prompt_tokens, r->new_tokens, error));
     TRY_THAT(r->chunk == s->decoder.form.chunk, error, BASE_ERR_ARGUMENT,
              "the client feeds the prompt in chunks of %u rows, the parties in chunks of %zu", r->chunk,
              s->decoder.form.chunk);
@@ -334,6 +335,7 @@ static enum base_status run_request(struct eng_session *s, const struct eng_requ
     bool going = true;
     double start = base_clock_seconds(), middle, cpu_start = base_cpu_seconds(), cpu_middle;
     set_phase(s, NET_PHASE_PREFILL);
+    TRY(eng_decoder_begin(&s->decoder, p, r->prompt_tokens, r->new_tokens, &p->error));
     TRY(prefill(s, r));
     middle = base_clock_seconds();
     cpu_middle = base_cpu_seconds();

@@ -76,8 +76,14 @@ out:
     return status;
 }
 
+static enum base_status begin(void *context, size_t prompt_tokens, size_t new_tokens, struct base_error *error)
+{
+    struct eng_twin *t = context;
+    return eng_decoder_begin(&t->decoder, &t->party, prompt_tokens, new_tokens, error);
+}
+
 struct eng_backend eng_twin_backend(struct eng_twin *twin)
 {
     return (struct eng_backend){
-        .step = step, .context = twin, .chunk = twin->decoder.form.chunk, .mode = twin->request.mode};
+        .begin = begin, .step = step, .context = twin, .chunk = twin->decoder.form.chunk, .mode = twin->request.mode};
 }

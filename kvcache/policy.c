@@ -2,7 +2,14 @@
 
 #include <string.h>
 
-static const struct kv_policy *const policies[] = {&kv_policy_full, &kv_policy_window, NULL};
+extern const struct kv_policy kv_policy_window, kv_policy_a_shape, kv_policy_mpcache, kv_policy_snapkv,
+    kv_policy_h2o, kv_policy_tova, kv_policy_pyramidkv, kv_policy_blocks, kv_policy_bounded, kv_policy_select;
+
+static const struct kv_policy *const policies[] = {
+    &kv_policy_full,      &kv_policy_window, &kv_policy_a_shape, &kv_policy_mpcache, &kv_policy_snapkv,
+    &kv_policy_h2o,       &kv_policy_tova,
+
+    &kv_policy_pyramidkv, &kv_policy_blocks, &kv_policy_bounded, &kv_policy_select,  NULL};
 
 const struct kv_policy *const *kv_policy_list(void)
 {
@@ -20,17 +27,12 @@ enum base_status kv_policy_find(const char *name, const struct kv_policy **ret, 
         strncat(known, i == 0 ? "" : ", ", sizeof known - strlen(known) - 1);
         strncat(known, policies[i]->name, sizeof known - strlen(known) - 1);
     }
-    return base_fail(error, BASE_ERR_ARGUMENT, "there is no cache policy \"%.40s\": choose one of %s", name, known);
+    return base_fail(error, BASE_ERR_ARGUMENT, "there is no cache policy \"%.40s\": choose one of %s", name,
+                     known);
 }
 
-void kv_visible_slots(const struct kv_policy *policy, const struct kv_config *config, const struct kv_store *store, size_t query,
-                      struct kv_active *active)
+size_t kv_budget_rows(const struct kv_config *config, size_t prompt)
 {
-    active->kind = KV_ACTIVE_PUBLIC;
-    active->count = 0;
-    for (size_t slot = 0; slot < store->used; slot++) {
-        uint32_t key = store->position[slot];
-        if (key != KV_EMPTY && key <= query && policy->visible(config, query, key))
-            active->slots[active->count++] = (uint32_t)slot;
-    }
+    size_t keep = config->value[KV_KEEP];
+    return keep != 0 ? keep : (prompt * config->value[KV_BUDGET] + 50) / 100;
 }

@@ -1,66 +1,42 @@
 /* One interface for all cache policies: one constant per file in kvcache/policies/, each with its declared leakage.
  *
- * A policy is asked, in this order:
- *   plan          once per request: public sizes, from the configuration and the request's length
- *   slot          which slot a new position takes
- *   visible       public mask: may the row at `query` attend to the row at `key`? (prefill and decode)
- *   on_prefill    after the last prompt row of a layer: score, rank, compact, merge (secret-score policies; NULL otherwise)
- *   on_append     after each new row of a layer: slide windows, close blocks, evict (NULL otherwise)
- *   select        what a decode step attends to: a PUBLIC list of slots, or rows GATHERED or SHUFFLED by secret choice
- * The engine's attention is shared by all policies. Sizes that a policy reveals are public constants of its configuration, never
- * functions of the prompt. Source: design of KV caches under MPC, section 3. */
+ * A policy is a function from public numbers to a plan (plan.h): what rows may attend to, what is evicted, what a decode step
+ * selects, and by which score. The mechanisms and the engine's attention are shared by all policies.
+ * Source: design of KV caches under MPC, section 3. */
 #ifndef CACHET_KVCACHE_POLICY_H
 #define CACHET_KVCACHE_POLICY_H
 
-#include "kvcache/store.h"
+#include "kvcache/config.h"
+#include "kvcache/plan.h"
 
-#include <stdbool.h>
-
-/* What the user chose; unused fields are 0. */
-struct kv_config {
-    size_t sinks;  /* first rows that are always kept */
-    size_t window; /* last rows that are kept */
-};
-
-/* What a policy will need for one request. */
-struct kv_plan {
-    size_t capacity; /* slots per layer */
-    size_t rows;     /* longest list that a query attends to */
-};
-
-enum kv_active_kind { KV_ACTIVE_PUBLIC };
-
-/* What a query attends to. */
-struct kv_active {
-    enum kv_active_kind kind;
-    uint32_t *slots;
-    size_t count;
+/* A key that the policy takes, and its value when none is given. */
+struct kv_option {
+    enum kv_key key;
+    uint32_t standard;
 };
 
 struct kv_policy {
     const char *name;
+    const char *summary;
+    const char *source;
     const char *leakage; /* what P1, P2 or the client learn beyond the request's public sizes */
-    /* context: prompt plus new tokens; chunk: rows of one prefill step. Errors: a config the policy cannot run. */
-    enum base_status (*plan)(const struct kv_config *config, size_t context, size_t chunk, struct kv_plan *ret,
-                             struct base_error *error);
-    size_t (*slot)(const struct kv_config *config, const struct kv_plan *plan, size_t position);
-    bool (*visible)(const struct kv_config *config, size_t query, size_t key);
-    enum base_status (*on_prefill)(const struct kv_config *config, struct kv_store *store, struct mpc_party *p);
-    enum base_status (*on_append)(const struct kv_config *config, struct kv_store *store, struct mpc_party *p);
-    /* NULL: the public list of visible slots. */
-    enum base_status (*select)(const struct kv_config *config, struct kv_store *store, struct mpc_party *p, struct mpc_wire q,
-                               struct kv_active *ret);
+    const struct kv_option *options;
+    size_t options_count;
+    /* Fills the layers of a plan whose spans see everything and which evicts and selects nothing. Errors: a config that this
+     * request or model does not allow. */
+    enum base_status (*plan)(const struct kv_config *config, struct kv_plan *plan, struct base_error *error);
 };
+/* The model itself: what programs take that have no policy to choose. */
+extern const struct kv_policy kv_policy_full;
 
-extern const struct kv_policy kv_policy_full, kv_policy_window;
+#define KV_OPTIONS(list) .options = (list), .options_count = sizeof(list) / sizeof *(list)
 
 /* The policy of that name. Errors: BASE_ERR_ARGUMENT with the names that exist. */
 BASE_MUST_USE enum base_status kv_policy_find(const char *name, const struct kv_policy **ret, struct base_error *error);
 /* All policies, NULL-terminated. */
 const struct kv_policy *const *kv_policy_list(void);
 
-/* The slots whose rows the row at `query` sees, in slot order, into active->slots (room for store->used). */
-void kv_visible_slots(const struct kv_policy *policy, const struct kv_config *config, const struct kv_store *store, size_t query,
-                      struct kv_active *active);
+/* Rows that a budget allows: `keep` where it is given, else the budget's share of the prompt, rounded. */
+size_t kv_budget_rows(const struct kv_config *config, size_t prompt);
 
 #endif

@@ -13,11 +13,13 @@ static size_t words_per_head(enum mpc_role role, const struct kv_form *form)
 size_t kv_store_size(enum mpc_role role, struct kv_form form)
 {
     return form.kv_heads * (words_per_head(role, &form) * sizeof(uint64_t) + 2 * sizeof(struct mpc_matrix)) +
-           form.capacity * sizeof(uint32_t);
+           form.capacity * (sizeof(uint32_t) + 1);
 }
 
-static void set_used(struct kv_store *store, size_t used)
+void kv_store_set_used(struct kv_store *store, size_t used)
 {
+    for (size_t slot = used; slot < store->used; slot++)
+        store->position[slot] = KV_EMPTY;
     store->used = used;
     for (size_t h = 0; h < store->form.kv_heads; h++) {
         store->k[h].outs = used;
@@ -27,20 +29,23 @@ static void set_used(struct kv_store *store, size_t used)
 
 static void forget(struct kv_store *store)
 {
-    for (size_t i = 0; i < store->form.capacity; i++)
+    for (size_t i = 0; i < store->form.capacity; i++) {
         store->position[i] = KV_EMPTY;
-    set_used(store, 0);
+        store->weight[i] = 1;
+    }
+    kv_store_set_used(store, 0);
 }
 
 enum base_status kv_store_init(struct kv_store *ret, enum mpc_role role, struct kv_form form,
                                struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct kv_store store = {.form = form};
+    struct kv_store store = {.form = form, .role = role};
     size_t per_head = words_per_head(role, &form), row = mpc_matrix_stride(role, form.head_dim);
     TRY(base_alloc(&store.k, form.kv_heads, sizeof *store.k, error));
     TRY(base_alloc(&store.v, form.kv_heads, sizeof *store.v, error));
     TRY(base_alloc(&store.position, form.capacity, sizeof *store.position, error));
+    TRY(base_alloc(&store.weight, form.capacity, sizeof *store.weight, error));
     store.words = form.kv_heads * per_head;
     TRY(base_alloc(&store.memory, store.words, sizeof *store.memory, error));
     for (size_t h = 0; h < form.kv_heads; h++) {
@@ -71,6 +76,7 @@ void kv_store_finish(struct kv_store *store)
     base_free(&store->k);
     base_free(&store->v);
     base_free(&store->position);
+    base_free(&store->weight);
     base_free_secret(&store->memory);
 }
 
@@ -78,6 +84,14 @@ void kv_store_clear(struct kv_store *store)
 {
     base_wipe(store->memory, store->words * sizeof *store->memory);
     forget(store);
+}
+
+static void mark(struct kv_store *store, size_t slot, uint32_t position)
+{
+    store->position[slot] = position;
+    store->weight[slot] = 1;
+    if (slot + 1 > store->used)
+        kv_store_set_used(store, slot + 1);
 }
 
 void kv_store_append(struct kv_store *store, struct mpc_party *p, struct mpc_wire k, struct mpc_wire v,
@@ -88,17 +102,91 @@ void kv_store_append(struct kv_store *store, struct mpc_party *p, struct mpc_wir
                            v.frac != form->frac_v))
         mpc_fail(p, BASE_ERR_INTERNAL, "cache rows of %d and %d bits do not fit a cache of %d and %d bits",
                  k.ring, v.ring, form->ring_k, form->ring_v);
+    for (size_t i = 0; !mpc_failed(p) && i < n; i++)
+        if (slots[i] >= form->capacity)
+            mpc_fail(p, BASE_ERR_INTERNAL, "slot %u of a cache of %zu", slots[i], form->capacity);
     if (mpc_failed(p))
         return;
-    size_t used = store->used;
+    size_t group = form->kv_heads * n * form->head_dim / k.count;
     for (size_t i = 0; i < n; i++) {
-        store->position[slots[i]] = (uint32_t)(first + i);
-        used = slots[i] + 1 > used ? slots[i] + 1 : used;
+        mark(store, slots[i], first == KV_KEPT ? KV_KEPT : (uint32_t)(first + i));
         for (size_t h = 0; h < form->kv_heads; h++) {
-            size_t at = (h * n + i) * form->head_dim;
+            size_t at = (h / group * n + i) * form->head_dim;
             mpc_matrix_put(p, &store->k[h], slots[i], 0, false, mpc_slice(k, at, form->head_dim));
             mpc_matrix_put(p, &store->v[h], 0, slots[i], true, mpc_slice(v, at, form->head_dim));
         }
     }
-    set_used(store, used);
+}
+
+void kv_store_copy(struct kv_store *to, size_t to_slot, const struct kv_store *from, size_t slot)
+{
+    size_t group = to->form.kv_heads / from->form.kv_heads;
+    uint8_t weight = from->weight[slot];
+    mark(to, to_slot, from->position[slot]);
+    to->weight[to_slot] = weight;
+    for (size_t h = 0; h < to->form.kv_heads; h++)
+        for (size_t c = 0; c < to->form.head_dim; c++) {
+            mpc_matrix_copy(to->role, &to->k[h], to_slot, c, &from->k[h / group], slot, c, false);
+            mpc_matrix_copy(to->role, &to->v[h], c, to_slot, &from->v[h / group], c, slot, false);
+        }
+}
+
+/* A zeroed matrix in the work area. */
+static struct mpc_matrix make_matrix(struct mpc_party *p, size_t outs, size_t inner,
+                                     const struct mpc_matrix *like, int ring)
+{
+    struct mpc_matrix matrix = {.ring = ring,
+                                .frac = like->frac,
+                                .bound = like->bound,
+                                .outs = outs,
+                                .inner = inner,
+                                .stride = mpc_matrix_stride(p->role, inner)};
+    if (p->role == MPC_COUNT)
+        return matrix;
+    matrix.data = mpc_words(p, outs * matrix.stride);
+    if (matrix.data != NULL)
+        memset(matrix.data, 0, outs * matrix.stride * sizeof *matrix.data);
+    return matrix;
+}
+
+struct mpc_matrix kv_store_units(const struct kv_store *store, struct mpc_party *p, size_t head, bool values,
+                                 struct kv_units units, int ring, bool sum)
+{
+    size_t dim = store->form.head_dim;
+    const struct mpc_matrix *from = values ? &store->v[head] : &store->k[head];
+    struct mpc_matrix ret = make_matrix(p, (sum ? 1 : units.rows) * dim, units.count, from, ring);
+    for (size_t u = 0; !mpc_failed(p) && p->role != MPC_COUNT && u < units.count; u++)
+        for (size_t i = 0; i < units.rows; i++)
+            for (size_t c = 0; c < dim; c++) {
+                size_t slot = units.first + u * units.rows + i;
+                mpc_matrix_copy(p->role, &ret, (sum ? 0 : i * dim) + c, u, from, values ? c : slot,
+                                values ? slot : c, sum);
+            }
+    return ret;
+}
+
+struct mpc_matrix kv_store_key_sums(const struct kv_store *store, struct mpc_party *p, size_t head,
+                                    struct kv_units units, int ring)
+{
+    size_t dim = store->form.head_dim;
+    struct mpc_matrix ret = make_matrix(p, units.count, dim, &store->k[head], ring);
+    for (size_t u = 0; !mpc_failed(p) && p->role != MPC_COUNT && u < units.count; u++)
+        for (size_t i = 0; i < units.rows; i++)
+            for (size_t c = 0; c < dim; c++)
+                mpc_matrix_copy(p->role, &ret, u, c, &store->k[head], units.first + u * units.rows + i, c,
+                                true);
+    return ret;
+}
+
+size_t kv_store_visible(const struct kv_store *store, struct kv_span span, size_t query, uint32_t *ret_slots)
+{
+    size_t count = 0;
+    for (size_t slot = 0; slot < store->used; slot++) {
+        uint32_t key = store->position[slot];
+        bool sees = key == KV_KEPT || (key != KV_EMPTY && key <= query &&
+                                       (span.window == 0 || key < span.sinks || query - key < span.window));
+        if (sees)
+            ret_slots[count++] = (uint32_t)slot;
+    }
+    return count;
 }

@@ -103,6 +103,8 @@ static void exchange(struct mpc_party *p)
 
 enum base_status mpc_round(struct mpc_party *p)
 {
+    if (p->before_round != NULL && !mpc_failed(p))
+        p->before_round(p->before_round_context, p);
     if (!mpc_failed(p) && mpc_computes(p))
         exchange(p);
     for (size_t i = 0; i < p->pending_count && !mpc_failed(p); i++) {

@@ -24,7 +24,7 @@
 /* The first three are P0, P1 and P2 by their numbers. */
 enum mpc_role { MPC_HELPER, MPC_LEFT, MPC_RIGHT, MPC_CLEAR, MPC_COUNT };
 
-enum { MPC_MAX_PENDING = 24, MPC_MAX_OPENINGS = 16 };
+enum { MPC_MAX_PENDING = 512, MPC_MAX_OPENINGS = 16 };
 
 struct mpc_party;
 struct mpc_pending;
@@ -73,6 +73,9 @@ struct mpc_party {
     const char *violation;      /* clear: label of the first one */
     mpc_observe_fn observe;
     void *observe_context;
+    /* Called first in every round: may queue openings of its own, whose rounds are thus hidden behind this work. NULL: nothing. */
+    void (*before_round)(void *context, struct mpc_party *p);
+    void *before_round_context;
     enum base_status status;
     struct base_error error;
 };

@@ -53,6 +53,26 @@ void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, 
         put_element(p->role, matrix->data + (down ? row + i : row) * matrix->stride, down ? column : column + i, &w, i);
 }
 
+/* Words per element of a line, and where an element's first one lies; the second one is KERN_BLOCK further. */
+static inline uint64_t *element(enum mpc_role role, const struct mpc_matrix *matrix, size_t row, size_t column)
+{
+    uint64_t *line = matrix->data + row * matrix->stride;
+    bool pairs = role == MPC_LEFT || role == MPC_RIGHT;
+    return pairs ? line + column / KERN_BLOCK * 2 * KERN_BLOCK + column % KERN_BLOCK : line + column;
+}
+
+void mpc_matrix_copy(enum mpc_role role, struct mpc_matrix *to, size_t to_row, size_t to_column, const struct mpc_matrix *from, size_t row,
+                     size_t column, bool add)
+{
+    if (role == MPC_COUNT)
+        return;
+    uint64_t *a = element(role, to, to_row, to_column), keep = role == MPC_CLEAR ? ~UINT64_C(0) : kern_ring_mask(to->ring);
+    const uint64_t *b = element(role, from, row, column);
+    a[0] = ((add ? a[0] : 0) + b[0]) & keep;
+    if (role == MPC_LEFT || role == MPC_RIGHT)
+        a[KERN_BLOCK] = ((add ? a[KERN_BLOCK] : 0) + b[KERN_BLOCK]) & keep;
+}
+
 /* --- shares --------------------------------------------------------------------------------------------------------- */
 
 static void refuse_gate_only(struct mpc_party *p, const struct mpc_wire *w, const char *what)

@@ -37,6 +37,11 @@ void mpc_matrix_write_row(enum mpc_role role, struct mpc_matrix *matrix, size_t 
  * The caller grows outs and inner. */
 void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, size_t column, bool down, struct mpc_wire w);
 
+/* to[to_row][to_column] = from[row][column], or += it if `add`, reduced to the ring of `to` (not larger than that of `from`). Local; nothing
+ * in the count role. */
+void mpc_matrix_copy(enum mpc_role role, struct mpc_matrix *to, size_t to_row, size_t to_column, const struct mpc_matrix *from, size_t row,
+                     size_t column, bool add);
+
 /* Additive parts of a value in Z_2^ring (the twin: the value itself), not yet masked or cut. */
 struct mpc_share {
     int ring;

@@ -90,12 +90,13 @@ static void check_memory(struct check *c)
     struct base_error error = {0};
     struct memory_need need = {0};
     const struct kv_policy *policy;
+    struct kv_config config;
     uint64_t available = memory_available();
-    if (kv_policy_find(c->config.cache.policy, &policy, &error) == BASE_OK) {
+    if (party_config_policy(&c->config, &policy, &config, &error) == BASE_OK) {
         struct memory_form form = {.shape = &c->share.shape,
                                    .plan = &c->share.plan,
                                    .policy = policy,
-                                   .config = {c->config.cache.sinks, c->config.cache.window},
+                                   .config = config,
                                    .context = c->config.limits.context,
                                    .queue_bytes = (size_t)c->config.limits.ahead_mib << 20};
         if (memory_of(&need, (enum mpc_role)c->owner.index, &form, &error) == BASE_OK && available > 0 &&

@@ -1,5 +1,6 @@
 /* cachet cost: rounds, bytes, memory and network time of a model or shape, without running it. */
 #include "engine/cost.h"
+#include "parties/policy_flags.h"
 #include "parties/command.h"
 #include "parties/memory.h"
 #include "parties/model.h"
@@ -13,8 +14,10 @@
 struct cost {
     struct model_input input;
     struct model_plan_options plan_options;
-    const char *plan_path, *policy;
-    uint64_t sinks, window, score_bits, range_bits, headroom, queue_mib;
+    const char *plan_path;
+    struct policy_flags policy;
+    char policy_text[KV_CONFIG_TEXT];
+    uint64_t score_bits, range_bits, headroom, queue_mib;
     double rtt_ms, mbit;
     bool json, gates;
 };
@@ -49,17 +52,30 @@ out:
     return status;
 }
 
-static json_t *json_cost(struct mpc_cost c, const struct cost *o)
+/* Per token, where several were counted. */
+struct row {
+    double rounds, online, dealt, seconds;
+};
+
+static struct row row_of(struct mpc_cost c, size_t steps, const struct cost *o)
 {
-    return json_pack("{s:I, s:I, s:I, s:f}", "rounds", (json_int_t)c.rounds, "online_bytes",
-                     (json_int_t)c.online, "offline_bytes", (json_int_t)c.offline, "network_seconds",
-                     network_seconds(c, o));
+    double n = (double)steps;
+    return (struct row){(double)c.rounds / n, (double)c.online / n, (double)c.offline / n,
+                        network_seconds(c, o) / n};
 }
 
-static void print_row(const char *name, struct mpc_cost c, const struct cost *o)
+static json_t *json_cost(struct mpc_cost c, size_t steps, const struct cost *o)
 {
-    (void)printf("%-26s %8llu  %10.2f MB  %10.2f MB  %10.3f s\n", name, (unsigned long long)c.rounds,
-                 (double)c.online * 1e-6, (double)c.offline * 1e-6, network_seconds(c, o));
+    struct row r = row_of(c, steps, o);
+    return json_pack("{s:f, s:f, s:f, s:f}", "rounds", r.rounds, "online_bytes", r.online, "offline_bytes",
+                     r.dealt, "network_seconds", r.seconds);
+}
+
+static void print_row(const char *name, struct mpc_cost c, size_t steps, const struct cost *o)
+{
+    struct row r = row_of(c, steps, o);
+    (void)printf("%-26s %8.*f  %10.2f MB  %10.2f MB  %10.3f s\n", name, c.rounds % steps == 0 ? 0 : 1,
+                 r.rounds, r.online * 1e-6, r.dealt * 1e-6, r.seconds);
 }
 
 static void print_table(const struct cost *o, const struct model *model, const struct eng_cost *c,
@@ -67,13 +83,15 @@ static void print_table(const struct cost *o, const struct model *model, const s
 {
     (void)printf("%s, %zu tokens in the cache, policy %s%s%s%s; %zu rows per prefill step; link of %.3g ms "
                  "round trip and %.4g Mbit/s\n\n",
-                 model->shape.model_type, prompt, o->policy, o->plan_options.general ? ", general gates" : "",
-                 o->plan_options.thin ? ", thin" : "", o->plan_options.fold ? ", fold" : "", c->chunk,
-                 o->rtt_ms, o->mbit);
+                 model->shape.model_type, prompt, o->policy_text,
+                 o->plan_options.general ? ", general gates" : "", o->plan_options.thin ? ", thin" : "",
+                 o->plan_options.fold ? ", fold" : "", c->chunk, o->rtt_ms, o->mbit);
     (void)printf("%-26s %8s  %13s  %13s  %12s\n", "", "rounds", "online", "dealt", "on the link");
-    print_row("prompt", c->prefill, o);
-    print_row("one token", c->decode, o);
-    print_row("  of it, decoder layers", c->layers, o);
+    print_row("prompt", c->prefill, 1, o);
+    print_row("  of it, attention", c->cached_prefill, 1, o);
+    print_row("one token", c->decode, c->steps, o);
+    print_row("  of it, decoder layers", c->layers, c->steps, o);
+    print_row("  of it, attention", c->cached, c->steps, o);
     if (m->head_online > 0)
         (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per cached row and head", "", m->head_online,
                      m->head_offline);
@@ -101,14 +119,15 @@ static void print_json(const struct cost *o, const struct model *model, const st
                                     json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights,
                                               "cache", (json_int_t)need[i].cache, "work",
                                               (json_int_t)(need[i].work + need[i].queues)));
-    json_t *root =
-        json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
-                  model->shape.model_type, "context", (json_int_t)prompt, "policy", o->policy, "general",
-                  o->plan_options.general, "thin", o->plan_options.thin, "fold", o->plan_options.fold,
-                  "prefill", json_cost(c->prefill, o), "decode", json_cost(c->decode, o), "decode_layers",
-                  json_cost(c->layers, o), "bytes_per_cached_row_and_head",
-                  json_margin(m->head_online, m->head_offline), "bytes_per_mlp_element",
-                  json_margin(m->element_online, m->element_offline), "memory", memory);
+    json_t *root = json_pack(
+        "{s:s, s:I, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
+        model->shape.model_type, "context", (json_int_t)prompt, "policy", o->policy_text, "general",
+        o->plan_options.general, "thin", o->plan_options.thin, "fold", o->plan_options.fold, "prefill",
+        json_cost(c->prefill, 1, o), "decode", json_cost(c->decode, c->steps, o), "decode_layers",
+        json_cost(c->layers, c->steps, o), "prefill_attention", json_cost(c->cached_prefill, 1, o),
+        "decode_attention", json_cost(c->cached, c->steps, o), "bytes_per_cached_row_and_head",
+        json_margin(m->head_online, m->head_offline), "bytes_per_mlp_element",
+        json_margin(m->element_online, m->element_offline), "memory", memory);
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);
@@ -149,22 +168,26 @@ static enum base_status count(struct cost *o, struct base_error *error)
     struct eng_plan plan = {0};
     struct base_progress progress = {0};
     const struct kv_policy *policy;
+    struct kv_config config;
     struct eng_cost cost;
     struct eng_cost_margins margins = {0};
     struct memory_need need[3];
-    size_t prompt = o->plan_options.context;
-    o->plan_options.context++; /* and the token that is decoded */
-    TRY(kv_policy_find(o->policy, &policy, error));
+    size_t prompt = o->plan_options.context, steps;
+    TRY(policy_flags_read(&o->policy, &policy, &config, error));
+    kv_config_print(policy, &config, o->policy_text);
     TRY(model_open(&model, o->input, error));
+    struct eng_decoder_form form = {
+        .shape = &model.shape, .policy = policy, .config = config, .context = prompt};
+    struct eng_plan layers = {.layers = model.shape.layers};
+    form.plan = &layers;
+    TRY(eng_decoder_period(&form, prompt, &steps, error));
+    o->plan_options.context += steps; /* and the tokens that are decoded */
     TRY(make_plan(o, &model, &plan, error));
-    TRY_THAT(prompt + 1 <= (size_t)plan.context, error, BASE_ERR_RANGE,
-             "%s was made for a context of %d: --context %zu and one new token are more", o->plan_path,
-             plan.context, prompt);
-    struct eng_decoder_form form = {.shape = &model.shape,
-                                    .plan = &plan,
-                                    .policy = policy,
-                                    .config = {o->sinks, o->window},
-                                    .context = prompt + 1};
+    TRY_THAT(prompt + steps <= (size_t)plan.context, error, BASE_ERR_RANGE,
+             "%s was made for a context of %d: --context %zu and %zu new tokens are more", o->plan_path,
+             plan.context, prompt, steps);
+    form.plan = &plan;
+    form.context = prompt + steps;
     base_progress_start(&progress, "counting", prompt);
     TRY(eng_cost_count(&cost, &form, prompt, &progress, error));
     base_progress_finish(&progress);
@@ -173,8 +196,8 @@ static enum base_status count(struct cost *o, struct base_error *error)
     struct memory_form memory = {.shape = &model.shape,
                                  .plan = &plan,
                                  .policy = policy,
-                                 .config = {o->sinks, o->window},
-                                 .context = prompt + 1,
+                                 .config = config,
+                                 .context = prompt + steps,
                                  .queue_bytes = (size_t)o->queue_mib << 20};
     for (int i = 0; i < 3; i++)
         TRY(memory_of(&need[i], (enum mpc_role)i, &memory, error));
@@ -192,7 +215,7 @@ out:
 static enum base_status run(int argc, char **argv, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct cost o = {.policy = "full",
+    struct cost o = {.policy = POLICY_FLAGS_STANDARD,
                      .plan_options.context = 512,
                      .score_bits = 5,
                      .range_bits = MODEL_TYPICAL_RANGE,
@@ -245,7 +268,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .low = 1,
          .high = 31},
         OPTIONS_WIDTHS(&o.plan_options),
-        OPTIONS_POLICY(&o.policy, &o.sinks, &o.window),
+        OPTIONS_POLICY(&o.policy),
         {.name = "ahead-mib",
          .value = "N",
          .help = "how far P0 may deal ahead (default 256)",

@@ -1,4 +1,5 @@
 /* cachet generate: a prompt in, text out; over the parties of a deployment, or the plaintext twin. */
+#include "parties/policy_flags.h"
 #include "parties/clear.h"
 #include "parties/client.h"
 #include "parties/command.h"
@@ -7,9 +8,9 @@
 
 struct generate {
     struct generation_flags flags;
-    const char *backend, *config, *key, *shares, *plan, *policy;
+    const char *backend, *config, *key, *shares, *plan;
+    struct policy_flags policy;
     struct model_input input;
-    uint64_t sinks, window;
 };
 
 static enum base_status on_shares(const struct generate *g, struct base_error *error)
@@ -54,9 +55,10 @@ static enum base_status in_clear(const struct generate *g, struct base_error *er
     struct eng_tokens prompt = {0};
     struct generation_run run = {0};
     const struct kv_policy *policy;
+    struct kv_config config;
     TRY_THAT(g->plan != NULL, error, BASE_ERR_ARGUMENT,
              "--backend clear needs --plan FILE (make one with `cachet plan`)");
-    TRY(kv_policy_find(g->policy, &policy, error));
+    TRY(policy_flags_read(&g->policy, &policy, &config, error));
     TRY(eng_plan_read(&plan, g->plan, error));
     TRY(model_open(&model, g->input, error));
     TRY(model_check_plan(&model, &plan, g->plan, error));
@@ -75,7 +77,7 @@ static enum base_status in_clear(const struct generate *g, struct base_error *er
     struct clear_form form = {.model = &model,
                               .plan = &plan,
                               .policy = policy,
-                              .config = {.sinks = g->sinks, .window = g->window},
+                              .config = config,
                               .context = context_size};
     TRY(clear_generate(&form, &context, &prompt, true, &run, error));
     TRY(generation_report(&context, &run, NULL, error));
@@ -91,7 +93,7 @@ out:
 static enum base_status run(int argc, char **argv, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct generate g = {.backend = "shares", .policy = "full"};
+    struct generate g = {.backend = "shares", .policy = POLICY_FLAGS_STANDARD};
     bool done = false;
     const struct option_entry own[] = {
         {.name = "config",
@@ -117,22 +119,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "clear, instead: a public shape with synthetic weights",
          .target = &g.input.shape},
         {.name = "plan", .value = "FILE", .help = "clear: plan.json of this model", .target = &g.plan},
-        {.name = "policy",
-         .value = "NAME",
-         .help = "clear: cache policy, full or window (default full)",
-         .target = &g.policy},
-        {.name = "sinks",
-         .value = "N",
-         .help = "clear, policy window: first rows that stay",
-         .kind = OPTION_COUNT,
-         .target = &g.sinks,
-         .high = 1 << 20},
-        {.name = "window",
-         .value = "N",
-         .help = "clear, policy window: last rows that stay",
-         .kind = OPTION_COUNT,
-         .target = &g.window,
-         .high = 1 << 20}};
+        OPTIONS_POLICY(&g.policy)};
     enum { OWN = sizeof own / sizeof *own };
     struct option_entry options[GENERATION_OPTIONS + OWN + 1] = {{0}};
     generation_options(&g.flags, options);

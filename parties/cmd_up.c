@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "engine/share_files.h"
+#include "parties/policy_flags.h"
 #include "parties/children.h"
 #include "parties/clear.h"
 #include "parties/client.h"
@@ -23,14 +24,15 @@ struct up {
     struct generation_flags flags;
     struct model_input input;
     struct model_plan_options plan_options;
-    const char *plan_path, *policy_name, *mode, *keep;
-    uint64_t sinks, window;
+    const char *plan_path, *mode, *keep;
+    struct policy_flags policy_flags;
     bool compare, verbose;
 
     struct model model;
     struct eng_tokenizer *tokenizer;
     struct eng_tokens prompt;
     const struct kv_policy *policy;
+    struct kv_config policy_config;
     struct eng_plan plan;
     size_t context;
     char directory[ENG_PATH_MAX], set_id[ENG_SET_ID];
@@ -103,7 +105,7 @@ static enum base_status check_memory(const struct up *u, struct base_error *erro
     struct memory_form form = {.shape = &u->model.shape,
                                .plan = &plan,
                                .policy = u->policy,
-                               .config = {u->sinks, u->window},
+                               .config = u->policy_config,
                                .context = u->context,
                                .queue_bytes = (size_t)AHEAD_MIB << 20};
     uint64_t total = 0, available = memory_available();
@@ -165,10 +167,7 @@ out:
 static enum base_status make_config(struct up *u, struct base_error *error)
 {
     struct party_config *c = &u->config;
-    bool window = strcmp(u->policy->name, "window") == 0;
-    (void)snprintf(c->cache.policy, sizeof c->cache.policy, "%s", u->policy->name);
-    c->cache.sinks = window ? (uint32_t)u->sinks : 0;
-    c->cache.window = window ? (uint32_t)u->window : 0;
+    kv_config_print(u->policy, &u->policy_config, c->cache.policy);
     c->limits = (struct config_limits){.context = (uint32_t)u->context,
                                        .connect_seconds = CONNECT_SECONDS,
                                        .step_seconds = STEP_SECONDS,
@@ -243,7 +242,7 @@ static enum base_status generate(struct up *u, struct base_error *error)
         struct clear_form form = {.model = &u->model,
                                   .plan = &u->plan,
                                   .policy = u->policy,
-                                  .config = {u->sinks, u->window},
+                                  .config = u->policy_config,
                                   .context = u->context};
         TRY(clear_generate(&form, &context, &u->prompt, false, &clear, error));
     }
@@ -278,7 +277,7 @@ static void copy_logs(const struct up *u)
 static enum base_status run_all(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    TRY(kv_policy_find(u->policy_name, &u->policy, error));
+    TRY(policy_flags_read(&u->policy_flags, &u->policy, &u->policy_config, error));
     TRY_THAT(party_config_find_mode(u->mode, &u->config.mode), error, BASE_ERR_ARGUMENT,
              "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
     TRY(model_open(&u->model, u->input, error));
@@ -312,7 +311,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct up *u = NULL;
     bool done = false;
     TRY(base_alloc(&u, 1, sizeof *u, error));
-    u->policy_name = "full";
+    u->policy_flags = (struct policy_flags)POLICY_FLAGS_STANDARD;
     u->mode = "three-party";
     const struct option_entry own[] = {
         OPTION_MODEL(&u->input.path),
@@ -341,7 +340,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "calibration text (see cachet plan)",
          .target = &u->plan_options.text},
         OPTIONS_WIDTHS(&u->plan_options),
-        OPTIONS_POLICY(&u->policy_name, &u->sinks, &u->window),
+        OPTIONS_POLICY(&u->policy_flags),
         {.name = "mode",
          .value = "NAME",
          .help = "three-party (default) or two-party-with-dealer: the same protocol, P0 is called the dealer",

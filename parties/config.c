@@ -130,9 +130,9 @@ static void add_rest(struct text *text, const struct party_config *config)
     add(text, "\nmodel:  # digests of the model and of its numeric plan, id of the share set\n");
     add(text, "  digest: \"%s\"\n  plan: \"%s\"\n  shares: \"%.64s\"\n", digest, plan, config->model.shares);
     if (config->cache.sinks == 0 && config->cache.window == 0)
-        add(text, "\ncache: {policy: \"%.15s\"}\n", config->cache.policy);
+        add(text, "\ncache: {policy: \"%s\"}\n", config->cache.policy);
     else
-        add(text, "\ncache: {policy: \"%.15s\", sinks: %u, window: %u}\n", config->cache.policy,
+        add(text, "\ncache: {policy: \"%s\", sinks: %u, window: %u}\n", config->cache.policy,
             (unsigned)config->cache.sinks, (unsigned)config->cache.window);
     add(text, "\nlimits:\n");
     add(text, "  context: %u  # positions of prompt and answer together\n", (unsigned)limits->context);
@@ -294,4 +294,17 @@ const char *party_config_name(const struct party_config *config, size_t party)
     if (party == 0 && config->mode == CONFIG_TWO_PARTY_WITH_DEALER)
         return "dealer";
     return party < PARTY_CONFIG_PARTIES ? names[party] : "nobody";
+}
+
+enum base_status party_config_policy(const struct party_config *config, const struct kv_policy **ret_policy, struct kv_config *ret,
+                                     struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY(kv_config_parse(config->cache.policy, 0, ret_policy, ret, error));
+    if (config->cache.window != 0) {
+        ret->value[KV_SINKS] = config->cache.sinks;
+        ret->value[KV_WINDOW] = config->cache.window;
+    }
+out:
+    return status;
 }

@@ -10,7 +10,7 @@
  *     clients:                         # 1 to 64
  *       - {name: alice, key: "<public key>"}
  *     model: {digest: <64 hex digits>, plan: <64 hex digits>, shares: <16 to 64 hex digits>}
- *     cache: {policy: window, sinks: 4, window: 256}   # optional: {policy: full}
+ *     cache: {policy: "select:budget=25:reuse=16"}     # optional: {policy: full}; {policy: window, sinks: 4, window: 256}
  *     limits: {context: 2048, connect_seconds: 60, step_seconds: 30, ahead_mib: 256}   # all optional
  *
  * Keys stand in double quotes, as their characters mean something to YAML. An unknown key is an error, so
@@ -19,6 +19,7 @@
 #define CACHET_PARTIES_CONFIG_H
 
 #include "base/status.h"
+#include "kvcache/policy.h"
 #include "net/keys.h"
 
 #include <stdbool.h>
@@ -61,9 +62,9 @@ struct config_model {
 };
 
 struct config_cache {
-    char policy[16]; /* "full" or "window", as kv_policy_find takes it */
-    uint32_t sinks;  /* 0 unless the policy is window */
-    uint32_t window; /* 0 unless the policy is window */
+    char policy[KV_CONFIG_TEXT]; /* as kv_config_parse takes it */
+    /* Of policy window, where they stand beside its name; else 0. */
+    uint32_t sinks, window;
 };
 
 struct config_limits {
@@ -117,6 +118,10 @@ struct config_owner {
 /* Whose public key this is. */
 struct config_owner party_config_find_key(const struct party_config *config,
                                           const uint8_t key[NET_KEY_BYTES]);
+
+/* The cache policy and its numbers. Errors: those of kv_config_parse. */
+BASE_MUST_USE enum base_status party_config_policy(const struct party_config *config, const struct kv_policy **ret_policy,
+                                                   struct kv_config *ret, struct base_error *error);
 
 /* What logs and errors call a party: "P1"; P0 is "dealer" in mode two-party-with-dealer. */
 const char *party_config_name(const struct party_config *config, size_t party);

@@ -186,8 +186,13 @@ static enum base_status take_cache(const struct config_source *source, const str
     const char *policy = raw->cache.policy == NULL ? "full" : raw->cache.policy;
     enum base_status status = BASE_OK;
     bool window = strcmp(policy, "window") == 0;
-    if (!window && strcmp(policy, "full") != 0)
-        return refuse_value(source, "cache.policy", policy, "a policy: write full or window", error);
+    const struct kv_policy *known;
+    struct kv_config numbers;
+    struct base_error reason = {0};
+    if (strlen(policy) >= sizeof ret->policy ||
+        kv_config_parse(policy, 0, &known, &numbers, &reason) != BASE_OK)
+        return refuse(source, "cache.policy", error, "%s",
+                      reason.text[0] != '\0' ? reason.text : "a policy of at most 159 characters");
     if (!window && raw->cache.sinks != NULL)
         return refuse(source, "cache.sinks", error, "belongs to policy window: remove it, or set the policy");
     if (!window && raw->cache.window != NULL)

@@ -14,7 +14,7 @@ enum base_status memory_of(struct memory_need *ret, enum mpc_role role, const st
     *ret = (struct memory_need){.weights = eng_weights_size(role, f->shape),
                                 .work = eng_decoder_work_size(&decoder)};
     for (size_t l = 0; l < f->plan->layers; l++)
-        ret->cache += kv_store_size(role, decoder.store[l].form);
+        ret->cache += kv_cache_size(&decoder.cache[l], role);
     /* Half of what a link may queue lies at each end, and P0 has two links that fill. */
     ret->queues = role == MPC_HELPER ? f->queue_bytes : role == MPC_CLEAR ? 0 : f->queue_bytes / 2;
 out:

@@ -106,6 +106,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
 {
     enum base_status status = BASE_OK;
     const struct kv_policy *policy;
+    struct kv_config config;
     struct base_progress progress = {0};
     uint8_t gates[32];
     base_progress_start(&progress, "checking shares", 0);
@@ -113,7 +114,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
     base_progress_finish(&progress);
     TRY(status);
     TRY(node_check_share(&n->config, options->config, &n->share, options->shares, error));
-    TRY(kv_policy_find(n->config.cache.policy, &policy, error));
+    TRY(party_config_policy(&n->config, &policy, &config, error));
     TRY(eng_gates_init(&n->gates, &n->share.shape, &n->share.plan, error));
     eng_gates_digest(&n->gates, gates);
     struct eng_decoder_form form = {
@@ -122,7 +123,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .weights = &n->share.weights,
         .gates = &n->gates,
         .policy = policy,
-        .config = {.sinks = n->config.cache.sinks, .window = n->config.cache.window},
+        .config = config,
         .context = n->config.limits.context};
     TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, kern_table_select(~0u), error));
     n->session.cancelled = command_stopped;

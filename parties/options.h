@@ -27,7 +27,7 @@ struct option_entry {
     }
 
 /* clang-format off */
-/* Flags that several commands have: the model owner's model; the widths of a plan that is made; the cache policy. */
+/* Flags that several commands have: the model owner's model; the widths of a plan that is made. */
 #define OPTION_MODEL(path) {.name = "model", .value = "PATH", .help = "model directory (Hugging Face), .gguf or llama2.c file", .target = (path)}
 #define OPTIONS_WIDTHS(options) \
     {.name = "general", .help = "general gates, even where the ranges of a layer allow the cheap ones", \
@@ -36,10 +36,6 @@ struct option_entry {
      .kind = OPTION_FLAG, .target = &(options)->thin}, \
     {.name = "fold", .help = "general attention: normalise before it when decoding, too: 17 rounds, fewer bytes per cached row", \
      .kind = OPTION_FLAG, .target = &(options)->fold}
-#define OPTIONS_POLICY(policy, sinks, window) \
-    {.name = "policy", .value = "NAME", .help = "cache policy: full or window (default full)", .target = (policy)}, \
-    {.name = "sinks", .value = "N", .help = "policy window: first rows that stay", .kind = OPTION_COUNT, .target = (sinks), .high = 1 << 20}, \
-    {.name = "window", .value = "N", .help = "policy window: last rows that stay", .kind = OPTION_COUNT, .target = (window), .high = 1 << 20}
 /* clang-format on */
 
 /* Parses the arguments after the command's name. `command` is its name, `summary` one sentence, `more`

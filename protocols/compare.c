@@ -126,9 +126,15 @@ struct sec_masked_bit sec_compare(struct mpc_party *p, struct mpc_wire x, int k,
         for (size_t i = 0; !mpc_failed(p) && i < n; i++)
             bit.delta[i] ^= rho[i];
     }
-    struct mpc_wire wire = {.ring = 1, .gate_only = true, .count = n, .m = bit.delta, .l1 = bit.rho, .x = bit.x};
-    (void)mpc_queue(p, &(struct mpc_pending){.label = label, .wire = wire, .opened = bit.delta, .count = n, .ring = 1, .ulp = -1});
+    sec_masked_bit_queue(p, &bit, label);
     return bit;
+}
+
+void sec_masked_bit_queue(struct mpc_party *p, const struct sec_masked_bit *bit, const char *label)
+{
+    size_t n = bit->count;
+    struct mpc_wire wire = {.ring = 1, .gate_only = true, .count = n, .m = bit->delta, .l1 = bit->rho, .x = bit->x};
+    (void)mpc_queue(p, &(struct mpc_pending){.label = label, .wire = wire, .opened = bit->delta, .count = n, .ring = 1, .ulp = -1});
 }
 
 struct sec_masked_bit sec_masked_bit_slice(struct sec_masked_bit bit, size_t first, size_t count)

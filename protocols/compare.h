@@ -22,6 +22,10 @@ struct sec_masked_bit {
 struct sec_masked_bit sec_compare(struct mpc_party *p, struct mpc_wire x, int k, const char *label);
 struct mpc_cost sec_compare_cost(size_t n, int k);
 
+/* For gates that make a masked bit: queues the opening of delta, which holds each party's XOR share of bit xor rho under its fresh mask of
+ * one bit. Declares nothing. Cost: 2 n bits online. */
+void sec_masked_bit_queue(struct mpc_party *p, const struct sec_masked_bit *bit, const char *label);
+
 /* The bit as 0 or 1 in Z_2^ring: bit = delta + (1 - 2 delta) rho from dealt shares of rho. Queues one opening.
  * Cost: 2 n ring bits online, n ring bits offline. Reveals: nothing. */
 struct mpc_wire sec_bit_to_wire(struct mpc_party *p, struct sec_masked_bit bit, int ring, const char *label);

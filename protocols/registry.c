@@ -1,14 +1,19 @@
 #include "protocols/registry.h"
 
 #include "protocols/argmax.h"
+#include "protocols/choice.h"
 #include "protocols/coarse_max.h"
 #include "protocols/compare.h"
+#include "protocols/digits.h"
 #include "protocols/exp.h"
 #include "protocols/exp_two.h"
 #include "protocols/guard.h"
+#include "protocols/kept_rows.h"
+#include "protocols/one_hot.h"
 #include "protocols/reciprocal_two.h"
 #include "protocols/segments.h"
 #include "protocols/shuffle.h"
+#include "protocols/sign.h"
 #include "protocols/spline.h"
 #include "protocols/table.h"
 #include "protocols/top_k.h"
@@ -31,9 +36,18 @@ static const struct sec_gate *const gates[] = {
     &sec_gate_table_dealt,
     &sec_gate_table_dpf,
     &sec_gate_compare,
+    &sec_gate_sign,
+    &sec_gate_sign_zero,
+    &sec_gate_one_hot_table,
+    &sec_gate_one_hot_dpf,
+    &sec_gate_digits,
+    &sec_gate_kept_rows,
     &sec_gate_max_step,
     &sec_gate_argmax,
     &sec_gate_top_k,
+    &sec_gate_choice_pairs,
+    &sec_gate_choice_one_digit,
+    &sec_gate_choice_two_digits,
     &sec_gate_shuffle,
     &sec_gate_guard,
 };

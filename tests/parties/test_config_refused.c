@@ -159,7 +159,7 @@ static void test_values(void **state)
          "line 13: model.shares: \"0123456789abcde\" is not 16 to 64 hex digits"},
         {13, "  shares: " HEX64 "0", "line 13: model.shares: "},
         {14, "cache: {policy: fulll}",
-         "line 14: cache.policy: \"fulll\" is not a policy: write full or window"},
+         "line 14: cache.policy: there is no cache policy \"fulll\": choose one of full, window"},
         {14, "cache: {policy: full, sinks: 4}", "line 14: cache.sinks: belongs to policy window: remove it"},
         {14, "cache: {policy: full, window: 4}",
          "line 14: cache.window: belongs to policy window: remove it"},

@@ -1,75 +1,8 @@
 /* Whole models on three roles: every wire of prefill chunks and decode steps against the twin on equal
  * inputs, declared against counted cost, schedules, and transcripts. */
-#include "tests/engine/decoder/model_support.h"
+#include "tests/engine/decoder/request_support.h"
 
-enum { MAX_STEPS = 8, PROMPT = 24 };
-
-/* One request: rows per step. */
-struct request {
-    const struct model *model;
-    const struct kv_policy *policy;
-    struct kv_config config;
-    size_t rows[MAX_STEPS];
-    size_t steps;
-    size_t context, chunk;
-};
-
-static enum base_status program(struct mpc_party *p, const struct trio_job *job)
-{
-    const struct request *r = job->context;
-    struct eng_decoder decoder;
-    enum base_status status = BASE_OK;
-    struct eng_decoder_form form = {.shape = r->model->source.shape,
-                                    .plan = &r->model->plan,
-                                    .weights = &r->model->weights[p->role],
-                                    .gates = &r->model->gates,
-                                    .policy = r->policy,
-                                    .config = r->config,
-                                    .context = r->context,
-                                    .chunk = r->chunk};
-    TRY(eng_decoder_init(&decoder, p->role, form, &p->error));
-    for (size_t s = 0; s < r->steps && status == BASE_OK; s++) {
-        struct eng_logits out;
-        struct mpc_wire hot = trio_input(p, job, s);
-        status = eng_decoder_step(&decoder, p, hot, r->rows[s], 1, &out);
-        trio_output(p, out.logits);
-    }
-    eng_decoder_finish(&decoder);
-out:
-    return status;
-}
-
-static void make_inputs(const struct request *r, uint64_t seed, struct trio_input *inputs)
-{
-    size_t vocab = r->model->source.shape->vocab;
-    const int32_t *token = r->model->samples[seed % MODEL_SAMPLES];
-    for (size_t s = 0; s < r->steps; s++) {
-        int64_t *hot = must_alloc(r->rows[s] * vocab, sizeof *hot);
-        for (size_t i = 0; i < r->rows[s]; i++)
-            hot[i * vocab + (size_t)*token++] = 1;
-        inputs[s] = (struct trio_input){hot, r->rows[s] * vocab, SEC_ROW_RING, 0, 1};
-    }
-}
-
-static void run(const struct request *r, uint64_t seed, struct trio *ret, const char *what)
-{
-    struct trio_input inputs[MAX_STEPS];
-    make_inputs(r, seed, inputs);
-    check_run(&(struct trio_job){.program = program,
-                                 .context = r,
-                                 .inputs = inputs,
-                                 .input_count = r->steps,
-                                 .seed = seed,
-                                 .beside = true,
-                                 .arena_size = (size_t)4 << 30},
-              ret, what);
-    for (size_t s = 0; s < r->steps; s++)
-        free((void *)(uintptr_t)inputs[s].x);
-    print_message(
-        "%s: %zu wires, worst %.2f of what is allowed; %llu rounds, %llu online bytes, %llu dealt bytes\n",
-        what, ret->judged, ret->worst, (unsigned long long)ret->measured[0].rounds,
-        (unsigned long long)ret->measured[0].online, (unsigned long long)ret->measured[0].offline);
-}
+enum { PROMPT = 24 };
 
 /* From x to x + W_o o. */
 static int attention_rounds(const struct model *m, size_t layer, bool deferred)
@@ -100,7 +33,7 @@ static void check_model(const char *path, struct model_options options, struct r
     if (!model_open(&model, path, options))
         skip();
     r.model = &model;
-    run(&r, 5, &trio, path);
+    request_run(&r, 5, &trio, path);
     assert_int_equal(trio.measured[0].rounds, rounds_of(&model, &r));
     trio_finish(&trio);
     model_close(&model);
@@ -162,13 +95,13 @@ static void test_first_token_alone(void **state)
 /* The ring of slots turns during the prompt and again while decoding. */
 static void test_window(void **state)
 {
-    struct request r = {.policy = &kv_policy_window,
-                        .config = {.sinks = 2, .window = 7},
-                        .rows = {6, 6, 6, 6, 1, 1, 1, 1},
+    struct request r = {.rows = {6, 6, 6, 6, 1, 1, 1, 1},
                         .steps = 8,
                         .context = 64,
                         .chunk = 6};
+    struct base_error error = {0};
     (void)state;
+    assert_int_equal(kv_config_parse("window:sinks=2:window=7", 0, &r.policy, &r.config, &error), BASE_OK);
     struct model_options o = general();
     check_model("models/keeper", (struct model_options){0}, r);
     check_model("models/keeper", o, r);
@@ -232,8 +165,8 @@ static void test_equal_transcripts(void **state)
     assert_true(model_open(&model, "models/keeper", (struct model_options){.context = 64}));
     struct request r = plain_request;
     r.model = &model;
-    run(&r, 5, &a, "one prompt");
-    run(&r, 6, &b, "another prompt");
+    request_run(&r, 5, &a, "one prompt");
+    request_run(&r, 6, &b, "another prompt");
     check_ok(trio_same_transcript(&a, &b, &error), &error, "transcripts");
     trio_finish(&a);
     trio_finish(&b);

@@ -335,13 +335,14 @@ static enum base_status count_step(const struct run *run, struct mpc_party *p, s
     size_t n = step == 0 ? layers->form.chunk : 1, mark = base_arena_mark(&p->arena);
     uint32_t *slots = mpc_bytes(p, n * sizeof *slots);
     TRY(p->status);
-    for (size_t i = 0; i < n; i++)
-        slots[i] = (uint32_t)layers->form.policy->slot(&layers->form.config, &layers->kv, layers->position + i);
+    if (!layers->begun)
+        TRY(eng_decoder_begin(layers, p, layers->form.context, 0, &p->error));
     struct mpc_wire x = mpc_wire_make(p, n * shape->width, plan->ring, plan->fx, eng_plan_embedding_bound(plan)), y;
     for (size_t l = 0; l < plan->layers; l++) {
         struct eng_step one = {.decoder = layers, .p = p, .layer = l, .n = n, .first = layers->position, .slots = slots};
         struct mpc_cost before = p->declared;
         TRY(eng_layer_run(&one, x, &y));
+        kv_cache_advance(&layers->cache[l], n);
         print_cost(run->out, step, (long)l, before, p->declared);
     }
     layers->position += n;

@@ -1,0 +1,401 @@
+#include "kvcache/cache.h"
+
+#include <string.h>
+
+/* Address space of what outlives a step; pages are touched on use. */
+enum { ARENA_LOG = 32 };
+/* Layers whose evictions share their rounds: what they need between the rounds is in memory together. */
+enum { EVICTED_TOGETHER = 8 };
+
+static const struct kv_layer_plan *plan_of(const struct kv_cache *c)
+{
+    return &c->plan->layer[c->layer];
+}
+
+static size_t active_slots(const struct kv_selection_plan *s)
+{
+    return s->units == 0 ? 0 : s->first + s->units * s->unit + s->last + s->unit + 2 * s->reuse + 1;
+}
+
+static struct kv_form active_form(const struct kv_cache *c)
+{
+    const struct kv_selection_plan *s = &plan_of(c)->select;
+    struct kv_form form = c->all.form;
+    form.capacity = active_slots(s);
+    if (s->per_query_head)
+        form.kv_heads = c->selection.score.heads;
+    return form;
+}
+
+static bool outlives(const struct kv_layer_plan *plan)
+{
+    return plan->evict.keep != 0 || plan->select.units != 0;
+}
+
+enum base_status kv_cache_init(struct kv_cache *ret, enum mpc_role role, struct kv_form form,
+                               struct kv_score_form score, const struct kv_plan *plan, size_t layer,
+                               struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct kv_cache c = {.plan = plan, .layer = layer, .selection.score = score};
+    const struct kv_layer_plan *own = plan_of(&c);
+    form.capacity = own->capacity;
+    if (own->select.units != 0 && kv_unit_score_ring(&score, &own->select, form.kv_heads) > form.ring_k)
+        form.ring_k = kv_unit_score_ring(&score, &own->select, form.kv_heads);
+    TRY(kv_store_init(&c.all, role, form, error));
+    if (own->select.units != 0)
+        TRY(kv_store_init(&c.active, role, active_form(&c), error));
+    if (outlives(own))
+        TRY(base_arena_init(&c.arena, (size_t)1 << ARENA_LOG, error));
+    *ret = c;
+    return BASE_OK;
+out:
+    kv_cache_finish(&c);
+    return status;
+}
+
+void kv_cache_finish(struct kv_cache *c)
+{
+    kv_store_finish(&c->all);
+    kv_store_finish(&c->active);
+    if (c->arena.memory != NULL)
+        base_arena_trim(&c->arena);
+    base_arena_finish(&c->arena);
+}
+
+size_t kv_cache_size(const struct kv_cache *c, enum mpc_role role)
+{
+    return kv_store_size(role, c->all.form) + (c->active.k == NULL ? 0 : kv_store_size(role, c->active.form));
+}
+
+/* The party's work area is exchanged for the cache's, and back. */
+static void swap_arena(struct kv_cache *c, struct mpc_party *p)
+{
+    struct base_arena other = p->arena;
+    p->arena = c->arena;
+    c->arena = other;
+}
+
+static void make_scores(struct kv_cache *c, struct mpc_party *p)
+{
+    const struct kv_eviction_plan *e = &plan_of(c)->evict;
+    const struct kv_dims *d = &c->plan->dims;
+    size_t rows = e->queries == KV_QUERIES_ALL    ? d->context
+                  : e->queries == KV_QUERIES_LAST ? e->query_rows
+                                                  : 1;
+    struct kv_scores *s = &c->scores;
+    s->sets = e->per_head ? d->kv_heads : 1;
+    s->units = (c->all.form.capacity + e->unit - 1) / e->unit + 1;
+    s->frac = kv_score_fraction(d->heads / s->sets, rows);
+    s->sum = mpc_wire_make(p, s->sets * s->units, KV_SCORE_RING, 0, KV_SCORE_BITS);
+    uint64_t *arrays[] = {s->sum.m, s->sum.l1, s->sum.l2, s->sum.x};
+    for (int a = 0; a < 4; a++)
+        if (arrays[a] != NULL)
+            memset(arrays[a], 0, s->sum.count * sizeof *arrays[a]);
+}
+
+void kv_cache_clear(struct kv_cache *c)
+{
+    kv_store_clear(&c->all);
+    if (c->active.k != NULL)
+        kv_store_clear(&c->active);
+    base_arena_release(&c->arena, 0);
+    if (c->arena.memory != NULL)
+        base_arena_trim(&c->arena);
+}
+
+void kv_cache_begin(struct kv_cache *c, const struct kv_plan *plan, struct mpc_party *p)
+{
+    c->plan = plan;
+    c->position = c->next = c->next_active = 0;
+    c->uses_active = c->hidden = false;
+    kv_store_set_used(&c->all, 0);
+    kv_store_set_used(&c->active, 0);
+    struct kv_score_form score = c->selection.score;
+    c->selection = (struct kv_selection){.plan = &plan_of(c)->select, .all = &c->all, .score = score};
+    if (c->arena.memory == NULL)
+        return;
+    base_arena_release(&c->arena, 0);
+    base_arena_trim(&c->arena);
+    swap_arena(c, p);
+    if (plan_of(c)->evict.keep != 0)
+        make_scores(c, p);
+    if (plan_of(c)->select.ahead)
+        c->selection.kept_query = mpc_wire_make(p, score.heads * c->all.form.head_dim, c->all.form.ring_k,
+                                                c->all.form.frac_k, c->all.form.bound_k);
+    swap_arena(c, p);
+    c->mark = base_arena_mark(&c->arena);
+}
+
+/* --- selection
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* Layers that share a set may hold K in different rings. */
+static void set_ring(struct kv_cache *caches, size_t layers, size_t layer)
+{
+    int *ring = &caches[layer].selection.hot_ring;
+    *ring = 0;
+    for (size_t l = 0; l < layers; l++)
+        if (plan_of(&caches[l])->select.set_of == layer)
+            *ring = larger(*ring, larger(caches[l].all.form.ring_k, caches[l].all.form.moved_v));
+}
+
+static void start(struct kv_cache *c, struct mpc_party *p, struct kv_units units, struct mpc_wire q,
+                  const struct mpc_wire *hot)
+{
+    swap_arena(c, p);
+    base_arena_release(&p->arena, c->mark);
+    kv_selection_start(&c->selection, p, units, q, hot);
+    swap_arena(c, p);
+}
+
+static bool queue(struct kv_cache *c, struct mpc_party *p)
+{
+    swap_arena(c, p);
+    bool more = kv_selection_queue(p, &c->selection);
+    swap_arena(c, p);
+    return more;
+}
+
+static enum base_status complete(struct kv_cache *c, struct mpc_party *p)
+{
+    c->hidden = false;
+    while (c->selection.running && queue(c, p))
+        if (mpc_round(p) != BASE_OK)
+            return p->status;
+    return p->status;
+}
+
+static void install(struct kv_cache *c, struct mpc_party *p)
+{
+    size_t mark = base_arena_mark(&p->arena);
+    kv_selection_install(&c->selection, p, &c->active);
+    c->next_active = c->active.used;
+    base_arena_release(&p->arena, mark);
+}
+
+void kv_caches_before_round(struct kv_cache *caches, size_t layers, struct mpc_party *p)
+{
+    for (size_t l = 0; l < layers; l++)
+        if (caches[l].hidden && caches[l].selection.running)
+            (void)queue(&caches[l], p);
+}
+
+/* A new set for this step. */
+static enum base_status renew(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p,
+                              struct kv_units units, struct mpc_wire q)
+{
+    const struct kv_selection_plan *s = c->selection.plan;
+    const struct kv_selection *of = &caches[s->set_of].selection;
+    enum base_status status = BASE_OK;
+    if (!c->selection.running && !c->selection.complete) {
+        bool shares = s->set_of != c->layer;
+        set_ring(caches, c->plan->dims.layers, c->layer);
+        start(c, p, shares ? of->units : units, q, shares ? &of->hot : NULL);
+    }
+    TRY(complete(c, p));
+    install(c, p);
+    if (s->ahead) {
+        set_ring(caches, c->plan->dims.layers, c->layer);
+        start(c, p, units, q, NULL);
+        c->hidden = true;
+    }
+out:
+    return status;
+}
+
+enum base_status kv_cache_select(struct kv_cache *caches, size_t layer, struct mpc_party *p,
+                                 struct mpc_wire q)
+{
+    struct kv_cache *c = &caches[layer];
+    const struct kv_selection_plan *s = c->selection.plan;
+    enum base_status status = BASE_OK;
+    struct kv_units units;
+    c->uses_active = false;
+    if (!kv_selection_units(s, c->all.used, &units))
+        return BASE_OK;
+    if (c->active.used == 0 || c->selection.age >= s->reuse)
+        TRY(renew(caches, c, p, units, q));
+    c->selection.age++;
+    c->uses_active = true;
+out:
+    return status;
+}
+
+void kv_cache_keep_query(struct kv_cache *c, struct mpc_party *p, struct mpc_wire q, size_t n)
+{
+    struct mpc_wire *kept = &c->selection.kept_query;
+    size_t dim = c->all.form.head_dim;
+    if (!plan_of(c)->select.ahead || c->position + n != c->plan->dims.prompt || mpc_failed(p))
+        return;
+    const uint64_t *from[] = {q.m, q.l1, q.l2, q.x};
+    uint64_t *to[] = {kept->m, kept->l1, kept->l2, kept->x};
+    for (int a = 0; a < 4; a++)
+        for (size_t i = 0; to[a] != NULL && i < kept->count; i++)
+            to[a][i] = from[a] == NULL ? 0 : from[a][(i / dim * n + n - 1) * dim + i % dim];
+}
+
+/* --- rows
+ * ------------------------------------------------------------------------------------------------------------------
+ */
+
+struct kv_store *kv_cache_store(struct kv_cache *c)
+{
+    return c->uses_active ? &c->active : &c->all;
+}
+
+static uint32_t slot_of(const struct kv_cache *c, size_t i)
+{
+    const struct kv_layer_plan *plan = plan_of(c);
+    size_t at = c->next + i, sinks = plan->prompt[0].sinks, capacity = c->all.form.capacity;
+    if (!plan->rolls || at < capacity)
+        return (uint32_t)at;
+    return (uint32_t)(sinks + (at - sinks) % (capacity - sinks));
+}
+
+void kv_cache_slots(const struct kv_cache *c, size_t n, uint32_t *ret_slots)
+{
+    for (size_t i = 0; i < n; i++)
+        ret_slots[i] = c->uses_active ? (uint32_t)(c->next_active + i) : slot_of(c, i);
+}
+
+void kv_cache_append(struct kv_cache *c, struct mpc_party *p, struct mpc_wire k, struct mpc_wire v, size_t n)
+{
+    size_t mark = base_arena_mark(&p->arena);
+    uint32_t *slots = mpc_bytes(p, n * sizeof *slots);
+    if (slots == NULL)
+        return;
+    for (size_t i = 0; i < n; i++)
+        slots[i] = slot_of(c, i);
+    kv_store_append(&c->all, p, k, v, c->position, slots, n);
+    if (c->uses_active) {
+        kv_cache_slots(c, n, slots);
+        kv_store_append(&c->active, p, k, v, c->position, slots, n);
+    }
+    base_arena_release(&p->arena, mark);
+}
+
+struct kv_span kv_cache_span(const struct kv_cache *c, size_t kv_head, size_t query)
+{
+    const struct kv_layer_plan *plan = plan_of(c);
+    return query < c->plan->dims.prompt ? plan->prompt[kv_head] : plan->decode[kv_head];
+}
+
+void kv_cache_advance(struct kv_cache *c, size_t n)
+{
+    c->position += n;
+    c->next += n;
+    c->next_active += c->uses_active ? n : 0;
+    c->uses_active = false;
+}
+
+/* --- eviction
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+/* Rows after which the next eviction comes, at `position` or later; SIZE_MAX: none does. */
+static size_t next_eviction(const struct kv_cache *c, size_t position)
+{
+    const struct kv_eviction_plan *e = &plan_of(c)->evict;
+    size_t prompt = c->plan->dims.prompt;
+    if (e->keep == 0)
+        return SIZE_MAX;
+    if (position <= prompt) {
+        size_t next = e->chunk == 0 ? prompt : (position + e->chunk - 1) / e->chunk * e->chunk;
+        return next < prompt ? next : prompt;
+    }
+    return e->every == 0 ? SIZE_MAX : prompt + (position - prompt + e->every - 1) / e->every * e->every;
+}
+
+size_t kv_cache_scored(const struct kv_cache *c, size_t n)
+{
+    const struct kv_eviction_plan *e = &plan_of(c)->evict;
+    size_t end = c->position + n, next = next_eviction(c, end),
+           rows = e->queries == KV_QUERIES_NEWEST ? 1 : e->query_rows;
+    if (next == SIZE_MAX)
+        return 0;
+    if (e->queries == KV_QUERIES_ALL)
+        return n;
+    size_t low = next > rows ? next - rows : 0;
+    return end <= low ? 0 : end - low < n ? end - low : n;
+}
+
+static bool is_due(const struct kv_cache *c)
+{
+    return next_eviction(c, c->position) == c->position;
+}
+
+static bool any_due(const struct kv_cache *caches, size_t count)
+{
+    bool due = false;
+    for (size_t i = 0; i < count; i++)
+        due = due || is_due(&caches[i]);
+    return due;
+}
+
+static enum base_status evict(struct kv_cache *caches, size_t count, struct mpc_party *p)
+{
+    enum base_status status = BASE_OK;
+    struct kv_eviction run[EVICTED_TOGETHER] = {{0}};
+    bool going[EVICTED_TOGETHER] = {false}, queued = true;
+    size_t mark = base_arena_mark(&p->arena);
+    for (size_t i = 0; i < count; i++)
+        going[i] = is_due(&caches[i]) && kv_eviction_start(&run[i], &plan_of(&caches[i])->evict,
+                                                           &caches[i].all, &caches[i].scores, p);
+    while (queued) {
+        queued = false;
+        for (size_t i = 0; i < count; i++) {
+            going[i] = going[i] && kv_eviction_queue(p, &run[i]);
+            queued = queued || going[i];
+        }
+        if (queued)
+            TRY(mpc_round(p));
+    }
+    for (size_t i = 0; i < count; i++)
+        if (run[i].stage != 0)
+            caches[i].next = caches[i].all.used;
+    status = p->status;
+out:
+    base_arena_release(&p->arena, mark);
+    return status;
+}
+
+/* The first set of every layer, from the last prompt row. */
+static enum base_status choose_first(struct kv_cache *caches, size_t layers, struct mpc_party *p)
+{
+    bool queued = true;
+    struct kv_units units;
+    for (size_t l = 0; l < layers; l++)
+        if (kv_selection_units(caches[l].selection.plan, caches[l].all.used, &units)) {
+            set_ring(caches, layers, l);
+            start(&caches[l], p, units, caches[l].selection.kept_query, NULL);
+        }
+    while (queued && !mpc_failed(p)) {
+        queued = false;
+        for (size_t l = 0; l < layers; l++)
+            queued = (caches[l].selection.running && queue(&caches[l], p)) || queued;
+        if (queued && mpc_round(p) != BASE_OK)
+            break;
+    }
+    return p->status;
+}
+
+enum base_status kv_caches_close(struct kv_cache *caches, size_t layers, struct mpc_party *p)
+{
+    enum base_status status = BASE_OK;
+    for (size_t l = 0; l < layers; l += EVICTED_TOGETHER) {
+        size_t left = layers - l;
+        if (any_due(&caches[l], left < EVICTED_TOGETHER ? left : EVICTED_TOGETHER))
+            TRY(evict(&caches[l], left < EVICTED_TOGETHER ? left : EVICTED_TOGETHER, p));
+    }
+    if (caches[0].selection.plan->ahead && caches[0].position == caches[0].plan->dims.prompt)
+        TRY(choose_first(caches, layers, p));
+out:
+    return status;
+}

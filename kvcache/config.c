@@ -1,0 +1,112 @@
+#include "kvcache/config.h"
+
+#include "kvcache/policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_ROWS = 1 << 20 };
+
+static const struct kv_key_entry keys[KV_KEYS] = {
+    [KV_BUDGET] = {"budget", "percent of the prompt's rows that are kept or attended to", 1, 100},
+    [KV_KEEP] = {"keep", "the budget as a number of rows", 1, MOST_ROWS},
+    [KV_SINKS] = {"sinks", "first rows that always stay", 0, MOST_ROWS},
+    [KV_WINDOW] = {"window", "last rows that always stay", 1, MOST_ROWS},
+    [KV_UNIT] = {"unit", "rows that are kept or selected together", 1, 64},
+    [KV_QUERIES] = {"queries", "percent of the prompt's rows, its last ones, whose attention counts", 1, 100},
+    [KV_POOL] = {"pool", "units whose scores are averaged", 1, 63},
+    [KV_EVERY] = {"every", "new rows between two evictions while decoding; 0: none", 0, MOST_ROWS},
+    [KV_MEANS] = {"means", "1: lost units stay as their mean row", 0, 1},
+    [KV_HEADS] = {"heads", "1: one set per KV head; 0: one per layer", 0, 1},
+    [KV_CHUNK] = {"chunk", "prompt rows between two evictions", 1, MOST_ROWS},
+    [KV_REUSE] = {"reuse", "decode steps that use one selected set", 1, 1024},
+    [KV_ASYNC] = {"async", "1: sets are chosen ahead, their rounds hidden behind other work", 0, 1},
+    [KV_SHARE] = {"share", "adjacent layers that share one selected set", 1, 8},
+    [KV_LEVELS] = {"levels", "2: clusters of two units are chosen first", 1, 2},
+    [KV_DYNAMIC] = {"dynamic", "percent of the kept rows that a decode step attends to", 1, 100},
+};
+
+const struct kv_key_entry *kv_key_entry(enum kv_key key)
+{
+    return &keys[key];
+}
+
+static void list_keys(const struct kv_policy *policy, char *ret, size_t size)
+{
+    ret[0] = '\0';
+    for (size_t i = 0; i < policy->options_count; i++) {
+        strncat(ret, i == 0 ? "" : ", ", size - strlen(ret) - 1);
+        strncat(ret, keys[policy->options[i].key].name, size - strlen(ret) - 1);
+    }
+}
+
+static enum base_status set(const struct kv_policy *policy, const char *name, const char *value,
+                            struct kv_config *ret, struct base_error *error)
+{
+    char known[256], *end;
+    for (size_t i = 0; i < policy->options_count; i++) {
+        const struct kv_key_entry *key = &keys[policy->options[i].key];
+        if (strcmp(key->name, name) != 0)
+            continue;
+        unsigned long number = strtoul(value, &end, 10);
+        if (*value < '0' || *value > '9' || *end != '\0' || number < key->low || number > key->high)
+            return base_fail(error, BASE_ERR_ARGUMENT,
+                             "policy %s: %s is \"%.20s\": must be a whole number of %u to %u (%s)",
+                             policy->name, name, value, key->low, key->high, key->help);
+        ret->value[policy->options[i].key] = (uint32_t)number;
+        return BASE_OK;
+    }
+    list_keys(policy, known, sizeof known);
+    return base_fail(error, BASE_ERR_ARGUMENT, "policy %s has no \"%.20s\": it takes %s", policy->name, name,
+                     policy->options_count == 0 ? "nothing" : known);
+}
+
+static bool takes(const struct kv_policy *policy, enum kv_key key)
+{
+    for (size_t i = 0; i < policy->options_count; i++)
+        if (policy->options[i].key == key)
+            return true;
+    return false;
+}
+
+enum base_status kv_config_parse(const char *text, uint32_t budget, const struct kv_policy **ret_policy,
+                                 struct kv_config *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    char copy[KV_CONFIG_TEXT], *next, *part;
+    struct kv_config config = {{0}};
+    const struct kv_policy *policy;
+    TRY_THAT(strlen(text) < sizeof copy, error, BASE_ERR_ARGUMENT,
+             "a cache policy of more than %d characters", KV_CONFIG_TEXT - 1);
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    part = strtok_r(copy, ":", &next);
+    TRY(kv_policy_find(part == NULL ? "" : part, &policy, error));
+    for (size_t i = 0; i < policy->options_count; i++)
+        config.value[policy->options[i].key] = policy->options[i].standard;
+    while ((part = strtok_r(NULL, ":", &next)) != NULL) {
+        char *equals = strchr(part, '=');
+        TRY_THAT(equals != NULL, error, BASE_ERR_ARGUMENT, "policy %s: \"%.40s\" must be KEY=VALUE",
+                 policy->name, part);
+        *equals = '\0';
+        TRY(set(policy, part, equals + 1, &config, error));
+    }
+    if (budget != 0 && takes(policy, KV_BUDGET))
+        config.value[KV_BUDGET] = budget;
+    TRY_THAT(budget <= 100, error, BASE_ERR_ARGUMENT, "a budget of %u %%: must be 1 to 100", budget);
+    *ret_policy = policy;
+    *ret = config;
+out:
+    return status;
+}
+
+void kv_config_print(const struct kv_policy *policy, const struct kv_config *config, char ret[KV_CONFIG_TEXT])
+{
+    size_t at = (size_t)snprintf(ret, KV_CONFIG_TEXT, "%s", policy->name);
+    for (size_t i = 0; i < policy->options_count && at < KV_CONFIG_TEXT; i++) {
+        const struct kv_option *option = &policy->options[i];
+        if (config->value[option->key] != option->standard)
+            at += (size_t)snprintf(ret + at, KV_CONFIG_TEXT - at, ":%s=%u", keys[option->key].name,
+                                   config->value[option->key]);
+    }
+}

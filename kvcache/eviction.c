@@ -1,0 +1,186 @@
+#include "kvcache/eviction.h"
+
+#include <string.h>
+
+enum { CHOOSE, MOVE, EXTEND, STORE, DONE };
+/* Rounding must not take a score below zero. */
+enum { OFFSET = 1 << 7 };
+
+int kv_score_fraction(size_t heads, size_t queries)
+{
+    int log = 0;
+    while ((size_t)1 << log < heads * queries)
+        log++;
+    return KV_SCORE_BITS - 2 - log;
+}
+
+/* Sums over `pool` neighbours, plus the offset: [sets][units]. */
+static struct mpc_wire ranked(struct mpc_party *p, const struct kv_eviction *e)
+{
+    size_t n = e->sizes.units, sets = e->scores->sets, pool = e->plan->pool, half = pool / 2, at = 0;
+    uint32_t *index = mpc_bytes(p, sets * n * pool * sizeof *index),
+             *starts = mpc_bytes(p, (sets * n + 1) * sizeof *starts);
+    if (mpc_failed(p))
+        return (struct mpc_wire){0};
+    for (size_t s = 0; s < sets; s++)
+        for (size_t u = 0; u < n; u++) {
+            starts[s * n + u] = (uint32_t)at;
+            for (size_t j = 0; j < pool; j++)
+                index[at++] = u + j < half || u + j - half >= n
+                                  ? UINT32_MAX
+                                  : (uint32_t)(s * e->scores->units + u + j - half);
+        }
+    starts[sets * n] = (uint32_t)at;
+    struct mpc_wire sum =
+        mpc_sum_runs(p, mpc_gather(p, e->scores->sum, index, at), starts, sets * n, KV_SCORE_BITS);
+    sum.frac = 0;
+    return mpc_add_const(p, sum, OFFSET);
+}
+
+bool kv_eviction_start(struct kv_eviction *ret, const struct kv_eviction_plan *plan, struct kv_store *store,
+                       struct kv_scores *scores, struct mpc_party *p)
+{
+    *ret = (struct kv_eviction){.plan = plan, .store = store, .scores = scores};
+    if (!kv_eviction_sizes(plan, store->used, &ret->sizes))
+        return false;
+    struct sec_choice_form form = {.rows = scores->sets,
+                                   .n = ret->sizes.units,
+                                   .k = ret->sizes.kept,
+                                   .bits = KV_SCORE_BITS,
+                                   .way = SEC_CHOICE_TWO_DIGITS,
+                                   .ring = store->form.ring_k > store->form.moved_v ? store->form.ring_k
+                                                                                    : store->form.moved_v,
+                                   .lost = plan->means,
+                                   .ordered = true};
+    sec_choice_start(&ret->choice, form, ranked(p, ret));
+    return true;
+}
+
+static struct kv_gather gather_of(const struct kv_eviction *e, bool lost)
+{
+    const struct kv_eviction_sizes *z = &e->sizes;
+    return (struct kv_gather){.store = e->store,
+                              .units = {.first = e->plan->first, .count = z->units, .rows = e->plan->unit},
+                              .heads = e->store->form.kv_heads,
+                              .sets = e->scores->sets,
+                              .stride = e->plan->means ? z->units : z->kept,
+                              .first = lost ? z->kept : 0,
+                              .count = lost ? z->units - z->kept : z->kept,
+                              .sum = lost};
+}
+
+/* Scores that go on being added to move with their units: [sets][kept]. */
+static struct mpc_wire move_scores(struct mpc_party *p, const struct kv_eviction *e)
+{
+    size_t n = e->sizes.units, k = e->sizes.kept, sets = e->scores->sets;
+    struct mpc_share out = mpc_share_make(p, sets * k, KV_SCORE_RING, 0);
+    for (size_t s = 0; s < sets && !mpc_failed(p); s++) {
+        struct mpc_matrix row = {.ring = KV_SCORE_RING,
+                                 .bound = KV_SCORE_BITS,
+                                 .outs = 1,
+                                 .inner = n,
+                                 .stride = mpc_matrix_stride(p->role, n)};
+        row.data = p->role == MPC_COUNT ? NULL : mpc_words(p, row.stride);
+        if (row.data != NULL)
+            memset(row.data, 0, row.stride * sizeof *row.data);
+        mpc_matrix_put(p, &row, 0, 0, false, mpc_slice(e->scores->sum, s * e->scores->units, n));
+        mpc_share_matmul_at(p, mpc_slice(e->choice.result, s * k * n, k * n), k, &row, &out, s * k, 1);
+    }
+    return mpc_cut(p, out, KV_SCORE_RING, 0, KV_SCORE_BITS, false, "moved scores");
+}
+
+static void clear_scores(struct kv_scores *scores)
+{
+    uint64_t *arrays[] = {scores->sum.m, scores->sum.l1, scores->sum.l2, scores->sum.x};
+    for (int a = 0; a < 4; a++)
+        for (size_t i = 0; arrays[a] != NULL && i < scores->sum.count; i++)
+            arrays[a][i] = 0;
+}
+
+/* Kept units' scores, then those of the rows behind them, in their new places. */
+static void put_scores(struct kv_eviction *e)
+{
+    struct kv_scores *scores = e->scores;
+    uint64_t *to[] = {scores->sum.m, scores->sum.l1, scores->sum.l2, scores->sum.x},
+             *moved[] = {e->moved_scores.m, e->moved_scores.l1, e->moved_scores.l2, e->moved_scores.x};
+    size_t n = e->sizes.units, k = e->sizes.kept;
+    for (int a = 0; a < 4; a++)
+        for (size_t s = 0; to[a] != NULL && s < scores->sets; s++) {
+            uint64_t *line = to[a] + s * scores->units;
+            for (size_t u = 0; u < k; u++)
+                line[u] = moved[a] == NULL ? 0 : moved[a][s * k + u];
+            for (size_t u = n; u < scores->units; u++)
+                line[k + u - n] = line[u];
+            for (size_t u = k + scores->units - n; u < scores->units; u++)
+                line[u] = 0;
+        }
+}
+
+static void store_rows(struct mpc_party *p, struct kv_eviction *e)
+{
+    size_t first = e->plan->first, unit = e->plan->unit, kept = e->sizes.kept * unit,
+           old = first + e->sizes.units * unit;
+    size_t means = e->plan->means ? e->sizes.units - e->sizes.kept : 0, most = kept > means ? kept : means;
+    uint32_t *slots = mpc_bytes(p, (most + 1) * sizeof *slots);
+    if (mpc_failed(p))
+        return;
+    for (size_t i = 0; i < kept; i++)
+        slots[i] = (uint32_t)(first + i);
+    kv_store_append(e->store, p, e->kept.k, e->kept.v, KV_KEPT, slots, kept);
+    for (size_t i = 0; i < e->sizes.tail; i++)
+        kv_store_copy(e->store, first + kept + i, e->store, old + i);
+    kv_store_set_used(e->store, first + kept + e->sizes.tail);
+    for (size_t i = 0; i < means; i++)
+        slots[i] = (uint32_t)(e->store->used + i);
+    if (means > 0)
+        kv_store_append(e->store, p, e->means.k, e->means.v, KV_KEPT, slots, means);
+    for (size_t i = 0; i < means && !mpc_failed(p); i++)
+        e->store->weight[slots[i]] = (uint8_t)unit;
+    if (e->plan->queries == KV_QUERIES_ALL)
+        put_scores(e);
+    else
+        clear_scores(e->scores);
+}
+
+static void move(struct mpc_party *p, struct kv_eviction *e)
+{
+    struct kv_gather kept = gather_of(e, false), lost = gather_of(e, true);
+    e->kept = kv_gather_queue(p, &kept, e->choice.result);
+    if (e->plan->means)
+        e->means = kv_gather_queue(p, &lost, e->choice.result);
+    if (e->plan->queries == KV_QUERIES_ALL)
+        e->moved_scores = move_scores(p, e);
+}
+
+static bool extend(struct mpc_party *p, struct kv_eviction *e)
+{
+    int log = 0;
+    while ((size_t)1 << log < e->plan->unit)
+        log++;
+    bool kept = kv_gather_extend(p, &e->store->form, 0, &e->kept);
+    return (e->plan->means && kv_gather_extend(p, &e->store->form, log, &e->means)) || kept;
+}
+
+bool kv_eviction_queue(struct mpc_party *p, struct kv_eviction *e)
+{
+    while (!mpc_failed(p) && e->stage != DONE)
+        switch (e->stage++) {
+        case CHOOSE:
+            if (sec_choice_queue(p, &e->choice)) {
+                e->stage = CHOOSE;
+                return true;
+            }
+            break;
+        case MOVE:
+            move(p, e);
+            return true;
+        case EXTEND:
+            if (extend(p, e))
+                return true;
+            break;
+        case STORE:
+            store_rows(p, e);
+            break;
+        }
+    return false;
+}

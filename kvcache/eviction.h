@@ -1,0 +1,44 @@
+/* Eviction by a secret score: which units of rows stay is known to nobody, how many is public.
+ *
+ * The score of a unit is the attention that counted rows gave to its rows, summed over heads and rows: sums of softmax weights are linear
+ * in e / S, so that one opening per unit, set and step is enough, whatever the number of heads and rows. The kept units become one-hot
+ * rows (protocols/choice.h), in order, and a product moves them.
+ * Cost: a choice by two digits (13 rounds), the move (1) and V's extension (1). Reveals: nothing; sizes are public.
+ * Source: specification, kv.py (mass, evict) and README 9.2; MPCache, arXiv 2501.06807 (look-once static eviction). */
+#ifndef CACHET_KVCACHE_EVICTION_H
+#define CACHET_KVCACHE_EVICTION_H
+
+#include "kvcache/gather.h"
+#include "protocols/choice.h"
+
+/* Bits of a score as it is ranked; and of its wire. */
+enum { KV_SCORE_BITS = 15, KV_SCORE_RING = 18 };
+
+/* Sums of attention so far: [sets][units]; unit u holds rows of slots first + u unit and on. */
+struct kv_scores {
+    size_t sets, units;
+    struct mpc_wire sum;
+    int frac; /* fraction bits: the largest possible sum is below 2^(KV_SCORE_BITS - 1) */
+};
+
+/* Fraction bits for `queries` rows of `heads` heads. */
+int kv_score_fraction(size_t heads, size_t queries);
+
+struct kv_eviction {
+    const struct kv_eviction_plan *plan;
+    struct kv_store *store;
+    struct kv_scores *scores;
+    struct kv_eviction_sizes sizes;
+    int stage;
+    struct sec_choice choice;
+    struct kv_rows kept, means;
+    struct mpc_wire moved_scores;
+};
+
+/* False: there are too few rows to evict. */
+bool kv_eviction_start(struct kv_eviction *ret, const struct kv_eviction_plan *plan, struct kv_store *store, struct kv_scores *scores,
+                       struct mpc_party *p);
+/* Takes what the last round opened and queues the next openings; false when the rows have been evicted. */
+bool kv_eviction_queue(struct mpc_party *p, struct kv_eviction *eviction);
+
+#endif

@@ -1,0 +1,158 @@
+#include "kvcache/plan.h"
+
+#include "base/memory.h"
+#include "kvcache/policy.h"
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+bool kv_eviction_sizes(const struct kv_eviction_plan *plan, size_t used, struct kv_eviction_sizes *ret)
+{
+    if (plan->keep == 0 || used < plan->first + plan->last + plan->unit)
+        return false;
+    size_t units = (used - plan->first - plan->last) / plan->unit,
+           tail = used - plan->first - units * plan->unit,
+           kept = (plan->keep - plan->first - tail) / plan->unit;
+    *ret = (struct kv_eviction_sizes){.units = units,
+                                      .kept = kept,
+                                      .tail = tail,
+                                      .rows = plan->first + kept * plan->unit + tail +
+                                              (plan->means ? units - kept : 0)};
+    return kept < units;
+}
+
+static bool is_unit(size_t rows)
+{
+    return rows >= 1 && rows <= 64 && (rows & (rows - 1)) == 0;
+}
+
+static enum base_status check_eviction(const struct kv_plan *plan, const struct kv_eviction_plan *e,
+                                       const char *name, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    size_t least = e->first + e->last + 2 * e->unit - 1;
+    if (e->keep == 0)
+        return BASE_OK;
+    TRY_THAT(is_unit(e->unit), error, BASE_ERR_ARGUMENT,
+             "policy %s: units of %zu rows: must be 1, 2, 4, .. 64", name, e->unit);
+    TRY_THAT(e->keep >= least, error, BASE_ERR_ARGUMENT,
+             "policy %s: a budget of %zu rows (of a prompt of %zu) is smaller than sinks, window and a unit, "
+             "%zu: raise the budget, or "
+             "lower sinks, window or unit",
+             name, e->keep, plan->dims.prompt, least);
+    TRY_THAT(e->pool % 2 == 1, error, BASE_ERR_ARGUMENT, "policy %s: pool is %zu: must be odd", name,
+             e->pool);
+    TRY_THAT(e->chunk == 0 || e->chunk % e->unit == 0, error, BASE_ERR_ARGUMENT,
+             "policy %s: chunks of %zu rows are not whole units of %zu", name, e->chunk, e->unit);
+    TRY_THAT(e->every == 0 || e->every % e->unit == 0, error, BASE_ERR_ARGUMENT,
+             "policy %s: an eviction every %zu rows: must be whole units of %zu", name, e->every, e->unit);
+    TRY_THAT(!e->means || (e->chunk == 0 && e->every == 0 && !e->per_head && e->unit > 1), error,
+             BASE_ERR_ARGUMENT, "policy %s: mean rows need units of 2 rows or more, and one eviction", name);
+out:
+    return status;
+}
+
+static enum base_status check_selection(const struct kv_plan *plan, size_t layer, const char *name,
+                                        struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct kv_selection_plan *s = &plan->layer[layer].select, *of;
+    if (s->units == 0)
+        return BASE_OK;
+    TRY_THAT(is_unit(s->unit), error, BASE_ERR_ARGUMENT,
+             "policy %s: units of %zu rows: must be 1, 2, 4, .. 64", name, s->unit);
+    TRY_THAT(!plan->layer[layer].evict.means, error, BASE_ERR_ARGUMENT,
+             "policy %s: a selection cannot rank mean rows", name);
+    of = &plan->layer[s->set_of].select;
+    TRY_THAT(s->set_of <= layer && of->set_of == s->set_of && of->units == s->units && of->unit == s->unit &&
+                 !(s->ahead && s->set_of != layer),
+             error, BASE_ERR_ARGUMENT, "policy %s: layer %zu cannot share the sets of layer %zu", name, layer,
+             s->set_of);
+out:
+    return status;
+}
+
+/* Whether rows leave by position alone, so that their slots can be used again; *ret: slots that this takes.
+ */
+static bool rolls(const struct kv_plan *plan, const struct kv_layer_plan *layer, size_t *ret)
+{
+    *ret = 0;
+    for (size_t h = 0; h < plan->dims.kv_heads; h++) {
+        const struct kv_span *span[] = {&layer->prompt[h], &layer->decode[h]};
+        for (int i = 0; i < 2; i++) {
+            if (span[i]->window == 0 || span[i]->sinks != layer->prompt[0].sinks)
+                return false;
+            *ret = larger(*ret, span[i]->sinks + span[i]->window);
+        }
+    }
+    *ret += plan->chunk;
+    return layer->evict.keep == 0 && layer->select.units == 0;
+}
+
+static size_t capacity_of(const struct kv_plan *plan, const struct kv_layer_plan *layer)
+{
+    const struct kv_eviction_plan *e = &layer->evict;
+    size_t prompt = plan->dims.prompt, answer = plan->dims.context - prompt, slots;
+    if (rolls(plan, layer, &slots))
+        return slots < plan->dims.context ? slots : plan->dims.context;
+    if (e->keep == 0)
+        return plan->dims.context;
+    size_t left = e->keep + e->unit,
+           peak = e->chunk == 0 || left + e->chunk > prompt ? prompt : left + e->chunk;
+    if (e->means)
+        left += prompt / e->unit;
+    left += e->every != 0 && e->every + e->unit < answer ? e->every + e->unit : answer;
+    slots = larger(peak, left);
+    return slots < plan->dims.context ? slots : plan->dims.context;
+}
+
+static enum base_status allocate(struct kv_plan *plan, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct kv_dims *d = &plan->dims;
+    TRY(base_alloc(&plan->layer, d->layers, sizeof *plan->layer, error));
+    TRY(base_alloc(&plan->spans, 2 * d->layers * d->kv_heads, sizeof *plan->spans, error));
+    for (size_t l = 0; l < d->layers; l++) {
+        plan->layer[l].prompt = plan->spans + 2 * l * d->kv_heads;
+        plan->layer[l].decode = plan->layer[l].prompt + d->kv_heads;
+        plan->layer[l].evict = (struct kv_eviction_plan){.unit = 1, .pool = 1};
+        plan->layer[l].select = (struct kv_selection_plan){.unit = 1, .reuse = 1, .set_of = l};
+    }
+out:
+    return status;
+}
+
+enum base_status kv_plan_make(struct kv_plan *ret, const struct kv_policy *policy,
+                              const struct kv_config *config, struct kv_dims dims, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct kv_plan plan = {.dims = dims, .chunk = dims.chunk};
+    TRY(allocate(&plan, error));
+    TRY(policy->plan(config, &plan, error));
+    for (size_t l = 0; l < dims.layers; l++) {
+        size_t rows = plan.layer[l].evict.chunk;
+        TRY(check_eviction(&plan, &plan.layer[l].evict, policy->name, error));
+        TRY(check_selection(&plan, l, policy->name, error));
+        /* An eviction falls between two prefill steps. */
+        while (rows != 0 && rows % plan.chunk != 0)
+            plan.chunk--;
+    }
+    for (size_t l = 0; l < dims.layers; l++) {
+        size_t slots;
+        plan.layer[l].capacity = capacity_of(&plan, &plan.layer[l]);
+        plan.layer[l].rolls = rolls(&plan, &plan.layer[l], &slots);
+    }
+    *ret = plan;
+    return BASE_OK;
+out:
+    kv_plan_finish(&plan);
+    return status;
+}
+
+void kv_plan_finish(struct kv_plan *plan)
+{
+    base_free(&plan->layer);
+    base_free(&plan->spans);
+}

@@ -1,0 +1,41 @@
+/* blocks: after the prompt, each layer keeps whole blocks of rows by the attention of the last rows of the
+ * prompt.
+ *
+ * The cheapest eviction on shares: one score, one comparison and one one-hot column per block of 16 rows.
+ * Lost blocks may stay as their mean row, which counts as often as it has rows. Source: specification, kv.py
+ * (Bounded); SnapKV, arXiv 2404.14469, for pooled scores. */
+#include "kvcache/policy.h"
+
+static enum base_status plan(const struct kv_config *config, struct kv_plan *ret, struct base_error *error)
+{
+    const uint32_t *v = config->value;
+    const struct kv_dims *d = &ret->dims;
+    size_t keep = kv_budget_rows(config, d->prompt);
+    if (keep == 0)
+        return base_fail(error, BASE_ERR_ARGUMENT,
+                         "policy blocks: a budget is missing: give --budget PERCENT, or keep=ROWS");
+    for (size_t l = 0; l < d->layers; l++)
+        ret->layer[l].evict = (struct kv_eviction_plan){.keep = keep,
+                                                        .first = v[KV_SINKS],
+                                                        .last = v[KV_WINDOW],
+                                                        .unit = v[KV_UNIT],
+                                                        .queries = KV_QUERIES_LAST,
+                                                        .query_rows = (d->prompt * v[KV_QUERIES] + 99) / 100,
+                                                        .pool = v[KV_POOL],
+                                                        .per_head = v[KV_HEADS] == 1,
+                                                        .means = v[KV_MEANS] == 1};
+    return BASE_OK;
+}
+
+static const struct kv_option options[] = {{KV_BUDGET, 0},  {KV_KEEP, 0},  {KV_SINKS, 4},
+                                           {KV_WINDOW, 32}, {KV_UNIT, 16}, {KV_QUERIES, 20},
+                                           {KV_POOL, 1},    {KV_HEADS, 0}, {KV_MEANS, 0}};
+
+const struct kv_policy kv_policy_blocks = {
+    .name = "blocks",
+    .summary = "each layer keeps whole blocks by the attention of the last rows of the prompt",
+    .source = "specification, section 9.4",
+    .leakage =
+        "sizes only: the budget, sinks, window and unit are public; which rows are kept is opened to nobody",
+    KV_OPTIONS(options),
+    .plan = plan};

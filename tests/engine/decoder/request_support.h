@@ -1,0 +1,24 @@
+/* A request's steps on three roles beside the twin: what tests of the decoder and of cache policies share. */
+#ifndef CACHET_TESTS_ENGINE_REQUEST_SUPPORT_H
+#define CACHET_TESTS_ENGINE_REQUEST_SUPPORT_H
+
+#include "tests/engine/decoder/model_support.h"
+
+enum { REQUEST_STEPS = 40 };
+
+/* One request: rows per step. */
+struct request {
+    const struct model *model;
+    const struct kv_policy *policy;
+    struct kv_config config;
+    size_t rows[REQUEST_STEPS];
+    size_t steps;
+    size_t context, chunk;
+    size_t prompt; /* rows; 0: the policy does not ask */
+};
+
+/* Every wire of all steps against the twin's on equal inputs, declared against counted cost, schedules and
+ * transcripts. */
+void request_run(const struct request *request, uint64_t seed, struct trio *ret, const char *what);
+
+#endif
