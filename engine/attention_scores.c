@@ -5,7 +5,8 @@
  * opening per unit, in the round that opens o. Source: specification, kv.py (mass). */
 #include "engine/attention.h"
 
-static struct eng_unit_sums sum_units(const struct eng_step *step, struct mpc_wire e, const struct eng_pairs *pairs)
+static struct eng_unit_sums sum_units(const struct eng_step *step, struct mpc_wire e,
+                                      const struct eng_pairs *pairs)
 {
     struct mpc_party *p = step->p;
     const struct kv_cache *cache = &step->decoder->cache[step->layer];
@@ -80,8 +81,8 @@ void eng_queue_scores(const struct eng_step *step, struct mpc_share weight, stru
     struct mpc_party *p = step->p;
     const struct kv_scores *scores = &step->decoder->cache[step->layer].scores;
     int lost = eng_score_lost(step, weight.frac);
-    sums->score = mpc_cut(p, add_up(p, weight, sums, scores->sets), lost + KV_SCORE_RING, lost, KV_SCORE_BITS,
-                          false, "attention of units");
+    sums->score = mpc_cut(p, add_up(p, weight, sums, scores->sets), lost + KV_SCORE_RING, lost,
+                          KV_SCORE_BITS + KV_SCORE_FINE, false, "attention of units");
 }
 
 static void add(struct kv_scores *scores, const struct eng_unit_sums *sums)

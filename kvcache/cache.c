@@ -87,7 +87,7 @@ static void make_scores(struct kv_cache *c, struct mpc_party *p)
     s->sets = e->per_head ? d->kv_heads : 1;
     s->units = (c->all.form.capacity + e->unit - 1) / e->unit + 1;
     s->frac = kv_score_fraction(d->heads / s->sets, rows);
-    s->sum = mpc_wire_make(p, s->sets * s->units, KV_SCORE_RING, 0, KV_SCORE_BITS);
+    s->sum = mpc_wire_make(p, s->sets * s->units, KV_SCORE_RING, 0, KV_SCORE_BITS + KV_SCORE_FINE);
     uint64_t *arrays[] = {s->sum.m, s->sum.l1, s->sum.l2, s->sum.x};
     for (int a = 0; a < 4; a++)
         if (arrays[a] != NULL)

@@ -1,17 +1,21 @@
 #include "kvcache/eviction.h"
 
+#include "protocols/digits.h"
+
 #include <string.h>
 
-enum { CHOOSE, MOVE, EXTEND, STORE, DONE };
-/* Rounding must not take a score below zero. */
-enum { OFFSET = 1 << 7 };
+enum { RANK, START, CHOOSE, MOVE, EXTEND, STORE, DONE };
+/* Rounding must not take a score below zero: a softmax weight of at least 11 fraction bits is off by 1.5 of
+ * its units, and the weights of a set sum to 2^(SUM_BITS - 2) at most, so that each of the pooled scores is
+ * off by less than 2^9. Half a unit of what is ranked keeps scores of zero away from an edge. */
+enum { SUM_BITS = KV_SCORE_BITS + KV_SCORE_FINE, ROUNDING = 1 << 9, HALF = 1 << (KV_SCORE_FINE - 1) };
 
 int kv_score_fraction(size_t heads, size_t queries)
 {
     int log = 0;
     while ((size_t)1 << log < heads * queries)
         log++;
-    return KV_SCORE_BITS - 2 - log;
+    return SUM_BITS - 2 - log;
 }
 
 /* Sums over `pool` neighbours, plus the offset: [sets][units]. */
@@ -32,9 +36,9 @@ static struct mpc_wire ranked(struct mpc_party *p, const struct kv_eviction *e)
         }
     starts[sets * n] = (uint32_t)at;
     struct mpc_wire sum =
-        mpc_sum_runs(p, mpc_gather(p, e->scores->sum, index, at), starts, sets * n, KV_SCORE_BITS);
+        mpc_sum_runs(p, mpc_gather(p, e->scores->sum, index, at), starts, sets * n, SUM_BITS);
     sum.frac = 0;
-    return mpc_add_const(p, sum, OFFSET);
+    return mpc_add_const(p, sum, (int64_t)pool * ROUNDING + HALF);
 }
 
 bool kv_eviction_start(struct kv_eviction *ret, const struct kv_eviction_plan *plan, struct kv_store *store,
@@ -43,17 +47,22 @@ bool kv_eviction_start(struct kv_eviction *ret, const struct kv_eviction_plan *p
     *ret = (struct kv_eviction){.plan = plan, .store = store, .scores = scores};
     if (!kv_eviction_sizes(plan, store->used, &ret->sizes))
         return false;
-    struct sec_choice_form form = {.rows = scores->sets,
-                                   .n = ret->sizes.units,
-                                   .k = ret->sizes.kept,
+    ret->ranked = ranked(p, ret);
+    return true;
+}
+
+static void start_choice(struct kv_eviction *e)
+{
+    const struct kv_form *rows = &e->store->form;
+    struct sec_choice_form form = {.rows = e->scores->sets,
+                                   .n = e->sizes.units,
+                                   .k = e->sizes.kept,
                                    .bits = KV_SCORE_BITS,
                                    .way = SEC_CHOICE_TWO_DIGITS,
-                                   .ring = store->form.ring_k > store->form.moved_v ? store->form.ring_k
-                                                                                    : store->form.moved_v,
-                                   .lost = plan->means,
+                                   .ring = rows->ring_k > rows->moved_v ? rows->ring_k : rows->moved_v,
+                                   .lost = e->plan->means,
                                    .ordered = true};
-    sec_choice_start(&ret->choice, form, ranked(p, ret));
-    return true;
+    sec_choice_start(&e->choice, form, e->ranked);
 }
 
 static struct kv_gather gather_of(const struct kv_eviction *e, bool lost)
@@ -76,7 +85,7 @@ static struct mpc_wire move_scores(struct mpc_party *p, const struct kv_eviction
     struct mpc_share out = mpc_share_make(p, sets * k, KV_SCORE_RING, 0);
     for (size_t s = 0; s < sets && !mpc_failed(p); s++) {
         struct mpc_matrix row = {.ring = KV_SCORE_RING,
-                                 .bound = KV_SCORE_BITS,
+                                 .bound = SUM_BITS,
                                  .outs = 1,
                                  .inner = n,
                                  .stride = mpc_matrix_stride(p->role, n)};
@@ -86,7 +95,7 @@ static struct mpc_wire move_scores(struct mpc_party *p, const struct kv_eviction
         mpc_matrix_put(p, &row, 0, 0, false, mpc_slice(e->scores->sum, s * e->scores->units, n));
         mpc_share_matmul_at(p, mpc_slice(e->choice.result, s * k * n, k * n), k, &row, &out, s * k, 1);
     }
-    return mpc_cut(p, out, KV_SCORE_RING, 0, KV_SCORE_BITS, false, "moved scores");
+    return mpc_cut(p, out, KV_SCORE_RING, 0, SUM_BITS, false, "moved scores");
 }
 
 static void clear_scores(struct kv_scores *scores)
@@ -165,6 +174,12 @@ bool kv_eviction_queue(struct mpc_party *p, struct kv_eviction *e)
 {
     while (!mpc_failed(p) && e->stage != DONE)
         switch (e->stage++) {
+        case RANK:
+            e->ranked = sec_high_digit(p, e->ranked, SUM_BITS, KV_SCORE_FINE, "ranked score");
+            return true;
+        case START:
+            start_choice(e);
+            break;
         case CHOOSE:
             if (sec_choice_queue(p, &e->choice)) {
                 e->stage = CHOOSE;

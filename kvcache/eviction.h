@@ -3,7 +3,7 @@
  * The score of a unit is the attention that counted rows gave to its rows, summed over heads and rows: sums of softmax weights are linear
  * in e / S, so that one opening per unit, set and step is enough, whatever the number of heads and rows. The kept units become one-hot
  * rows (protocols/choice.h), in order, and a product moves them.
- * Cost: a choice by two digits (13 rounds), the move (1) and V's extension (1). Reveals: nothing; sizes are public.
+ * Cost: the exact digits (1 round), a choice by two digits (13), the move (1) and V's extension (1). Reveals: nothing; sizes are public.
  * Source: specification, kv.py (mass, evict) and README 9.2; MPCache, arXiv 2501.06807 (look-once static eviction). */
 #ifndef CACHET_KVCACHE_EVICTION_H
 #define CACHET_KVCACHE_EVICTION_H
@@ -11,14 +11,15 @@
 #include "kvcache/gather.h"
 #include "protocols/choice.h"
 
-/* Bits of a score as it is ranked; and of its wire. */
-enum { KV_SCORE_BITS = 15, KV_SCORE_RING = 18 };
+/* Bits of a score as it is ranked, and below them those that rounding may change: they are dropped exactly, so that scores which are equal
+ * but for rounding stay equal, and the plaintext twin and the parties keep the same rows but for scores at an edge. */
+enum { KV_SCORE_BITS = 15, KV_SCORE_FINE = 6, KV_SCORE_RING = KV_SCORE_BITS + KV_SCORE_FINE + 3 };
 
 /* Sums of attention so far: [sets][units]; unit u holds rows of slots first + u unit and on. */
 struct kv_scores {
     size_t sets, units;
     struct mpc_wire sum;
-    int frac; /* fraction bits: the largest possible sum is below 2^(KV_SCORE_BITS - 1) */
+    int frac; /* fraction bits: the largest possible sum is below 2^(KV_SCORE_BITS + KV_SCORE_FINE - 1) */
 };
 
 /* Fraction bits for `queries` rows of `heads` heads. */
@@ -30,6 +31,7 @@ struct kv_eviction {
     struct kv_scores *scores;
     struct kv_eviction_sizes sizes;
     int stage;
+    struct mpc_wire ranked;
     struct sec_choice choice;
     struct kv_rows kept, means;
     struct mpc_wire moved_scores;

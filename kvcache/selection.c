@@ -1,6 +1,10 @@
 #include "kvcache/selection.h"
 
-enum { SCORE, CHOOSE_FIRST, CHOOSE, GATHER, EXTEND, DONE };
+#include "protocols/digits.h"
+
+enum { SCORE, ROUND, CHOOSE_FIRST, CHOOSE, GATHER, EXTEND, DONE };
+
+enum { FINE_BITS = KV_UNIT_BITS + KV_UNIT_FINE };
 
 static int log_of(size_t n)
 {
@@ -14,13 +18,13 @@ static int log_of(size_t n)
 static int unit_cut(const struct kv_score_form *score, const struct kv_selection_plan *plan, size_t kv_heads)
 {
     size_t group = plan->per_query_head ? 1 : score->heads / kv_heads;
-    return score->product_bits + log_of(plan->unit) + log_of(group) - (KV_UNIT_BITS - 1);
+    return score->product_bits + log_of(plan->unit) + log_of(group) - (FINE_BITS - 1);
 }
 
 int kv_unit_score_ring(const struct kv_score_form *score, const struct kv_selection_plan *plan,
                        size_t kv_heads)
 {
-    return unit_cut(score, plan, kv_heads) + KV_UNIT_BITS + 3;
+    return unit_cut(score, plan, kv_heads) + FINE_BITS + 3;
 }
 
 bool kv_selection_units(const struct kv_selection_plan *plan, size_t used, struct kv_units *ret)
@@ -50,12 +54,12 @@ static struct mpc_wire sum_group(struct mpc_party *p, const struct kv_selection 
     return mpc_sum_runs(p, mpc_gather(p, q, index, at), starts, s->sets * dim, q.bound + log_of(group));
 }
 
-/* The sums of every unit's keys against the query of each set: [sets][units], 0 <= x < 2^KV_UNIT_BITS. */
+/* The sums of every unit's keys against the query of each set: [sets][units], |x| < 2^(FINE_BITS - 1). */
 static struct mpc_wire score_units(struct mpc_party *p, const struct kv_selection *s)
 {
     const struct kv_form *form = &s->all->form;
     size_t n = s->units.count, dim = form->head_dim;
-    int cut = unit_cut(&s->score, s->plan, form->kv_heads), ring = cut + KV_UNIT_BITS + 3;
+    int cut = unit_cut(&s->score, s->plan, form->kv_heads), ring = cut + FINE_BITS + 3;
     struct mpc_wire q = sum_group(p, s, s->query);
     struct mpc_share out = mpc_share_make(p, s->sets * n, ring, cut);
     for (size_t set = 0; set < s->sets && !mpc_failed(p); set++) {
@@ -64,7 +68,7 @@ static struct mpc_wire score_units(struct mpc_party *p, const struct kv_selectio
         mpc_share_matmul_at(p, mpc_slice(q, set * dim, dim), 1, &keys, &out, set * n, n);
         base_arena_release(&p->arena, mark);
     }
-    return mpc_cut(p, out, ring, cut, KV_UNIT_BITS, false, "unit score");
+    return mpc_cut(p, out, ring, cut, FINE_BITS, false, "unit score");
 }
 
 static struct sec_choice_form choice_form(const struct kv_selection *s)
@@ -112,10 +116,13 @@ bool kv_selection_queue(struct mpc_party *p, struct kv_selection *s)
         case SCORE:
             s->unit_scores = score_units(p, s);
             return true;
-        case CHOOSE_FIRST:
+        case ROUND:
             s->unit_scores.frac = 0;
-            sec_choice_start(&s->choice, choice_form(s),
-                             mpc_add_const(p, s->unit_scores, 1 << (KV_UNIT_BITS - 1)));
+            s->unit_scores = mpc_add_const(p, s->unit_scores, 1 << (FINE_BITS - 1));
+            s->unit_scores = sec_high_digit(p, s->unit_scores, FINE_BITS, KV_UNIT_FINE, "rounded unit score");
+            return true;
+        case CHOOSE_FIRST:
+            sec_choice_start(&s->choice, choice_form(s), s->unit_scores);
             break;
         case CHOOSE:
             if (sec_choice_queue(p, &s->choice)) {

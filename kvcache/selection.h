@@ -1,9 +1,10 @@
 /* Query-time selection: the units of rows that decode steps attend to, chosen by a secret score, gathered, and used for several steps.
  *
- * A unit is scored by the query against the sum of its keys, one opening per unit, quantised to KV_UNIT_BITS bits; the best units become
- * one-hot rows (protocols/choice.h), and their K and V are gathered into a small store of their own. Rows before the units and behind
+ * A unit is scored by the query against the sum of its keys, one opening per unit, quantised to KV_UNIT_BITS bits. KV_UNIT_FINE more bits
+ * take the rounding and are dropped exactly, so that the plaintext twin and the parties choose the same units but for scores at an
+ * edge. The best units become one-hot rows (protocols/choice.h), and their K and V are gathered into a small store of their own. Rows before the units and behind
  * them are public and always attended to. The run is resumable: its rounds may be hidden behind other work.
- * Cost: 1 round for the scores, those of the choice (3, 8 or 13), 1 to gather, 1 to extend V. Reveals: nothing; sizes are public.
+ * Cost: 2 rounds for the scores, those of the choice (3, 8 or 13), 1 to gather, 1 to extend V. Reveals: nothing; sizes are public.
  * Source: specification, kv.py (unit_scores, gather_units, GatherCache) and README 9.2 to 9.4; MPCache, arXiv 2501.06807. */
 #ifndef CACHET_KVCACHE_SELECTION_H
 #define CACHET_KVCACHE_SELECTION_H
@@ -11,7 +12,7 @@
 #include "kvcache/gather.h"
 #include "protocols/choice.h"
 
-enum { KV_UNIT_BITS = 8, KV_CHOICE_ROUNDS = 8 };
+enum { KV_UNIT_BITS = 8, KV_UNIT_FINE = 6, KV_CHOICE_ROUNDS = 8 };
 
 /* How q . k counts: |q . k| <= 2^product_bits in units of the product for every score within the plan's bound. */
 struct kv_score_form {

@@ -51,7 +51,8 @@ void sec_terms_deal(struct mpc_party *p, struct sec_bit_terms *terms, uint32_t s
     terms->dealt |= subsets;
 }
 
-/* What the rhos of `subset` are multiplied with in the product: the deltas of the other factors, 1 - 2 delta of its own. */
+/* What the rhos of `subset` are multiplied with in the product: the deltas of the other factors, 1 - 2 delta
+ * of its own. */
 static uint64_t coefficient(const struct sec_bit_terms *terms, unsigned product, unsigned subset, size_t i)
 {
     uint64_t c = 1;
@@ -61,7 +62,8 @@ static uint64_t coefficient(const struct sec_bit_terms *terms, unsigned product,
     return c;
 }
 
-static void add_shares(struct mpc_party *p, const struct sec_bit_terms *terms, unsigned product, uint64_t factor, uint64_t *sum)
+static void add_shares(struct mpc_party *p, const struct sec_bit_terms *terms, unsigned product,
+                       uint64_t factor, uint64_t *sum)
 {
     for (unsigned s = 0; s < SEC_TERM_SUBSETS; s++) {
         if ((s & product) != s || (s == 0 && p->role != MPC_LEFT))
@@ -81,11 +83,13 @@ static void add_values(const struct sec_bit_terms *terms, unsigned product, uint
     }
 }
 
-void sec_term_add(struct mpc_party *p, const struct sec_bit_terms *terms, unsigned product, uint64_t factor, uint64_t *sum)
+void sec_term_add(struct mpc_party *p, const struct sec_bit_terms *terms, unsigned product, uint64_t factor,
+                  uint64_t *sum)
 {
     uint32_t missing = sec_term_subsets(product) & ~terms->dealt;
     if (!mpc_failed(p) && missing != 0)
-        mpc_fail(p, BASE_ERR_INTERNAL, "a product of masked bits (set %#x) before its terms were dealt", product);
+        mpc_fail(p, BASE_ERR_INTERNAL, "a product of masked bits (set %#x) before its terms were dealt",
+                 product);
     if (mpc_failed(p))
         return;
     if (mpc_computes(p))

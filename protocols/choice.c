@@ -17,7 +17,9 @@ uint64_t *sec_choice_zeros(struct mpc_party *p, size_t count)
 
 static const struct sec_choice_path *path_of(enum sec_choice_way way)
 {
-    return way == SEC_CHOICE_PAIRS ? &sec_choice_pairs : way == SEC_CHOICE_ONE_DIGIT ? &sec_choice_one_digit : &sec_choice_two_digits;
+    return way == SEC_CHOICE_PAIRS       ? &sec_choice_pairs
+           : way == SEC_CHOICE_ONE_DIGIT ? &sec_choice_one_digit
+                                         : &sec_choice_two_digits;
 }
 
 /* Whether rows are made from flags in a round of their own. */
@@ -28,7 +30,8 @@ static bool ends_with_rows(const struct sec_choice_form *form)
 
 static struct sec_kept_form kept_form(const struct sec_choice_form *form)
 {
-    return (struct sec_kept_form){.rows = form->rows, .n = form->n, .k = form->k, .ring = form->ring, .lost = form->lost};
+    return (struct sec_kept_form){
+        .rows = form->rows, .n = form->n, .k = form->k, .ring = form->ring, .lost = form->lost};
 }
 
 static bool fits_way(const struct sec_choice_form *form)
@@ -46,8 +49,9 @@ static bool fits_way(const struct sec_choice_form *form)
 
 static bool is_possible(const struct sec_choice_form *form)
 {
-    return form->rows > 0 && form->k > 0 && form->k < form->n && form->n <= SEC_CHOICE_MOST_N && form->bits >= 1 &&
-           form->bits <= SEC_CHOICE_MOST_BITS && form->ring >= 1 && form->ring <= 64 && fits_way(form);
+    return form->rows > 0 && form->k > 0 && form->k < form->n && form->n <= SEC_CHOICE_MOST_N &&
+           form->bits >= 1 && form->bits <= SEC_CHOICE_MOST_BITS && form->ring >= 1 && form->ring <= 64 &&
+           fits_way(form);
 }
 
 uint64_t sec_choice_rounds(struct sec_choice_form form)
@@ -129,12 +133,16 @@ static bool begin(struct mpc_party *p, struct sec_choice *choice)
     if (mpc_failed(p))
         return false;
     if (!is_possible(form) || x->count != form->rows * form->n || x->ring <= form->bits || x->gate_only)
-        mpc_fail(p, BASE_ERR_RANGE, "a choice of %zu of %zu scores of %d bits in %zu rows, way %d, from a wire of %zu elements of %d bits%s", form->k,
-                 form->n, form->bits, form->rows, (int)form->way, x->count, x->ring, x->gate_only ? " for gates only" : "");
-    else
-        choice->low = low_bits(form);
+        mpc_fail(p, BASE_ERR_RANGE,
+                 "a choice of %zu of %zu scores of %d bits in %zu rows, way %d, from a wire of %zu elements "
+                 "of %d bits%s",
+                 form->k, form->n, form->bits, form->rows, (int)form->way, x->count, x->ring,
+                 x->gate_only ? " for gates only" : "");
+    if (mpc_failed(p))
+        return false;
+    choice->low = low_bits(form);
     mpc_check_range(p, "scores to choose from", x->x, x->count, 0, (INT64_C(1) << form->bits) - 1);
-    return !mpc_failed(p);
+    return true;
 }
 
 bool sec_choice_queue(struct mpc_party *p, struct sec_choice *choice)
@@ -157,7 +165,8 @@ bool sec_choice_queue(struct mpc_party *p, struct sec_choice *choice)
     return !mpc_failed(p);
 }
 
-enum base_status sec_choice_eval(struct mpc_party *p, struct sec_choice_form form, struct mpc_wire scores, struct mpc_wire *ret)
+enum base_status sec_choice_eval(struct mpc_party *p, struct sec_choice_form form, struct mpc_wire scores,
+                                 struct mpc_wire *ret)
 {
     enum base_status status = BASE_OK;
     struct sec_choice choice;
@@ -172,10 +181,12 @@ out:
 
 /* --- conformance --- */
 
-static const struct sec_choice_form standard_pairs = {.n = 7, .k = 3, .bits = 6, .way = SEC_CHOICE_PAIRS, .ring = 30, .lost = true};
-static const struct sec_choice_form standard_one = {.n = 12, .k = 4, .bits = 4, .way = SEC_CHOICE_ONE_DIGIT, .ring = 16,
-                                                    .flags_only = true};
-static const struct sec_choice_form standard_two = {.n = 12, .k = 5, .bits = 7, .way = SEC_CHOICE_TWO_DIGITS, .ring = 20};
+static const struct sec_choice_form standard_pairs = {
+    .n = 7, .k = 3, .bits = 6, .way = SEC_CHOICE_PAIRS, .ring = 30, .lost = true};
+static const struct sec_choice_form standard_one = {
+    .n = 12, .k = 4, .bits = 4, .way = SEC_CHOICE_ONE_DIGIT, .ring = 16, .flags_only = true};
+static const struct sec_choice_form standard_two = {
+    .n = 12, .k = 5, .bits = 7, .way = SEC_CHOICE_TWO_DIGITS, .ring = 20};
 enum { STANDARD_RING = 12 };
 
 static struct sec_choice_form standard(struct sec_choice_form form, size_t count)
@@ -240,12 +251,31 @@ static struct mpc_cost cost_two(size_t count)
     return sec_choice_cost(standard(standard_two, count));
 }
 
-const struct sec_gate sec_gate_choice_pairs = {.name = "choice-pairs", .source = "specification, rank.py: pairs_hidden",
-                                               .input_ring = STANDARD_RING, .input_frac = 0, .input_bound = 6, .unit = 7,
-                                               .sample = sample_pairs, .run = run_pairs, .cost = cost_pairs};
-const struct sec_gate sec_gate_choice_one_digit = {.name = "choice-one-digit", .source = "specification, rank.py: threshold",
-                                                   .input_ring = STANDARD_RING, .input_frac = 0, .input_bound = 4, .unit = 12,
-                                                   .sample = sample_one, .run = run_one, .cost = cost_one};
-const struct sec_gate sec_gate_choice_two_digits = {.name = "choice-two-digits", .source = "specification, rank.py: threshold, kv.py: keep_index",
-                                                    .input_ring = STANDARD_RING, .input_frac = 0, .input_bound = 7, .unit = 12,
-                                                    .sample = sample_two, .run = run_two, .cost = cost_two};
+const struct sec_gate sec_gate_choice_pairs = {.name = "choice-pairs",
+                                               .source = "specification, rank.py: pairs_hidden",
+                                               .input_ring = STANDARD_RING,
+                                               .input_frac = 0,
+                                               .input_bound = 6,
+                                               .unit = 7,
+                                               .sample = sample_pairs,
+                                               .run = run_pairs,
+                                               .cost = cost_pairs};
+const struct sec_gate sec_gate_choice_one_digit = {.name = "choice-one-digit",
+                                                   .source = "specification, rank.py: threshold",
+                                                   .input_ring = STANDARD_RING,
+                                                   .input_frac = 0,
+                                                   .input_bound = 4,
+                                                   .unit = 12,
+                                                   .sample = sample_one,
+                                                   .run = run_one,
+                                                   .cost = cost_one};
+const struct sec_gate sec_gate_choice_two_digits = {
+    .name = "choice-two-digits",
+    .source = "specification, rank.py: threshold, kv.py: keep_index",
+    .input_ring = STANDARD_RING,
+    .input_frac = 0,
+    .input_bound = 7,
+    .unit = 12,
+    .sample = sample_two,
+    .run = run_two,
+    .cost = cost_two};

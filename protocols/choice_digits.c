@@ -2,13 +2,19 @@
 #include "protocols/digits.h"
 #include "protocols/sign.h"
 
-/* The threshold by histograms. With C_v = #{i: x_i >= v} the threshold is theta = #{v >= 1: C_v >= k}: the largest v with C_v >= k. Kept are
- * the scores above it and, of those that equal it, the last ones while places are left. */
+/* The threshold by histograms. With C_v = #{i: x_i >= v} the threshold is theta = #{v >= 1: C_v >= k}: the
+ * largest v with C_v >= k. Kept are the scores above it and, of those that equal it, the last ones while
+ * places are left. */
 
 /* Masked bits of each score, by their place in `terms`. */
 enum { ABOVE, EQUAL, ABOVE_LOW, EQUAL_LOW, PLACE_LEFT };
-enum { IS_ABOVE = 1 << ABOVE, IS_EQUAL = 1 << EQUAL, IS_ABOVE_LOW = 1 << ABOVE_LOW, IS_EQUAL_LOW = 1 << EQUAL_LOW,
-       HAS_PLACE = 1 << PLACE_LEFT };
+enum {
+    IS_ABOVE = 1 << ABOVE,
+    IS_EQUAL = 1 << EQUAL,
+    IS_ABOVE_LOW = 1 << ABOVE_LOW,
+    IS_EQUAL_LOW = 1 << EQUAL_LOW,
+    HAS_PLACE = 1 << PLACE_LEFT
+};
 
 static size_t elements(const struct sec_choice_form *form)
 {
@@ -20,7 +26,8 @@ static int digit_bits(const struct sec_choice_form *form, int low, int level)
     return level == 0 ? form->bits - low : low;
 }
 
-/* A ring for C_v - k and for places less positions, -n + k .. n - k and -k .. k: one that the sign can be read in. */
+/* A ring for C_v - k and for places less positions, -n + k .. n - k and -k .. k: one that the sign can be
+ * read in. */
 static int count_ring(const struct sec_choice_form *form)
 {
     return 1 + sec_bits_of(form->k > form->n - form->k ? form->k : form->n - form->k);
@@ -94,10 +101,10 @@ static void take_digit(struct mpc_party *p, struct sec_choice *choice)
 
 struct histogram {
     size_t n, cells;
-    size_t i;             /* of the next score in its row */
+    size_t i;                /* of the next score in its row */
     const uint64_t *counted; /* the masked bit that says which scores count: delta; NULL: all of them */
     bool twin;
-    uint64_t *row;        /* counts of the row at hand, [cells] */
+    uint64_t *row; /* counts of the row at hand, [cells] */
 };
 
 /* hot, or hot times the bit: delta hot + (1 - 2 delta) rho hot. */
@@ -121,12 +128,13 @@ static void add_score(void *context, size_t element, const uint64_t *hot)
 
 static struct sec_one_hot count_hot(const struct sec_choice_form *form, int low, int level)
 {
-    return (struct sec_one_hot){.bits = digit_bits(form, low, level), .ring = count_ring(form), .times = level > 0};
+    return (struct sec_one_hot){
+        .bits = digit_bits(form, low, level), .ring = count_ring(form), .times = level > 0};
 }
 
 /* Shares of C_v - k of v = 1 .. cells - 1 of each row; `more` [rows n]: flags that are counted beside. */
-static uint64_t *suffix_counts(struct mpc_party *p, const struct sec_choice_form *form, size_t cells, const uint64_t *rows,
-                               const uint64_t *more)
+static uint64_t *suffix_counts(struct mpc_party *p, const struct sec_choice_form *form, size_t cells,
+                               const uint64_t *rows, const uint64_t *more)
 {
     uint64_t *counts = mpc_words(p, form->rows * (cells - 1));
     for (size_t r = 0; counts != NULL && r < form->rows; r++) {
@@ -151,18 +159,27 @@ static void count_scores(struct mpc_party *p, struct sec_choice *choice)
     take_digit(p, choice);
     choice->terms.ring = terms_ring(form);
     choice->terms.count = elements(form);
-    uint64_t *rows = sec_choice_zeros(p, form->rows * cells), *more = sec_choice_zeros(p, elements(form)), *counts = NULL;
-    struct histogram to = {.n = form->n, .cells = cells, .row = rows, .twin = level > 0 && p->role == MPC_CLEAR,
+    uint64_t *rows = sec_choice_zeros(p, form->rows * cells), *more = sec_choice_zeros(p, elements(form)),
+             *counts = NULL;
+    struct histogram to = {.n = form->n,
+                           .cells = cells,
+                           .row = rows,
+                           .twin = level > 0 && p->role == MPC_CLEAR,
                            .counted = level > 0 ? alive->delta : NULL};
-    sec_one_hot_read(p, hot, choice->digit, level == 0 ? NULL : p->role == MPC_HELPER ? alive->rho : alive->x, add_score, &to);
+    sec_one_hot_read(p, hot, choice->digit,
+                     level == 0              ? NULL
+                     : p->role == MPC_HELPER ? alive->rho
+                                             : alive->x,
+                     add_score, &to);
     if (level > 0) {
         sec_terms_deal(p, &choice->terms, count_subsets(choice->low));
         sec_term_add(p, &choice->terms, IS_ABOVE, 1, more);
     }
     if (sec_choice_computes(p))
         counts = suffix_counts(p, form, cells, rows, more);
-    choice->opened = mpc_open_share(p, counts, count, (struct mpc_opening_form){.ring = ring, .bound = ring - 1, .ulp = -1,
-                                                                               .label = "suffix counts"});
+    choice->opened = mpc_open_share(
+        p, counts, count,
+        (struct mpc_opening_form){.ring = ring, .bound = ring - 1, .ulp = -1, .label = "suffix counts"});
 }
 
 static struct mpc_cost count_scores_cost(const struct sec_choice_form *form, int low, int level)
@@ -192,15 +209,17 @@ static void find_threshold(struct mpc_party *p, struct sec_choice *choice)
     const struct sec_choice_form *form = &choice->form;
     int bits = digit_bits(form, choice->low, choice->level);
     size_t steps = ((size_t)1 << bits) - 1, count = form->rows * steps;
-    struct sec_bit_terms terms = {.ring = bits + 1, .count = count, .bit = {sec_masked_bit_not(p, choice->bit)}};
+    struct sec_bit_terms terms = {
+        .ring = bits + 1, .count = count, .bit = {sec_masked_bit_not(p, choice->bit)}};
     sec_terms_deal(p, &terms, sec_term_subsets(1));
     uint64_t *reached = sec_choice_zeros(p, count), *threshold = sec_choice_zeros(p, form->rows);
     sec_term_add(p, &terms, 1, 1, reached);
     for (size_t r = 0; sec_choice_computes(p) && r < form->rows; r++)
         for (size_t v = 0; v < steps; v++)
             threshold[r] += reached[r * steps + v];
-    choice->opened = mpc_open_share(p, threshold, form->rows, (struct mpc_opening_form){.ring = bits + 1, .bound = bits, .ulp = -1,
-                                                                                       .label = "threshold"});
+    choice->opened = mpc_open_share(
+        p, threshold, form->rows,
+        (struct mpc_opening_form){.ring = bits + 1, .bound = bits, .ulp = -1, .label = "threshold"});
 }
 
 static struct mpc_cost find_threshold_cost(const struct sec_choice_form *form, int low, int level)
@@ -245,7 +264,8 @@ static void count_low_scores(struct mpc_party *p, struct sec_choice *choice)
 /* --- places --- */
 
 /* k - #above - #{j >= i: x_j equals the threshold}: below 0 where an equal score finds no place. */
-static uint64_t *places_left(struct mpc_party *p, const struct sec_choice_form *form, const uint64_t *above, const uint64_t *equal)
+static uint64_t *places_left(struct mpc_party *p, const struct sec_choice_form *form, const uint64_t *above,
+                             const uint64_t *equal)
 {
     uint64_t *places = mpc_words(p, elements(form));
     for (size_t r = 0; places != NULL && r < form->rows; r++) {
@@ -267,15 +287,17 @@ static void count_places(struct mpc_party *p, struct sec_choice *choice)
     int ring = count_ring(form);
     take_bits(choice, choice->level);
     sec_terms_deal(p, &choice->terms, place_subsets(choice->low));
-    uint64_t *above = sec_choice_zeros(p, elements(form)), *equal = sec_choice_zeros(p, elements(form)), *places = NULL;
+    uint64_t *above = sec_choice_zeros(p, elements(form)), *equal = sec_choice_zeros(p, elements(form)),
+             *places = NULL;
     sec_term_add(p, &choice->terms, last_above(choice->low), 1, above);
     if (choice->low > 0)
         sec_term_add(p, &choice->terms, IS_ABOVE, 1, above);
     sec_term_add(p, &choice->terms, all_equal(choice->low), 1, equal);
     if (sec_choice_computes(p))
         places = places_left(p, form, above, equal);
-    choice->opened = mpc_open_share(p, places, elements(form), (struct mpc_opening_form){.ring = ring, .bound = ring - 1, .ulp = -1,
-                                                                                         .label = "places left"});
+    choice->opened = mpc_open_share(
+        p, places, elements(form),
+        (struct mpc_opening_form){.ring = ring, .bound = ring - 1, .ulp = -1, .label = "places left"});
 }
 
 static struct mpc_cost count_places_cost(const struct sec_choice_form *form, int low, int level)
@@ -310,7 +332,8 @@ static void open_flags(struct mpc_party *p, struct sec_choice *choice)
     if (choice->low > 0)
         sec_term_add(p, terms, IS_ABOVE, 1, flags);
     sec_term_add(p, terms, all_equal(choice->low) | HAS_PLACE, 1, flags);
-    choice->opened = mpc_open_share(p, flags, elements(form), sec_one_hot_opening(sec_choice_flags_ring(form), "flags"));
+    choice->opened =
+        mpc_open_share(p, flags, elements(form), sec_one_hot_opening(sec_choice_flags_ring(form), "flags"));
 }
 
 static struct mpc_cost open_flags_cost(const struct sec_choice_form *form, int low, int level)
@@ -321,27 +344,18 @@ static struct mpc_cost open_flags_cost(const struct sec_choice_form *form, int l
 }
 
 static const struct sec_choice_step one_digit[] = {
-    {count_scores, count_scores_cost, 0},
-    {compare_counts, compare_counts_cost, 0},
-    {find_threshold, find_threshold_cost, 0},
-    {compare_scores, compare_scores_cost, 0},
-    {count_places, count_places_cost, 0},
-    {compare_places, compare_places_cost, 0},
+    {count_scores, count_scores_cost, 0},     {compare_counts, compare_counts_cost, 0},
+    {find_threshold, find_threshold_cost, 0}, {compare_scores, compare_scores_cost, 0},
+    {count_places, count_places_cost, 0},     {compare_places, compare_places_cost, 0},
     {open_flags, open_flags_cost, 0},
 };
 static const struct sec_choice_step two_digits[] = {
-    {split_scores, split_scores_cost, 0},
-    {count_scores, count_scores_cost, 0},
-    {compare_counts, compare_counts_cost, 0},
-    {find_threshold, find_threshold_cost, 0},
-    {compare_scores, compare_scores_cost, 0},
-    {count_low_scores, count_scores_cost, 1},
-    {compare_counts, compare_counts_cost, 1},
-    {find_threshold, find_threshold_cost, 1},
-    {compare_scores, compare_scores_cost, 1},
-    {count_places, count_places_cost, 1},
-    {compare_places, compare_places_cost, 1},
-    {open_flags, open_flags_cost, 1},
+    {split_scores, split_scores_cost, 0},     {count_scores, count_scores_cost, 0},
+    {compare_counts, compare_counts_cost, 0}, {find_threshold, find_threshold_cost, 0},
+    {compare_scores, compare_scores_cost, 0}, {count_low_scores, count_scores_cost, 1},
+    {compare_counts, compare_counts_cost, 1}, {find_threshold, find_threshold_cost, 1},
+    {compare_scores, compare_scores_cost, 1}, {count_places, count_places_cost, 1},
+    {compare_places, compare_places_cost, 1}, {open_flags, open_flags_cost, 1},
 };
 const struct sec_choice_path sec_choice_one_digit = {one_digit, sizeof one_digit / sizeof *one_digit};
 const struct sec_choice_path sec_choice_two_digits = {two_digits, sizeof two_digits / sizeof *two_digits};

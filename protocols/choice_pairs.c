@@ -1,8 +1,9 @@
 #include "protocols/choice_steps.h"
 #include "protocols/sign.h"
 
-/* Ranks from all pairs. For i < j the bit [x_j < x_i] says that i stands before j: it goes into the rank of j, and its complement into the
- * rank of i. So of equal scores the later one stands first, and the ranks of a row are a permutation of 0 .. n - 1. */
+/* Ranks from all pairs. For i < j the bit [x_j < x_i] says that i stands before j: it goes into the rank of
+ * j, and its complement into the rank of i. So of equal scores the later one stands first, and the ranks of a
+ * row are a permutation of 0 .. n - 1. */
 
 static size_t pairs_of(const struct sec_choice_form *form)
 {
@@ -21,7 +22,8 @@ static void compare_pairs(struct mpc_party *p, struct sec_choice *choice)
     const struct sec_choice_form *form = &choice->form;
     size_t pairs = pairs_of(form), n = form->n, at = 0, mark = base_arena_mark(&p->arena);
     bool values = p->role != MPC_COUNT;
-    uint32_t *early = values ? mpc_bytes(p, pairs * sizeof *early) : NULL, *late = values ? mpc_bytes(p, pairs * sizeof *late) : NULL;
+    uint32_t *early = values ? mpc_bytes(p, pairs * sizeof *early) : NULL,
+             *late = values ? mpc_bytes(p, pairs * sizeof *late) : NULL;
     for (size_t r = 0; values && !mpc_failed(p) && r < form->rows; r++)
         for (size_t i = 0; i < n; i++)
             for (size_t j = i + 1; j < n; j++, at++) {
@@ -29,7 +31,8 @@ static void compare_pairs(struct mpc_party *p, struct sec_choice *choice)
                 late[at] = (uint32_t)(r * n + j);
             }
     struct mpc_wire x = mpc_reduce(p, choice->scores, form->bits + 1);
-    struct mpc_wire difference = mpc_add(p, mpc_gather(p, x, late, pairs), mpc_gather(p, x, early, pairs), -1, form->bits);
+    struct mpc_wire difference =
+        mpc_add(p, mpc_gather(p, x, late, pairs), mpc_gather(p, x, early, pairs), -1, form->bits);
     if (p->role == MPC_COUNT)
         base_arena_release(&p->arena, mark);
     choice->bit = sec_sign(p, difference, form->bits + 1, "signs of differences");
@@ -45,7 +48,8 @@ static struct mpc_cost compare_pairs_cost(const struct sec_choice_form *form, in
 /* --- ranks --- */
 
 /* Adds the bits of each pair to the ranks of both. */
-static void add_ranks(const struct mpc_party *p, const struct sec_choice_form *form, const uint64_t *bit, uint64_t *rank)
+static void add_ranks(const struct mpc_party *p, const struct sec_choice_form *form, const uint64_t *bit,
+                      uint64_t *rank)
 {
     size_t n = form->n;
     uint64_t one = sec_choice_one(p);
@@ -68,7 +72,8 @@ static void open_ranks(struct mpc_party *p, struct sec_choice *choice)
     sec_term_add(p, &terms, 1, 1, bit);
     if (sec_choice_computes(p))
         add_ranks(p, form, bit, rank);
-    choice->opened = mpc_open_share(p, rank, count, (struct mpc_opening_form){.ring = bits, .bound = bits, .ulp = -1, .label = "ranks"});
+    choice->opened = mpc_open_share(
+        p, rank, count, (struct mpc_opening_form){.ring = bits, .bound = bits, .ulp = -1, .label = "ranks"});
 }
 
 static struct mpc_cost open_ranks_cost(const struct sec_choice_form *form, int low, int level)
@@ -83,7 +88,7 @@ static struct mpc_cost open_ranks_cost(const struct sec_choice_form *form, int l
 
 struct ranked {
     const struct sec_choice_form *form;
-    size_t m;  /* rows of the result for each run of scores */
+    size_t m; /* rows of the result for each run of scores */
     size_t row, i;
     uint64_t *out;
 };
@@ -106,7 +111,9 @@ static void take_rank(void *context, size_t element, const uint64_t *hot)
 
 static struct sec_one_hot rank_hot(const struct sec_choice_form *form)
 {
-    return (struct sec_one_hot){.bits = rank_bits(form), .ring = sec_choice_makes_flags(form) ? sec_choice_flags_ring(form) : form->ring};
+    return (struct sec_one_hot){.bits = rank_bits(form),
+                                .ring =
+                                    sec_choice_makes_flags(form) ? sec_choice_flags_ring(form) : form->ring};
 }
 
 static size_t ranked_count(const struct sec_choice_form *form)
@@ -129,7 +136,8 @@ static struct mpc_cost open_ranked_cost(const struct sec_choice_form *form, int 
     struct sec_one_hot hot = rank_hot(form);
     (void)low;
     (void)level;
-    return mpc_cost_add(sec_one_hot_cost(hot, form->rows * form->n), mpc_open_share_cost(ranked_count(form), hot.ring, 0));
+    return mpc_cost_add(sec_one_hot_cost(hot, form->rows * form->n),
+                        mpc_open_share_cost(ranked_count(form), hot.ring, 0));
 }
 
 static const struct sec_choice_step steps[] = {

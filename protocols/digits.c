@@ -40,7 +40,8 @@ static uint64_t *read_tables(struct mpc_party *p, const uint64_t *m, size_t n, i
         size_t count = n - at < chunk ? n - at : chunk, mark = base_arena_mark(&p->arena);
         const uint64_t *table = mpc_deal(p, count * entries, ring, NULL);
         for (size_t i = 0; !mpc_failed(p) && i < count; i++)
-            share[at + i] = table[i * entries + (m[at + i] & (entries - 1))] + (p->role == MPC_LEFT ? m[at + i] >> low : 0);
+            share[at + i] = table[i * entries + (m[at + i] & (entries - 1))] +
+                            (p->role == MPC_LEFT ? m[at + i] >> low : 0);
         base_arena_release(&p->arena, mark);
     }
     return share;
@@ -59,8 +60,8 @@ struct mpc_wire sec_high_digit(struct mpc_party *p, struct mpc_wire x, int bits,
 {
     int ring = bits - low + 1;
     if (!mpc_failed(p) && (low < 1 || low > SEC_DIGITS_MAX_LOW || low >= bits || bits >= x.ring))
-        mpc_fail(p, BASE_ERR_RANGE, "%s: a low digit of %d of %d bits (1 to %d) of a wire of %d bits", label, low, bits, SEC_DIGITS_MAX_LOW,
-                 x.ring);
+        mpc_fail(p, BASE_ERR_RANGE, "%s: a low digit of %d of %d bits (1 to %d) of a wire of %d bits", label,
+                 low, bits, SEC_DIGITS_MAX_LOW, x.ring);
     if (mpc_failed(p))
         return (struct mpc_wire){0};
     sec_declare_dealt(p, sec_high_digit_cost(x.count, bits, low));
@@ -71,10 +72,13 @@ struct mpc_wire sec_high_digit(struct mpc_party *p, struct mpc_wire x, int bits,
         share = clear(p, &x, bits, low);
     else if (mpc_computes(p))
         share = read_tables(p, sec_read_open(p, x, bits + 1, 0), x.count, ring, low);
-    return mpc_open_share(p, share, x.count, (struct mpc_opening_form){.ring = ring, .bound = bits - low, .ulp = -1, .label = label});
+    return mpc_open_share(
+        p, share, x.count,
+        (struct mpc_opening_form){.ring = ring, .bound = bits - low, .ulp = -1, .label = label});
 }
 
-static uint64_t *subtract_high(struct mpc_party *p, const uint64_t *x, const uint64_t *high, size_t n, int low, uint64_t keep)
+static uint64_t *subtract_high(struct mpc_party *p, const uint64_t *x, const uint64_t *high, size_t n,
+                               int low, uint64_t keep)
 {
     if (x == NULL || high == NULL)
         return NULL;
@@ -88,7 +92,9 @@ struct mpc_wire sec_low_digit(struct mpc_party *p, struct mpc_wire x, struct mpc
 {
     struct mpc_wire rest = {.ring = low + 1, .frac = x.frac, .bound = low, .count = x.count};
     if (!mpc_failed(p) && (x.gate_only || x.count != high.count || x.ring < rest.ring))
-        mpc_fail(p, BASE_ERR_INTERNAL, "the low %d bits of a wire of %zu elements of %d bits and %zu high digits", low, x.count, x.ring, high.count);
+        mpc_fail(p, BASE_ERR_INTERNAL,
+                 "the low %d bits of a wire of %zu elements of %d bits and %zu high digits", low, x.count,
+                 x.ring, high.count);
     if (mpc_failed(p))
         return (struct mpc_wire){0};
     uint64_t keep = kern_ring_mask(rest.ring);
@@ -105,7 +111,8 @@ enum { STANDARD_BITS = 7, STANDARD_LOW = 3, STANDARD_RING = 9 };
 
 static void sample(int64_t *ret_x, size_t count, uint64_t seed)
 {
-    const int64_t limit = 1 << STANDARD_BITS, edges[] = {0, limit - 1, 1, (1 << STANDARD_LOW) - 1, 1 << STANDARD_LOW};
+    const int64_t limit = 1 << STANDARD_BITS,
+                  edges[] = {0, limit - 1, 1, (1 << STANDARD_LOW) - 1, 1 << STANDARD_LOW};
     for (size_t i = 0; i < count; i++) {
         sec_sample_step(&seed);
         ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)((seed >> 33) % (uint64_t)limit);
@@ -125,6 +132,12 @@ static struct mpc_cost cost(size_t count)
     return total;
 }
 
-const struct sec_gate sec_gate_digits = {.name = "digits", .source = "specification, rank.py: high_digit", .input_ring = STANDARD_RING,
-                                         .input_frac = 0, .input_bound = STANDARD_BITS, .unit = 1, .sample = sample, .run = run,
+const struct sec_gate sec_gate_digits = {.name = "digits",
+                                         .source = "specification, rank.py: high_digit",
+                                         .input_ring = STANDARD_RING,
+                                         .input_frac = 0,
+                                         .input_bound = STANDARD_BITS,
+                                         .unit = 1,
+                                         .sample = sample,
+                                         .run = run,
                                          .cost = cost};

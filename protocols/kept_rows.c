@@ -60,10 +60,11 @@ static struct mpc_wire prefix_sums(struct mpc_party *p, struct mpc_wire flags, s
 
 struct writer {
     struct sec_kept_form form;
-    size_t row, i;        /* of the next element */
-    uint64_t one;         /* own share of 1 */
-    uint64_t *now, *last; /* [P_i >= v] of v = 0 .. k + 1, and of the element before: 0 from v = k + 1 on, 1 at 0 */
-    uint64_t *out;        /* [rows][m][n] */
+    size_t row, i; /* of the next element */
+    uint64_t one;  /* own share of 1 */
+    uint64_t *now,
+        *last;     /* [P_i >= v] of v = 0 .. k + 1, and of the element before: 0 from v = k + 1 on, 1 at 0 */
+    uint64_t *out; /* [rows][m][n] */
 };
 
 /* A row begins: nothing was kept before its first element. */
@@ -114,13 +115,15 @@ static void take_row(void *context, size_t element, const uint64_t *hot)
     }
 }
 
-struct mpc_wire sec_kept_rows(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire flags, const char *label)
+struct mpc_wire sec_kept_rows(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire flags,
+                              const char *label)
 {
     size_t count = form.rows * rows_of(form) * form.n;
     int bits = sec_kept_bits(form.k);
-    if (!mpc_failed(p) && (form.k < 1 || form.k > form.n || flags.count != form.rows * form.n || flags.gate_only || flags.ring < bits))
-        mpc_fail(p, BASE_ERR_INTERNAL, "%s: %zu of %zu flags of %d bits each in %zu rows, a wire of %zu", label, form.k, form.n, flags.ring, form.rows,
-                 flags.count);
+    if (!mpc_failed(p) && (form.k < 1 || form.k > form.n || flags.count != form.rows * form.n ||
+                           flags.gate_only || flags.ring < bits))
+        mpc_fail(p, BASE_ERR_INTERNAL, "%s: %zu of %zu flags of %d bits each in %zu rows, a wire of %zu",
+                 label, form.k, form.n, flags.ring, form.rows, flags.count);
     if (mpc_failed(p))
         return (struct mpc_wire){0};
     struct writer to = {.form = form, .one = p->role == MPC_LEFT || p->role == MPC_CLEAR};
@@ -145,13 +148,15 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
         sec_sample_step(&seed);
         size_t turn = seed >> 61;
         for (size_t i = 0; i < STANDARD_N; i++)
-            ret_x[first + i] = (i >= turn && i < turn + STANDARD_K) || (turn + STANDARD_K > STANDARD_N && i < turn + STANDARD_K - STANDARD_N);
+            ret_x[first + i] = (i >= turn && i < turn + STANDARD_K) ||
+                               (turn + STANDARD_K > STANDARD_N && i < turn + STANDARD_K - STANDARD_N);
     }
 }
 
 static struct sec_kept_form standard(size_t count)
 {
-    return (struct sec_kept_form){.rows = count / STANDARD_N, .n = STANDARD_N, .k = STANDARD_K, .ring = STANDARD_RING, .lost = true};
+    return (struct sec_kept_form){
+        .rows = count / STANDARD_N, .n = STANDARD_N, .k = STANDARD_K, .ring = STANDARD_RING, .lost = true};
 }
 
 static enum base_status run(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret)
@@ -167,6 +172,12 @@ static struct mpc_cost cost(size_t count)
     return total;
 }
 
-const struct sec_gate sec_gate_kept_rows = {.name = "kept-rows", .source = "specification, kv.py: keep_index", .input_ring = STANDARD_BITS,
-                                            .input_frac = 0, .input_bound = 1, .unit = STANDARD_N, .sample = sample, .run = run,
+const struct sec_gate sec_gate_kept_rows = {.name = "kept-rows",
+                                            .source = "specification, kv.py: keep_index",
+                                            .input_ring = STANDARD_BITS,
+                                            .input_frac = 0,
+                                            .input_bound = 1,
+                                            .unit = STANDARD_N,
+                                            .sample = sample,
+                                            .run = run,
                                             .cost = cost};

@@ -13,7 +13,9 @@ static int groups_of(struct sec_one_hot form)
 static struct kern_dpf_shape shape_of(struct sec_one_hot form)
 {
     int groups = groups_of(form);
-    return (struct kern_dpf_shape){.domain_bits = form.bits, .groups = groups, .rings = {form.ring, form.ring},
+    return (struct kern_dpf_shape){.domain_bits = form.bits,
+                                   .groups = groups,
+                                   .rings = {form.ring, form.ring},
                                    .nu = kern_dpf_choose_nu(form.bits, groups * form.ring)};
 }
 
@@ -47,7 +49,8 @@ static size_t block_of(struct sec_one_hot form)
 /* --- P0 --- */
 
 /* Every entry is written for every mask: the place of a secret never becomes an address. */
-static void deal_table(struct mpc_party *p, struct sec_one_hot form, const uint64_t *mask, const uint64_t *times, size_t n)
+static void deal_table(struct mpc_party *p, struct sec_one_hot form, const uint64_t *mask,
+                       const uint64_t *times, size_t n)
 {
     size_t entries = (size_t)1 << form.bits;
     uint64_t *rows = mpc_words(p, n * entries);
@@ -58,7 +61,8 @@ static void deal_table(struct mpc_party *p, struct sec_one_hot form, const uint6
         mpc_deal(p, n * entries, form.ring, rows);
 }
 
-static void deal_keys(struct mpc_party *p, struct sec_one_hot form, const uint64_t *mask, const uint64_t *times, size_t n)
+static void deal_keys(struct mpc_party *p, struct sec_one_hot form, const uint64_t *mask,
+                      const uint64_t *times, size_t n)
 {
     struct kern_dpf_shape shape = shape_of(form);
     uint8_t *root1, *root2;
@@ -71,7 +75,8 @@ static void deal_keys(struct mpc_party *p, struct sec_one_hot form, const uint64
     sec_dpf_deal(p, &shape, n, mask, beta, root1, root2);
 }
 
-static void deal_block(struct mpc_party *p, struct sec_one_hot form, const uint64_t *mask, const uint64_t *times, size_t n)
+static void deal_block(struct mpc_party *p, struct sec_one_hot form, const uint64_t *mask,
+                       const uint64_t *times, size_t n)
 {
     if (!by_table(form)) {
         deal_keys(p, form, mask, times, n);
@@ -152,7 +157,8 @@ static void give_values(const struct reader *to, const uint64_t *times, size_t n
     }
 }
 
-static void run_blocks(struct mpc_party *p, const struct reader *to, const uint64_t *mask, const uint64_t *times, size_t n)
+static void run_blocks(struct mpc_party *p, const struct reader *to, const uint64_t *mask,
+                       const uint64_t *times, size_t n)
 {
     size_t block = block_of(to->form);
     for (size_t at = 0; at < n && !mpc_failed(p); at += block) {
@@ -167,11 +173,12 @@ static void run_blocks(struct mpc_party *p, const struct reader *to, const uint6
     }
 }
 
-void sec_one_hot_read(struct mpc_party *p, struct sec_one_hot form, struct mpc_wire x, const uint64_t *times, sec_one_hot_fn take,
-                      void *context)
+void sec_one_hot_read(struct mpc_party *p, struct sec_one_hot form, struct mpc_wire x, const uint64_t *times,
+                      sec_one_hot_fn take, void *context)
 {
     if (!mpc_failed(p) && (form.bits < 1 || form.bits > SEC_ONE_HOT_MAX_BITS || form.bits > x.ring))
-        mpc_fail(p, BASE_ERR_RANGE, "a one-hot row of %d bits (1 to %d) of a wire of %d bits", form.bits, SEC_ONE_HOT_MAX_BITS, x.ring);
+        mpc_fail(p, BASE_ERR_RANGE, "a one-hot row of %d bits (1 to %d) of a wire of %d bits", form.bits,
+                 SEC_ONE_HOT_MAX_BITS, x.ring);
     if (mpc_failed(p))
         return;
     mpc_declare(p, sec_one_hot_cost(form, x.count));
@@ -202,7 +209,8 @@ static void copy_row(void *context, size_t element, const uint64_t *hot)
     memcpy(to->rows + element * to->entries, hot, to->entries * sizeof *hot);
 }
 
-static enum base_status run_standard(struct mpc_party *p, struct sec_one_hot form, struct mpc_wire x, struct mpc_wire *ret)
+static enum base_status run_standard(struct mpc_party *p, struct sec_one_hot form, struct mpc_wire x,
+                                     struct mpc_wire *ret)
 {
     struct copy to = {NULL, (size_t)1 << form.bits};
     if (mpc_computes(p) || p->role == MPC_CLEAR)
@@ -212,7 +220,8 @@ static enum base_status run_standard(struct mpc_party *p, struct sec_one_hot for
     return mpc_round(p);
 }
 
-static const struct sec_one_hot standard_table = {TABLE_BITS, TABLE_RING, false}, standard_dpf = {DPF_BITS, DPF_RING, false};
+static const struct sec_one_hot standard_table = {TABLE_BITS, TABLE_RING, false},
+                                standard_dpf = {DPF_BITS, DPF_RING, false};
 
 static enum base_status run_table(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret)
 {
@@ -245,7 +254,8 @@ static void sample_dpf(int64_t *ret_x, size_t count, uint64_t seed)
 
 static struct mpc_cost cost_standard(struct sec_one_hot form, size_t count)
 {
-    struct mpc_cost cost = mpc_cost_add(sec_one_hot_cost(form, count), mpc_open_share_cost(count << form.bits, form.ring, 0));
+    struct mpc_cost cost =
+        mpc_cost_add(sec_one_hot_cost(form, count), mpc_open_share_cost(count << form.bits, form.ring, 0));
     cost.rounds = 1;
     return cost;
 }
@@ -260,9 +270,21 @@ static struct mpc_cost cost_dpf(size_t count)
     return cost_standard(standard_dpf, count);
 }
 
-const struct sec_gate sec_gate_one_hot_table = {.name = "one-hot-table", .source = "specification, rank.py: one_hot", .input_ring = 9,
-                                                .input_frac = 0, .input_bound = TABLE_BITS, .unit = 1, .sample = sample_table,
-                                                .run = run_table, .cost = cost_table};
-const struct sec_gate sec_gate_one_hot_dpf = {.name = "one-hot-dpf", .source = "specification, rank.py: one_hot", .input_ring = 12,
-                                              .input_frac = 0, .input_bound = DPF_BITS, .unit = 1, .sample = sample_dpf, .run = run_dpf,
+const struct sec_gate sec_gate_one_hot_table = {.name = "one-hot-table",
+                                                .source = "specification, rank.py: one_hot",
+                                                .input_ring = 9,
+                                                .input_frac = 0,
+                                                .input_bound = TABLE_BITS,
+                                                .unit = 1,
+                                                .sample = sample_table,
+                                                .run = run_table,
+                                                .cost = cost_table};
+const struct sec_gate sec_gate_one_hot_dpf = {.name = "one-hot-dpf",
+                                              .source = "specification, rank.py: one_hot",
+                                              .input_ring = 12,
+                                              .input_frac = 0,
+                                              .input_bound = DPF_BITS,
+                                              .unit = 1,
+                                              .sample = sample_dpf,
+                                              .run = run_dpf,
                                               .cost = cost_dpf};

@@ -68,8 +68,10 @@ static uint64_t bit_at(const uint64_t *words, uint64_t at)
     return words[at >> WORD_SHIFT] >> (at & (WORD - 1)) & 1;
 }
 
-/* P1, P2: XORs shares of [x < 0] and, where it is asked for, of [x = 0] into their fresh masks. m is public to both. */
-static void read_tables(struct mpc_party *p, const uint64_t *m, size_t n, int k, uint64_t *negative, uint64_t *zero)
+/* P1, P2: XORs shares of [x < 0] and, where it is asked for, of [x = 0] into their fresh masks. m is public
+ * to both. */
+static void read_tables(struct mpc_party *p, const uint64_t *m, size_t n, int k, uint64_t *negative,
+                        uint64_t *zero)
 {
     struct table_form form = table_of(k);
     size_t chunk = chunk_of(form);
@@ -125,8 +127,8 @@ static void clear(struct mpc_party *p, const struct mpc_wire *x, int k, uint64_t
 }
 
 /* The bits of [x < 0], and those of [x = 0] unless `zero` is NULL. */
-static void by_table(struct mpc_party *p, struct mpc_wire x, int k, struct sec_masked_bit *negative, struct sec_masked_bit *zero,
-                     const char *label)
+static void by_table(struct mpc_party *p, struct mpc_wire x, int k, struct sec_masked_bit *negative,
+                     struct sec_masked_bit *zero, const char *label)
 {
     mpc_declare(p, cost_of(x.count, k, zero == NULL ? 1 : 2));
     const uint64_t *mask = sec_read_mask(p, x, k), *m = sec_read_open(p, x, k, 0);
@@ -147,7 +149,8 @@ static void by_table(struct mpc_party *p, struct mpc_wire x, int k, struct sec_m
 static bool fits(struct mpc_party *p, const struct mpc_wire *x, int k, const char *label)
 {
     if (!mpc_failed(p) && (k < 2 || k > SEC_SIGN_TABLE_BITS || k > x->ring))
-        mpc_fail(p, BASE_ERR_RANGE, "%s: the sign in %d bits (2 to %d) of a wire of %d bits", label, k, SEC_SIGN_TABLE_BITS, x->ring);
+        mpc_fail(p, BASE_ERR_RANGE, "%s: the sign in %d bits (2 to %d) of a wire of %d bits", label, k,
+                 SEC_SIGN_TABLE_BITS, x->ring);
     return !mpc_failed(p);
 }
 
@@ -161,8 +164,8 @@ struct sec_masked_bit sec_sign(struct mpc_party *p, struct mpc_wire x, int k, co
     return bit;
 }
 
-void sec_sign_zero(struct mpc_party *p, struct mpc_wire x, int k, struct sec_masked_bit *ret_negative, struct sec_masked_bit *ret_zero,
-                   const char *label)
+void sec_sign_zero(struct mpc_party *p, struct mpc_wire x, int k, struct sec_masked_bit *ret_negative,
+                   struct sec_masked_bit *ret_zero, const char *label)
 {
     *ret_negative = *ret_zero = (struct sec_masked_bit){.count = x.count};
     if (fits(p, &x, k, label))
@@ -178,7 +181,9 @@ static void sample_standard(int64_t *ret_x, size_t count, uint64_t seed, int k)
     const int64_t half = INT64_C(1) << (k - 1), edges[] = {0, -1, 1, half - 1, 1 - half, 2 - half};
     for (size_t i = 0; i < count; i++) {
         sec_sample_step(&seed);
-        ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)((seed >> 33) % (uint64_t)(2 * half - 1)) + 1 - half;
+        ret_x[i] = i < sizeof edges / sizeof *edges
+                       ? edges[i]
+                       : (int64_t)((seed >> 33) % (uint64_t)(2 * half - 1)) + 1 - half;
     }
 }
 
@@ -220,7 +225,8 @@ out:
 
 static struct mpc_cost cost_sign(size_t count)
 {
-    struct mpc_cost cost = mpc_cost_add(sec_sign_cost(count, SIGN_BITS), sec_bit_to_wire_cost(count, STANDARD_RING));
+    struct mpc_cost cost =
+        mpc_cost_add(sec_sign_cost(count, SIGN_BITS), sec_bit_to_wire_cost(count, STANDARD_RING));
     cost.rounds = 2;
     return cost;
 }
@@ -233,9 +239,21 @@ static struct mpc_cost cost_zero(size_t count)
     return cost;
 }
 
-const struct sec_gate sec_gate_sign = {.name = "sign", .source = "specification, rank.py: Sign", .input_ring = 20, .input_frac = 0,
-                                       .input_bound = SIGN_BITS - 1, .unit = 1, .sample = sample_sign, .run = run_sign,
+const struct sec_gate sec_gate_sign = {.name = "sign",
+                                       .source = "specification, rank.py: Sign",
+                                       .input_ring = 20,
+                                       .input_frac = 0,
+                                       .input_bound = SIGN_BITS - 1,
+                                       .unit = 1,
+                                       .sample = sample_sign,
+                                       .run = run_sign,
                                        .cost = cost_sign};
-const struct sec_gate sec_gate_sign_zero = {.name = "sign-zero", .source = "specification, rank.py: Sign, read twice", .input_ring = 20,
-                                            .input_frac = 0, .input_bound = ZERO_BITS - 1, .unit = 1, .sample = sample_zero,
-                                            .run = run_zero, .cost = cost_zero};
+const struct sec_gate sec_gate_sign_zero = {.name = "sign-zero",
+                                            .source = "specification, rank.py: Sign, read twice",
+                                            .input_ring = 20,
+                                            .input_frac = 0,
+                                            .input_bound = ZERO_BITS - 1,
+                                            .unit = 1,
+                                            .sample = sample_zero,
+                                            .run = run_zero,
+                                            .cost = cost_zero};

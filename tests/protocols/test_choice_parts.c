@@ -1,5 +1,5 @@
-/* What choices are made of, against the true answer: signs of few bits and of many, exact digits, one-hot rows times a masked bit, products
- * of bits, kept rows; and their exact views, all randomness enumerated. */
+/* What choices are made of, against the true answer: signs of few bits and of many, exact digits, one-hot
+ * rows times a masked bit, products of bits, kept rows; and their exact views, all randomness enumerated. */
 #include "tests/protocols/views.h"
 
 #include "protocols/bit_terms.h"
@@ -11,9 +11,13 @@
 enum { N = 3000 };
 
 /* One input of `count` values; the program's context is `context`. *ret is to be finished. */
-static void run_part(trio_program_fn program, const void *context, struct trio_input input, struct trio *ret, const char *what)
+static void run_part(trio_program_fn program, const void *context, struct trio_input input, struct trio *ret,
+                     const char *what)
 {
-    check_run(&(struct trio_job){.program = program, .context = context, .inputs = &input, .input_count = 1, .seed = 23}, ret, what);
+    check_run(
+        &(struct trio_job){
+            .program = program, .context = context, .inputs = &input, .input_count = 1, .seed = 23},
+        ret, what);
 }
 
 /* --- signs --- */
@@ -30,7 +34,8 @@ static enum base_status sign_program(struct mpc_party *p, const struct trio_job 
     else
         negative = zero = sign;
     TRY(mpc_round(p));
-    struct mpc_wire a = sec_bit_to_wire(p, sign, 10, "a"), b = sec_bit_to_wire(p, negative, 10, "b"), c = sec_bit_to_wire(p, zero, 10, "c");
+    struct mpc_wire a = sec_bit_to_wire(p, sign, 10, "a"), b = sec_bit_to_wire(p, negative, 10, "b"),
+                    c = sec_bit_to_wire(p, zero, 10, "c");
     TRY(mpc_round(p));
     trio_output(p, a);
     trio_output(p, b);
@@ -71,7 +76,12 @@ static void test_lowest_value(void **state)
         for (size_t i = 0; i < 40; i++)
             x[i] = -(INT64_C(1) << (k - 1));
         struct trio_input input = {x, 40, 30, 0, k - 1};
-        struct trio_job job = {.program = sign_program, .context = &k, .inputs = &input, .input_count = 1, .seed = 2, .no_twin = true};
+        struct trio_job job = {.program = sign_program,
+                               .context = &k,
+                               .inputs = &input,
+                               .input_count = 1,
+                               .seed = 2,
+                               .no_twin = true};
         struct base_error error = {0};
         check_ok(trio_run(&job, &trio, &error), &error, "lowest");
         check_value(&trio, 0, a, "sign");
@@ -83,7 +93,8 @@ static void test_lowest_value(void **state)
 
 static void test_sign_costs(void **state)
 {
-    static const int known[][2] = {{5, 2}, {9, 32}, {11, 128}, {12, 162}, {20, 422}}; /* README 9.1 of the specification */
+    static const int known[][2] = {
+        {5, 2}, {9, 32}, {11, 128}, {12, 162}, {20, 422}}; /* README 9.1 of the specification */
     (void)state;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         assert_int_equal(sec_sign_cost(80, known[i][0]).offline, 80 * known[i][1]);
@@ -108,13 +119,16 @@ static enum base_status digits_program(struct mpc_party *p, const struct trio_jo
 
 static void test_digits(void **state)
 {
-    static const int forms[][2] = {{2, 1}, {3, 1}, {3, 2}, {4, 2}, {6, 3}, {8, 4}, {14, 7}, {16, 7}, {11, 10}};
+    static const int forms[][2] = {{2, 1}, {3, 1},  {3, 2},  {4, 2},  {6, 3},
+                                   {8, 4}, {14, 7}, {16, 7}, {11, 10}};
     int64_t x[N], high[N], low[N];
     (void)state;
     for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
         struct trio trio = {0};
         fill_edges(x, N, 0, (INT64_C(1) << forms[f][0]) - 1, f);
-        run_part(digits_program, forms[f], (struct trio_input){x, N, forms[f][0] + 1 + (int)f % 2 * 20, 0, forms[f][0]}, &trio, "digits");
+        run_part(digits_program, forms[f],
+                 (struct trio_input){x, N, forms[f][0] + 1 + (int)f % 2 * 20, 0, forms[f][0]}, &trio,
+                 "digits");
         check_value(&trio, 0, high, "high");
         check_value(&trio, 1, low, "low");
         for (size_t i = 0; i < N; i++) {
@@ -163,7 +177,8 @@ static enum base_status hot_program(struct mpc_party *p, const struct trio_job *
         to.plain = mpc_words(p, count);
         to.times = mpc_words(p, count);
     }
-    sec_one_hot_read(p, (struct sec_one_hot){form[0], form[1], true}, x, to.twin ? bit.x : bit.rho, take_hot, &to);
+    sec_one_hot_read(p, (struct sec_one_hot){form[0], form[1], true}, x, to.twin ? bit.x : bit.rho, take_hot,
+                     &to);
     struct mpc_wire plain = mpc_open_share(p, to.plain, count, sec_one_hot_opening(form[1], "plain"));
     struct mpc_wire times = mpc_open_share(p, to.times, count, sec_one_hot_opening(form[1], "times"));
     TRY(mpc_round(p));
@@ -176,11 +191,13 @@ out:
 static void test_one_hot_times(void **state)
 {
     enum { COUNT = 700 };
-    static const int forms[][2] = {{1, 5}, {2, 2}, {4, 9}, {6, 12}, {7, 12}, {8, 9}, {9, 40}}; /* tables, then keys */
+    static const int forms[][2] = {{1, 5},  {2, 2}, {4, 9}, {6, 12},
+                                   {7, 12}, {8, 9}, {9, 40}}; /* tables, then keys */
     (void)state;
     for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
         size_t entries = (size_t)1 << forms[f][0];
-        int64_t x[COUNT], *plain = must_alloc(COUNT * entries, sizeof *plain), *times = must_alloc(COUNT * entries, sizeof *times);
+        int64_t x[COUNT], *plain = must_alloc(COUNT * entries, sizeof *plain),
+                          *times = must_alloc(COUNT * entries, sizeof *times);
         struct trio trio = {0};
         fill_edges(x, COUNT, -(INT64_C(1) << forms[f][0]), (INT64_C(1) << forms[f][0]) - 1, f);
         run_part(hot_program, forms[f], (struct trio_input){x, COUNT, 14, 0, forms[f][0]}, &trio, "one-hot");
@@ -217,7 +234,8 @@ static enum base_status terms_program(struct mpc_party *p, const struct trio_job
     sec_term_add(p, &terms, 7, 1, sum);
     sec_term_add(p, &terms, 5, 2, sum);
     sec_term_add(p, &terms, 2, 4, sum);
-    struct mpc_wire y = mpc_open_share(p, sum, n, (struct mpc_opening_form){.ring = 7, .bound = 3, .ulp = -1, .label = "sum"});
+    struct mpc_wire y = mpc_open_share(
+        p, sum, n, (struct mpc_opening_form){.ring = 7, .bound = 3, .ulp = -1, .label = "sum"});
     TRY(mpc_round(p));
     trio_output(p, y);
 out:
@@ -232,7 +250,8 @@ static void test_terms(void **state)
     for (int i = 0; i < N; i++)
         x[i] = i & 7;
     struct trio_input input = {x, N, 12, 0, 3};
-    struct trio_job job = {.program = terms_program, .inputs = &input, .input_count = 1, .seed = 4, .no_twin = true};
+    struct trio_job job = {
+        .program = terms_program, .inputs = &input, .input_count = 1, .seed = 4, .no_twin = true};
     struct base_error error = {0};
     check_ok(trio_run(&job, &trio, &error), &error, "terms");
     check_value(&trio, 0, y, "sum");
@@ -247,7 +266,8 @@ static void test_terms(void **state)
 
 static enum base_status kept_program(struct mpc_party *p, const struct trio_job *job)
 {
-    struct mpc_wire rows = sec_kept_rows(p, *(const struct sec_kept_form *)job->context, trio_input(p, job, 0), "kept rows");
+    struct mpc_wire rows =
+        sec_kept_rows(p, *(const struct sec_kept_form *)job->context, trio_input(p, job, 0), "kept rows");
     enum base_status status = mpc_round(p);
     if (status == BASE_OK)
         trio_output(p, rows);
@@ -268,7 +288,8 @@ static void check_kept(struct sec_kept_form form)
     struct trio trio = {0};
     struct mpc_cost cost = sec_kept_rows_cost(form);
     cost.rounds = 1;
-    run_part(kept_program, &form, (struct trio_input){x, count, sec_kept_bits(form.k) + 3, 0, 0}, &trio, "kept rows");
+    run_part(kept_program, &form, (struct trio_input){x, count, sec_kept_bits(form.k) + 3, 0, 0}, &trio,
+             "kept rows");
     check_cost(&trio, cost);
     check_value(&trio, 0, y, "kept rows");
     for (size_t r = 0; r < form.rows; r++)
@@ -284,11 +305,13 @@ static void check_kept(struct sec_kept_form form)
 
 static void test_kept_rows(void **state)
 {
-    static const size_t sizes[][2] = {{1, 1}, {2, 1}, {2, 2}, {7, 3}, {8, 8}, {24, 6}, {31, 30}, {40, 1}, {130, 64}, {300, 127}};
+    static const size_t sizes[][2] = {{1, 1},  {2, 1},   {2, 2},  {7, 3},    {8, 8},
+                                      {24, 6}, {31, 30}, {40, 1}, {130, 64}, {300, 127}};
     (void)state;
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int lost = 0; lost < 2; lost++)
-            check_kept((struct sec_kept_form){.rows = 3, .n = sizes[s][0], .k = sizes[s][1], .ring = 40, .lost = lost == 1});
+            check_kept((struct sec_kept_form){
+                .rows = 3, .n = sizes[s][0], .k = sizes[s][1], .ring = 40, .lost = lost == 1});
 }
 
 /* --- exact views --- */
@@ -368,7 +391,8 @@ static const struct view_case cases[] = {
     {"one-hot", one_hot_view, {2, 0}, {1, 0}, 0, 0, false, {{0, 0}, {1, 0}}, 0},
     {"terms", terms_view, {2, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-1, 0}}, 0},
 };
-static const struct view_case control = {"rho told", unmasked_view, {2, 0}, {1, 0}, 0, 0, false, {{1, 0}, {-1, 0}}, 1};
+static const struct view_case control = {"rho told", unmasked_view,     {2, 0}, {1, 0}, 0, 0,
+                                         false,      {{1, 0}, {-1, 0}}, 1};
 
 static void test_views(void **state)
 {
@@ -384,9 +408,10 @@ static void test_views(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signs), cmocka_unit_test(test_lowest_value), cmocka_unit_test(test_sign_costs),
-        cmocka_unit_test(test_digits), cmocka_unit_test(test_one_hot_times), cmocka_unit_test(test_terms),
-        cmocka_unit_test(test_kept_rows), cmocka_unit_test(test_views),
+        cmocka_unit_test(test_signs),         cmocka_unit_test(test_lowest_value),
+        cmocka_unit_test(test_sign_costs),    cmocka_unit_test(test_digits),
+        cmocka_unit_test(test_one_hot_times), cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_kept_rows),     cmocka_unit_test(test_views),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
