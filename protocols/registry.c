@@ -1,6 +1,7 @@
 #include "protocols/registry.h"
 
 #include "protocols/argmax.h"
+#include "protocols/box.h"
 #include "protocols/choice.h"
 #include "protocols/coarse_max.h"
 #include "protocols/compare.h"
@@ -15,6 +16,7 @@
 #include "protocols/shuffle.h"
 #include "protocols/sign.h"
 #include "protocols/spline.h"
+#include "protocols/split.h"
 #include "protocols/table.h"
 #include "protocols/top_k.h"
 #include "protocols/wave.h"
@@ -42,6 +44,8 @@ static const struct sec_gate *const gates[] = {
     &sec_gate_one_hot_dpf,
     &sec_gate_digits,
     &sec_gate_kept_rows,
+    &sec_gate_box,
+    &sec_gate_split,
     &sec_gate_max_step,
     &sec_gate_argmax,
     &sec_gate_top_k,

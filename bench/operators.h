@@ -1,0 +1,56 @@
+/* One operator on three threads over memory links: what it sends, its rounds and its time. The inputs are
+ * numbers made up that every role knows; masks and dealt material are as in a deployment. */
+#ifndef CACHET_BENCH_OPERATORS_H
+#define CACHET_BENCH_OPERATORS_H
+
+#include "mpc/party.h"
+
+enum { BENCH_PARTIES = 3 };
+
+struct bench_operator;
+/* Runs at one role with all its rounds; whatever it needs beside inputs is behind operator->setting. *ret:
+ * the result. */
+typedef enum base_status (*bench_operator_fn)(struct mpc_party *p, const struct bench_operator *what,
+                                              void *state, struct mpc_wire *ret);
+/* A role's own state, made before the clock starts: caches, inputs. */
+typedef enum base_status (*bench_prepare_fn)(struct mpc_party *p, const struct bench_operator *what,
+                                             void **ret_state, struct base_error *error);
+typedef void (*bench_release_fn)(void **state);
+/* Judges the result [count]. Errors: BASE_ERR_MISMATCH. */
+typedef enum base_status (*bench_check_fn)(const struct bench_operator *what, const int64_t *result,
+                                           size_t count, int frac, struct base_error *error);
+
+struct bench_operator {
+    const char *name;
+    const char *what; /* for people: sizes and what it takes part in */
+    bench_prepare_fn prepare;
+    bench_operator_fn run;
+    bench_release_fn release;
+    bench_check_fn check;
+    const void *setting; /* of the program; the same for all of its operators */
+    size_t rows;         /* cached rows, clusters: the operator's size */
+    /* The same in SPU, all directions together; 0: not measured there. */
+    double peer_megabytes, peer_seconds;
+};
+
+struct bench_measure {
+    struct mpc_cost
+        cost; /* as the links counted: payload; equal to what the roles declared, or the run is an error */
+    uint64_t wire_bytes;  /* with frame headers, all links */
+    double beside, ahead; /* seconds until the last role is done, P0 dealing beside the others, or its whole
+                             part done before */
+};
+
+/* Runs the operator `repeats` times each way, and once before, which is not looked at; times are medians.
+ * Errors: the first failure of any role; BASE_ERR_MISMATCH where declared and counted bytes differ, where the
+ * last result is wrong, where a guard was raised, or where P0 received something; BASE_ERR_ARGUMENT unless 1
+ * to 64 repeats. */
+BASE_MUST_USE enum base_status bench_operator_measure(const struct bench_operator *what, size_t repeats,
+                                                      struct bench_measure *ret, struct base_error *error);
+
+/* A wire of numbers that all roles know, its masks drawn from the pairwise streams: 0 bytes. x [count] is
+ * needed at every role but P0. */
+struct mpc_wire bench_known_wire(struct mpc_party *p, const int64_t *x, size_t count, int ring, int frac,
+                                 int bound);
+
+#endif
