@@ -64,6 +64,43 @@ static struct kv_dims dims_of(const struct eng_decoder_form *form, size_t prompt
                                                       : eng_decoder_choose_chunk(form->shape, form->context)};
 }
 
+static size_t most_slots(const struct eng_decoder *d)
+{
+    size_t most = 0;
+    for (size_t l = 0; l < d->form.plan->layers; l++)
+        if (d->kv.layer[l].capacity > most)
+            most = d->kv.layer[l].capacity;
+    return most;
+}
+
+/* Where the caller leaves the rows of a step to us, a policy that holds fewer rows than the context allows
+ * more of them. */
+static enum base_status plan_cache(struct eng_decoder *d, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct eng_decoder_form *form = &d->form;
+    size_t prompt = form->prompt != 0 ? form->prompt : form->context;
+    struct kv_dims dims = dims_of(form, prompt, form->context);
+    TRY(kv_plan_make(&d->kv, form->policy, &form->config, dims, error));
+    dims.chunk = eng_decoder_choose_chunk(form->shape, most_slots(d));
+    if (form->chunk == 0 && dims.chunk > d->kv.chunk) {
+        kv_plan_finish(&d->kv);
+        TRY(kv_plan_make(&d->kv, form->policy, &form->config, dims, error));
+    }
+    d->form.chunk = d->kv.chunk;
+out:
+    return status;
+}
+
+enum base_status eng_decoder_chunk(const struct eng_decoder_form *form, size_t *ret, struct base_error *error)
+{
+    struct eng_decoder d = {.form = *form};
+    enum base_status status = plan_cache(&d, error);
+    *ret = d.form.chunk;
+    kv_plan_finish(&d.kv);
+    return status;
+}
+
 enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, struct eng_decoder_form form,
                                   struct base_error *error)
 {
@@ -74,9 +111,7 @@ enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, s
              "a context of %zu tokens: the plan was made for at most %d; make one with `cachet plan "
              "--context %zu`",
              form.context, form.plan->context, form.context);
-    TRY(kv_plan_make(&d.kv, form.policy, &form.config,
-                     dims_of(&form, form.prompt != 0 ? form.prompt : form.context, form.context), error));
-    d.form.chunk = d.kv.chunk;
+    TRY(plan_cache(&d, error));
     TRY(base_alloc(&d.cache, form.plan->layers, sizeof *d.cache, error));
     TRY(base_alloc(&d.turn, half, sizeof *d.turn, error));
     eng_model_rope_turns(form.shape, d.turn);
@@ -118,10 +153,12 @@ enum base_status eng_decoder_allows(const struct eng_decoder_form *form, size_t 
     return status;
 }
 
-enum base_status eng_decoder_period(const struct eng_decoder_form *form, size_t prompt, size_t *ret, struct base_error *error)
+enum base_status eng_decoder_period(const struct eng_decoder_form *form, size_t prompt, size_t *ret,
+                                    struct base_error *error)
 {
     struct kv_plan plan;
-    enum base_status status = kv_plan_make(&plan, form->policy, &form->config, dims_of(form, prompt, prompt + 1), error);
+    enum base_status status =
+        kv_plan_make(&plan, form->policy, &form->config, dims_of(form, prompt, prompt + 1), error);
     *ret = 1;
     for (size_t l = 0; status == BASE_OK && l < form->plan->layers; l++) {
         const struct kv_layer_plan *layer = &plan.layer[l];
@@ -166,15 +203,6 @@ enum base_status eng_decoder_begin(struct eng_decoder *d, struct mpc_party *p, s
 out:
     kv_plan_finish(&plan);
     return status;
-}
-
-static size_t most_slots(const struct eng_decoder *d)
-{
-    size_t most = 0;
-    for (size_t l = 0; l < d->form.plan->layers; l++)
-        if (d->kv.layer[l].capacity > most)
-            most = d->kv.layer[l].capacity;
-    return most;
 }
 
 size_t eng_decoder_work_size(const struct eng_decoder *decoder)

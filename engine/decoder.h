@@ -86,7 +86,9 @@ BASE_MUST_USE enum base_status eng_decoder_allows(const struct eng_decoder_form 
                                                   struct base_error *error);
 /* Work area in bytes that a step of this decoder needs at most. */
 size_t eng_decoder_work_size(const struct eng_decoder *decoder);
-/* Rows of one prefill step when the caller leaves the choice. */
+/* Rows of one prefill step of a decoder of this form. Errors: those of its policy. */
+BASE_MUST_USE enum base_status eng_decoder_chunk(const struct eng_decoder_form *form, size_t *ret, struct base_error *error);
+/* Rows of one prefill step that attends to `context` rows at most, when nobody chooses. */
 size_t eng_decoder_choose_chunk(const struct eng_model_shape *shape, size_t context);
 
 /* Runs n rows (masked one-hot, [n][vocab] in Z_2^32) through the model and appends them to the cache.

@@ -25,7 +25,10 @@ enum base_status client_open(struct client *ret, const char *config, const char 
         config, key);
     TRY(eng_share_open(&ret->share, shares, ENG_SHARE_CLIENT, NULL, error));
     TRY(node_check_share(&ret->config, config, &ret->share, shares, error));
-    ret->chunk = eng_decoder_choose_chunk(&ret->share.shape, ret->config.limits.context);
+    struct eng_decoder_form form = {
+        .shape = &ret->share.shape, .plan = &ret->share.plan, .context = ret->config.limits.context};
+    TRY(party_config_policy(&ret->config, &form.policy, &form.config, error));
+    TRY(eng_decoder_chunk(&form, &ret->chunk, error));
     node_identify(&ret->identity, &ret->config, &ret->share, ret->chunk, NULL);
     struct net_context_config context = {.secret_key = ret->key.secret};
     TRY(net_context_create(&ret->context, &context, error));
