@@ -2,10 +2,9 @@
  * 2501.06807): 32 heads of 32 channels, 512 cached rows, clusters of 16.
  *
  * Calls and widths are those of engine/attention_ceilings.c from round 4 on, under the plan that a public
- * shape of this size gets
- * (`cachet cost`: scores within 64 bits below the ceilings, a headroom of 24). Attention alone: no
- * projections, norms or residual, which a decoder has beside it and SPU's figures have not; so not through
- * engine/, whose graph of a layer has them in the same rounds. */
+ * shape of this size gets from `cachet cost`: scores within 64 bits below the ceilings, a headroom of 24.
+ * Attention alone: projections, norms and residual, which the engine has in the same rounds, are not part of
+ * SPU's figures, so this does not go through the engine's decoder. */
 #ifndef CACHET_BENCH_ATTENTION_OPERATORS_H
 #define CACHET_BENCH_ATTENTION_OPERATORS_H
 

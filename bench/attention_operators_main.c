@@ -50,13 +50,14 @@ static enum base_status measure_all(const struct bench_attention_setting *s, boo
                      "\"spu_source\": \"%s\", \"results\": [\n",
                      BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS, spu_source);
     else
-        (void)printf("%d heads of %d channels, %d cached rows, clusters of %d; MB: online between P1 and P2, "
-                     "dealt by P0, all with frame headers;\n"
-                     "seconds: P0 dealing beside the others, and everything dealt ahead; SPU: MB, seconds, "
-                     "and its MB over all of ours\n"
-                     "%-16s %6s %8s %8s %8s %8s %8s %8s %8s %8s\n",
-                     BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS, BENCH_CLUSTER, "", "rounds", "online", "dealt",
-                     "all", "seconds", "ahead", "SPU MB", "SPU s", "ratio");
+        (void)printf(
+            "%d heads of %d channels, %d cached rows, clusters of %d; MB: online between P1 and P2, "
+            "dealt by P0, all with frame headers;\n"
+            "seconds: threads over memory links, P0 dealing beside or all dealt ahead; SPU: MB, seconds, "
+            "and its MB over all of ours\n"
+            "%-16s %6s %8s %8s %8s %8s %8s %8s %8s %8s\n",
+            BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS, BENCH_CLUSTER, "", "rounds", "online", "dealt", "all",
+            "seconds", "ahead", "SPU MB", "SPU s", "ratio");
     for (size_t i = 0; i < bench_attention_operator_count; i++) {
         struct bench_operator what = bench_attention_operator(s, i);
         struct bench_measure measure;

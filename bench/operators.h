@@ -1,5 +1,6 @@
 /* One operator on three threads over memory links: what it sends, its rounds and its time. The inputs are
- * numbers made up that every role knows; masks and dealt material are as in a deployment. */
+ * numbers made up that every role knows, under masks that are known too; what the operator itself opens and
+ * deals is masked as in a deployment. */
 #ifndef CACHET_BENCH_OPERATORS_H
 #define CACHET_BENCH_OPERATORS_H
 
@@ -8,8 +9,7 @@
 enum { BENCH_PARTIES = 3 };
 
 struct bench_operator;
-/* Runs at one role with all its rounds; whatever it needs beside inputs is behind operator->setting. *ret:
- * the result. */
+/* Runs at one role with all its rounds, as often as it is called; *ret: the result. */
 typedef enum base_status (*bench_operator_fn)(struct mpc_party *p, const struct bench_operator *what,
                                               void *state, struct mpc_wire *ret);
 /* A role's own state, made before the clock starts: caches, inputs. */
@@ -34,11 +34,10 @@ struct bench_operator {
 };
 
 struct bench_measure {
-    struct mpc_cost
-        cost; /* as the links counted: payload; equal to what the roles declared, or the run is an error */
+    struct mpc_cost cost; /* payload as the links counted it, which is what every role declared */
     uint64_t wire_bytes;  /* with frame headers, all links */
-    double beside, ahead; /* seconds until the last role is done, P0 dealing beside the others, or its whole
-                             part done before */
+    /* Seconds until P1 and P2 are done: P0 deals beside them, or has dealt everything before. */
+    double beside, ahead;
 };
 
 /* Runs the operator `repeats` times each way, and once before, which is not looked at; times are medians.
@@ -48,8 +47,7 @@ struct bench_measure {
 BASE_MUST_USE enum base_status bench_operator_measure(const struct bench_operator *what, size_t repeats,
                                                       struct bench_measure *ret, struct base_error *error);
 
-/* A wire of numbers that all roles know, its masks drawn from the pairwise streams: 0 bytes. x [count] is
- * needed at every role but P0. */
+/* A wire of numbers that all roles know, under known masks: 0 bytes. x [count]; P0 does not read it. */
 struct mpc_wire bench_known_wire(struct mpc_party *p, const int64_t *x, size_t count, int ring, int frac,
                                  int bound);
 
