@@ -110,6 +110,12 @@ static enum base_status check_memory(const struct up *u, struct base_error *erro
                                .queue_bytes = (size_t)AHEAD_MIB << 20};
     uint64_t total = 0, available = memory_available();
     TRY(eng_plan_init(&plan, u->model.shape.layers, u->model.shape.heads, u->context, error));
+    struct eng_decoder_form sizes = {.shape = &u->model.shape,
+                                     .plan = &plan,
+                                     .policy = u->policy,
+                                     .config = u->policy_config,
+                                     .context = u->context};
+    TRY(eng_decoder_allows(&sizes, u->prompt.count, u->context - u->prompt.count, error));
     eng_plan_set_typical(&plan, u->model.shape.width, u->model.shape.norm_eps, 5);
     for (int i = 0; i < 3; i++) {
         struct memory_need need;
