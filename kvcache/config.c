@@ -23,8 +23,6 @@ static const struct kv_key_entry keys[KV_KEYS] = {
     [KV_REUSE] = {"reuse", "decode steps that use one selected set", 1, 1024},
     [KV_ASYNC] = {"async", "1: sets are chosen ahead, their rounds hidden behind other work", 0, 1},
     [KV_SHARE] = {"share", "adjacent layers that share one selected set", 1, 8},
-    [KV_LEVELS] = {"levels", "2: clusters of two units are chosen first", 1, 2},
-    [KV_DYNAMIC] = {"dynamic", "percent of the kept rows that a decode step attends to", 1, 100},
 };
 
 const struct kv_key_entry *kv_key_entry(enum kv_key key)

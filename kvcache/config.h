@@ -27,8 +27,6 @@ enum kv_key {
     KV_REUSE,    /* decode steps that use one selected set */
     KV_ASYNC,    /* 1: a set is chosen from the queries of an earlier step, its rounds hidden behind other work */
     KV_SHARE,    /* adjacent layers that share one selected set, from the third layer on */
-    KV_LEVELS,   /* 2: clusters of 2 units are chosen first, then units within them */
-    KV_DYNAMIC,  /* percent of the kept rows that a decode step attends to; 100: no selection */
     KV_KEYS,
 };
 

@@ -47,9 +47,6 @@ struct kv_eviction_plan {
     size_t every;        /* new rows between evictions while decoding; 0: none */
 };
 
-/* What stands for a unit of keys when a query scores it. */
-enum kv_representative { KV_REPRESENTATIVE_MEAN, KV_REPRESENTATIVE_ALPHA };
-
 struct kv_selection_plan {
     size_t units;        /* that are selected; 0: no selection */
     size_t unit;         /* rows of one: a power of two */
@@ -57,8 +54,6 @@ struct kv_selection_plan {
     size_t reuse;        /* steps that use one set */
     bool ahead;          /* chosen from the queries of the step when the last set came into use */
     bool per_query_head; /* one set per query head, not per KV head */
-    enum kv_representative representative;
-    size_t clusters;     /* of two units that are chosen first; 0: one level */
     size_t set_of;       /* the layer whose set is used; its own number: it chooses for itself */
 };
 
