@@ -67,9 +67,9 @@ fatal() {
 
 # --- waiting ------------------------------------------------------------------------------------------------------------
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
-# Polls a command until it succeeds.
+# Polls a command until it succeeds. A busy machine gets twice the time: what never ends is found all the same.
 until_true() { # SECONDS COMMAND...
-    deadline=$(($(now_ms) + $1 * 1000))
+    deadline=$(($(now_ms) + $1 * 2000))
     shift
     until "$@" >/dev/null 2>&1; do
         [ "$(now_ms)" -lt "$deadline" ] || return 1
