@@ -72,6 +72,7 @@ enum base_status sec_box_eval(struct mpc_party *p, const struct sec_box_form *fo
         mpc_fail(p, BASE_ERR_RANGE, "boxes of %zu rows: a power of two, 2 to %d", unit, SEC_BOX_MOST_UNIT);
     check_wire(p, &x, form->groups * unit * form->channels, form->k);
     struct sec_box box = {x, x};
+    TRY(p->status); /* a unit of one row has no level that would say so */
     for (size_t rows = unit; rows > 1; rows >>= 1) {
         size_t half = rows >> 1;
         bool flat = rows == unit;

@@ -3,7 +3,7 @@
 static int log_up(size_t n)
 {
     int bits = 0;
-    while ((size_t)1 << bits < n)
+    for (size_t rest = n == 0 ? 0 : n - 1; rest > 0; rest >>= 1)
         bits++;
     return bits;
 }

@@ -168,6 +168,23 @@ static void test_boxes_refuse(void **state)
         refused(box_program, &bad[i].form, (struct trio_input){x, 64, bad[i].ring, FRACTION, bad[i].bound}, BASE_ERR_RANGE);
 }
 
+/* What a caller that looks at the answer alone takes for a refusal. */
+static enum base_status answer_program(struct mpc_party *p, const struct trio_job *job)
+{
+    struct sec_box box = {{0}, {0}};
+    enum base_status status = sec_box_eval(p, job->context, trio_input(p, job, 0), &box);
+    return status == BASE_OK ? BASE_ERR_INTERNAL : status;
+}
+
+static void test_refusals_are_answers(void **state)
+{
+    static const size_t units[] = {0, 1, 3, 128};
+    static const int64_t x[64];
+    (void)state;
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++)
+        refused(answer_program, &(struct sec_box_form){4, units[u], 8, 18}, (struct trio_input){x, 64, RING, FRACTION, 16}, BASE_ERR_RANGE);
+}
+
 static enum base_status hostile_program(struct mpc_party *p, const struct trio_job *job)
 {
     const struct sec_box_form *form = job->context;
@@ -356,7 +373,8 @@ static void test_squares_refuse(void **state)
     static const struct {
         struct squares_case c;
         int ring;
-    } bad[] = {{{0, 8, 4}, 40}, {{5, 8, 4}, 40}, {{16, 8, 4}, 20}, {{16, 8, -1}, 40}, {{16, 8, 20}, 40}, {{16, 8, 4}, 16}};
+    } bad[] = {{{0, 8, 4}, 40}, {{5, 8, 4}, 40}, {{16, 8, 4}, 20}, {{16, 8, -1}, 40}, {{16, 8, 20}, 40}, {{16, 8, 4}, 16},
+               {{SIZE_MAX, 8, 4}, 40}};
     static const int64_t x[64];
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -368,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_boxes_of_every_unit), cmocka_unit_test(test_boxes_of_edges), cmocka_unit_test(test_boxes_of_few_bits),
         cmocka_unit_test(test_cost_of_a_box), cmocka_unit_test(test_boxes_refuse),
+        cmocka_unit_test(test_refusals_are_answers),
         cmocka_unit_test(test_boxes_refuse_gate_wires_and_odd_groups), cmocka_unit_test(test_split), cmocka_unit_test(test_split_refuses),
         cmocka_unit_test(test_scores_of_boxes), cmocka_unit_test(test_squares), cmocka_unit_test(test_squares_refuse),
     };
