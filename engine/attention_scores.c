@@ -3,6 +3,7 @@
  *
  * e / S of a unit is the sum of its e, divided: linear, so that all rows and heads of a set fall into one
  * opening per unit, in the round that opens o. Source: specification, kv.py (mass). */
+#include "base/bits.h"
 #include "engine/attention.h"
 
 static struct eng_unit_sums sum_units(const struct eng_step *step, struct mpc_wire e,
@@ -109,16 +110,13 @@ void eng_weigh_rows(const struct eng_step *step, const struct eng_pairs *pairs, 
 {
     const struct kv_store *store = kv_cache_store(&step->decoder->cache[step->layer]);
     uint64_t *arrays[] = {e->m, e->l1, e->l2, e->x}, keep = kern_ring_mask(e->ring);
-    int most = 1, log = 0;
+    size_t most = 1;
     for (size_t i = 0; i < pairs->starts[pairs->rows]; i++) {
-        int weight = store->weight[pairs->source[i] % pairs->used];
+        uint64_t weight = store->weight[pairs->source[i] % pairs->used];
         most = weight > most ? weight : most;
         for (int a = 0; weight != 1 && a < 4; a++)
             if (arrays[a] != NULL)
-                arrays[a][i] =
-                    a == 3 ? arrays[a][i] * (uint64_t)weight : (arrays[a][i] * (uint64_t)weight) & keep;
+                arrays[a][i] = a == 3 ? arrays[a][i] * weight : (arrays[a][i] * weight) & keep;
     }
-    while (1 << log < most)
-        log++;
-    e->bound += log;
+    e->bound += base_log_ceil(most);
 }

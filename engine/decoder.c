@@ -145,18 +145,17 @@ void eng_decoder_reset(struct eng_decoder *decoder)
 enum base_status eng_decoder_allows(const struct eng_decoder_form *form, size_t prompt, size_t new_tokens,
                                     struct base_error *error)
 {
-    struct kv_plan plan;
+    struct kv_plan plan = {0};
     enum base_status status =
         kv_plan_make(&plan, form->policy, &form->config, dims_of(form, prompt, prompt + new_tokens), error);
-    if (status == BASE_OK)
-        kv_plan_finish(&plan);
+    kv_plan_finish(&plan);
     return status;
 }
 
 enum base_status eng_decoder_period(const struct eng_decoder_form *form, size_t prompt, size_t *ret,
                                     struct base_error *error)
 {
-    struct kv_plan plan;
+    struct kv_plan plan = {0};
     enum base_status status =
         kv_plan_make(&plan, form->policy, &form->config, dims_of(form, prompt, prompt + 1), error);
     *ret = 1;
@@ -165,8 +164,7 @@ enum base_status eng_decoder_period(const struct eng_decoder_form *form, size_t 
         size_t period = layer->select.units != 0 ? layer->select.reuse : layer->evict.every;
         *ret = period > *ret ? period : *ret;
     }
-    if (status == BASE_OK)
-        kv_plan_finish(&plan);
+    kv_plan_finish(&plan);
     return status;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/plan.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 #include "base/realmath.h"
 #include "protocols/wave.h"
@@ -206,10 +207,7 @@ double eng_plan_wave_quiet(enum eng_wave wave)
 
 int eng_plan_log_context(const struct eng_plan *plan)
 {
-    int bits = 0;
-    while ((INT64_C(1) << bits) < (int64_t)plan->context + 1)
-        bits++;
-    return bits;
+    return base_log_ceil((size_t)plan->context + 1);
 }
 
 /* --- ceilings ------------------------------------------------------------------------------------------ */
@@ -221,10 +219,7 @@ const struct eng_head_plan *eng_plan_heads(const struct eng_plan *plan, size_t l
 
 int eng_range_units(const struct eng_range_plan *range)
 {
-    int bits = 0;
-    while (1 << bits < range->bits)
-        bits++;
-    return ENG_CEILING_SCORE + bits;
+    return ENG_CEILING_SCORE + base_log_ceil((size_t)range->bits);
 }
 
 int eng_range_empty(const struct eng_range_plan *range)

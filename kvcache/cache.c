@@ -1,7 +1,5 @@
 #include "kvcache/cache.h"
 
-#include <string.h>
-
 /* Address space of what outlives a step; pages are touched on use. */
 enum { ARENA_LOG = 32 };
 /* Layers whose evictions share their rounds: what they need between the rounds is in memory together. */
@@ -88,10 +86,7 @@ static void make_scores(struct kv_cache *c, struct mpc_party *p)
     s->units = (c->all.form.capacity + e->unit - 1) / e->unit + 1;
     s->frac = kv_score_fraction(d->heads / s->sets, rows);
     s->sum = mpc_wire_make(p, s->sets * s->units, KV_SCORE_RING, 0, KV_SCORE_BITS + KV_SCORE_FINE);
-    uint64_t *arrays[] = {s->sum.m, s->sum.l1, s->sum.l2, s->sum.x};
-    for (int a = 0; a < 4; a++)
-        if (arrays[a] != NULL)
-            memset(arrays[a], 0, s->sum.count * sizeof *arrays[a]);
+    kv_scores_clear(s);
 }
 
 void kv_cache_clear(struct kv_cache *c)
@@ -120,16 +115,11 @@ void kv_cache_begin(struct kv_cache *c, const struct kv_plan *plan, struct mpc_p
     swap_arena(c, p);
     if (plan_of(c)->evict.keep != 0)
         make_scores(c, p);
-    if (plan_of(c)->select.ahead)
-        c->selection.kept_query = mpc_wire_make(p, score.heads * c->all.form.head_dim, c->all.form.ring_k,
-                                                c->all.form.frac_k, c->all.form.bound_k);
     swap_arena(c, p);
     c->mark = base_arena_mark(&c->arena);
 }
 
-/* --- selection
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- selection --------------------------------------------------------------------------------------- */
 
 static int larger(int a, int b)
 {
@@ -146,9 +136,10 @@ static void set_ring(struct kv_cache *caches, size_t layers, size_t layer)
             *ring = larger(*ring, larger(caches[l].all.form.ring_k, caches[l].all.form.moved_v));
 }
 
-static void start(struct kv_cache *c, struct mpc_party *p, struct kv_units units, struct mpc_wire q,
-                  const struct mpc_wire *hot)
+static void start(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p, struct kv_units units,
+                  struct mpc_wire q, const struct mpc_wire *hot)
 {
+    set_ring(caches, c->plan->dims.layers, c->layer);
     swap_arena(c, p);
     base_arena_release(&p->arena, c->mark);
     kv_selection_start(&c->selection, p, units, q, hot);
@@ -163,12 +154,18 @@ static bool queue(struct kv_cache *c, struct mpc_party *p)
     return more;
 }
 
-static enum base_status complete(struct kv_cache *c, struct mpc_party *p)
+/* Rounds until no selection under way has anything left to open. */
+static enum base_status complete(struct kv_cache *caches, size_t count, struct mpc_party *p)
 {
-    c->hidden = false;
-    while (c->selection.running && queue(c, p))
-        if (mpc_round(p) != BASE_OK)
-            return p->status;
+    for (bool queued = true; queued;) {
+        queued = false;
+        for (size_t i = 0; i < count; i++) {
+            caches[i].hidden = false;
+            queued = (caches[i].selection.running && queue(&caches[i], p)) || queued;
+        }
+        if (queued && mpc_round(p) != BASE_OK)
+            break;
+    }
     return p->status;
 }
 
@@ -196,14 +193,12 @@ static enum base_status renew(struct kv_cache *caches, struct kv_cache *c, struc
     enum base_status status = BASE_OK;
     if (!c->selection.running && !c->selection.complete) {
         bool shares = s->set_of != c->layer;
-        set_ring(caches, c->plan->dims.layers, c->layer);
-        start(c, p, shares ? of->units : units, q, shares ? &of->hot : NULL);
+        start(caches, c, p, shares ? of->units : units, q, shares ? &of->hot : NULL);
     }
-    TRY(complete(c, p));
+    TRY(complete(c, 1, p));
     install(c, p);
     if (s->ahead) {
-        set_ring(caches, c->plan->dims.layers, c->layer);
-        start(c, p, units, q, NULL);
+        start(caches, c, p, units, q, NULL);
         c->hidden = true;
     }
 out:
@@ -230,20 +225,19 @@ out:
 
 void kv_cache_keep_query(struct kv_cache *c, struct mpc_party *p, struct mpc_wire q, size_t n)
 {
-    struct mpc_wire *kept = &c->selection.kept_query;
-    size_t dim = c->all.form.head_dim;
-    if (!plan_of(c)->select.ahead || c->position + n != c->plan->dims.prompt || mpc_failed(p))
+    size_t dim = c->all.form.head_dim, count = q.count / n;
+    if (!plan_of(c)->select.ahead || c->position + n != c->plan->dims.prompt)
         return;
-    const uint64_t *from[] = {q.m, q.l1, q.l2, q.x};
-    uint64_t *to[] = {kept->m, kept->l1, kept->l2, kept->x};
-    for (int a = 0; a < 4; a++)
-        for (size_t i = 0; to[a] != NULL && i < kept->count; i++)
-            to[a][i] = from[a] == NULL ? 0 : from[a][(i / dim * n + n - 1) * dim + i % dim];
+    swap_arena(c, p);
+    uint32_t *index = mpc_bytes(p, count * sizeof *index);
+    for (size_t i = 0; index != NULL && i < count; i++)
+        index[i] = (uint32_t)((i / dim * n + n - 1) * dim + i % dim);
+    c->selection.kept_query = mpc_gather(p, q, index, index == NULL ? 0 : count);
+    c->mark = base_arena_mark(&p->arena);
+    swap_arena(c, p);
 }
 
-/* --- rows
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- rows -------------------------------------------------------------------------------------------- */
 
 struct kv_store *kv_cache_store(struct kv_cache *c)
 {
@@ -295,9 +289,7 @@ void kv_cache_advance(struct kv_cache *c, size_t n)
     c->uses_active = false;
 }
 
-/* --- eviction
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- eviction ---------------------------------------------------------------------------------------- */
 
 /* Rows after which the next eviction comes, at `position` or later; SIZE_MAX: none does. */
 static size_t next_eviction(const struct kv_cache *c, size_t position)
@@ -326,40 +318,27 @@ size_t kv_cache_scored(const struct kv_cache *c, size_t n)
     return end <= low ? 0 : end - low < n ? end - low : n;
 }
 
-static bool is_due(const struct kv_cache *c)
-{
-    return next_eviction(c, c->position) == c->position;
-}
-
-static bool any_due(const struct kv_cache *caches, size_t count)
-{
-    bool due = false;
-    for (size_t i = 0; i < count; i++)
-        due = due || is_due(&caches[i]);
-    return due;
-}
-
 static enum base_status evict(struct kv_cache *caches, size_t count, struct mpc_party *p)
 {
     enum base_status status = BASE_OK;
-    struct kv_eviction run[EVICTED_TOGETHER] = {{0}};
-    bool going[EVICTED_TOGETHER] = {false}, queued = true;
-    size_t mark = base_arena_mark(&p->arena);
-    for (size_t i = 0; i < count; i++)
-        going[i] = is_due(&caches[i]) && kv_eviction_start(&run[i], &plan_of(&caches[i])->evict,
-                                                           &caches[i].all, &caches[i].scores, p);
-    while (queued) {
+    struct kv_eviction run[EVICTED_TOGETHER];
+    struct kv_cache *of[EVICTED_TOGETHER];
+    size_t mark = base_arena_mark(&p->arena), started = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct kv_cache *c = &caches[i];
+        bool due = next_eviction(c, c->position) == c->position;
+        of[started] = c;
+        started += due && kv_eviction_start(&run[started], &plan_of(c)->evict, &c->all, &c->scores, p);
+    }
+    for (bool queued = started > 0; queued;) {
         queued = false;
-        for (size_t i = 0; i < count; i++) {
-            going[i] = going[i] && kv_eviction_queue(p, &run[i]);
-            queued = queued || going[i];
-        }
+        for (size_t i = 0; i < started; i++)
+            queued = kv_eviction_queue(p, &run[i]) || queued;
         if (queued)
             TRY(mpc_round(p));
     }
-    for (size_t i = 0; i < count; i++)
-        if (run[i].stage != 0)
-            caches[i].next = caches[i].all.used;
+    for (size_t i = 0; i < started; i++)
+        of[i]->next = of[i]->all.used;
     status = p->status;
 out:
     base_arena_release(&p->arena, mark);
@@ -369,21 +348,11 @@ out:
 /* The first set of every layer, from the last prompt row. */
 static enum base_status choose_first(struct kv_cache *caches, size_t layers, struct mpc_party *p)
 {
-    bool queued = true;
     struct kv_units units;
     for (size_t l = 0; l < layers; l++)
-        if (kv_selection_units(caches[l].selection.plan, caches[l].all.used, &units)) {
-            set_ring(caches, layers, l);
-            start(&caches[l], p, units, caches[l].selection.kept_query, NULL);
-        }
-    while (queued && !mpc_failed(p)) {
-        queued = false;
-        for (size_t l = 0; l < layers; l++)
-            queued = (caches[l].selection.running && queue(&caches[l], p)) || queued;
-        if (queued && mpc_round(p) != BASE_OK)
-            break;
-    }
-    return p->status;
+        if (kv_selection_units(caches[l].selection.plan, caches[l].all.used, &units))
+            start(caches, &caches[l], p, units, caches[l].selection.kept_query, NULL);
+    return complete(caches, layers, p);
 }
 
 enum base_status kv_caches_close(struct kv_cache *caches, size_t layers, struct mpc_party *p)
@@ -391,8 +360,7 @@ enum base_status kv_caches_close(struct kv_cache *caches, size_t layers, struct 
     enum base_status status = BASE_OK;
     for (size_t l = 0; l < layers; l += EVICTED_TOGETHER) {
         size_t left = layers - l;
-        if (any_due(&caches[l], left < EVICTED_TOGETHER ? left : EVICTED_TOGETHER))
-            TRY(evict(&caches[l], left < EVICTED_TOGETHER ? left : EVICTED_TOGETHER, p));
+        TRY(evict(&caches[l], left < EVICTED_TOGETHER ? left : EVICTED_TOGETHER, p));
     }
     if (caches[0].selection.plan->ahead && caches[0].position == caches[0].plan->dims.prompt)
         TRY(choose_first(caches, layers, p));

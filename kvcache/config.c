@@ -60,14 +60,6 @@ static enum base_status set(const struct kv_policy *policy, const char *name, co
                      policy->options_count == 0 ? "nothing" : known);
 }
 
-static bool takes(const struct kv_policy *policy, enum kv_key key)
-{
-    for (size_t i = 0; i < policy->options_count; i++)
-        if (policy->options[i].key == key)
-            return true;
-    return false;
-}
-
 enum base_status kv_config_parse(const char *text, uint32_t budget, const struct kv_policy **ret_policy,
                                  struct kv_config *ret, struct base_error *error)
 {
@@ -89,7 +81,7 @@ enum base_status kv_config_parse(const char *text, uint32_t budget, const struct
         *equals = '\0';
         TRY(set(policy, part, equals + 1, &config, error));
     }
-    if (budget != 0 && takes(policy, KV_BUDGET))
+    if (budget != 0 && kv_policy_takes(policy, KV_BUDGET))
         config.value[KV_BUDGET] = budget;
     TRY_THAT(budget <= 100, error, BASE_ERR_ARGUMENT, "a budget of %u %%: must be 1 to 100", budget);
     *ret_policy = policy;

@@ -1,5 +1,6 @@
 #include "kvcache/eviction.h"
 
+#include "base/bits.h"
 #include "protocols/digits.h"
 
 #include <string.h>
@@ -12,10 +13,7 @@ enum { SUM_BITS = KV_SCORE_BITS + KV_SCORE_FINE, ROUNDING = 1 << 9, HALF = 1 << 
 
 int kv_score_fraction(size_t heads, size_t queries)
 {
-    int log = 0;
-    while ((size_t)1 << log < heads * queries)
-        log++;
-    return SUM_BITS - 2 - log;
+    return SUM_BITS - 2 - base_log_ceil(heads * queries);
 }
 
 /* Sums over `pool` neighbours, plus the offset: [sets][units]. */
@@ -98,7 +96,7 @@ static struct mpc_wire move_scores(struct mpc_party *p, const struct kv_eviction
     return mpc_cut(p, out, KV_SCORE_RING, 0, SUM_BITS, false, "moved scores");
 }
 
-static void clear_scores(struct kv_scores *scores)
+void kv_scores_clear(struct kv_scores *scores)
 {
     uint64_t *arrays[] = {scores->sum.m, scores->sum.l1, scores->sum.l2, scores->sum.x};
     for (int a = 0; a < 4; a++)
@@ -148,7 +146,7 @@ static void store_rows(struct mpc_party *p, struct kv_eviction *e)
     if (e->plan->queries == KV_QUERIES_ALL)
         put_scores(e);
     else
-        clear_scores(e->scores);
+        kv_scores_clear(e->scores);
 }
 
 static void move(struct mpc_party *p, struct kv_eviction *e)
@@ -163,11 +161,10 @@ static void move(struct mpc_party *p, struct kv_eviction *e)
 
 static bool extend(struct mpc_party *p, struct kv_eviction *e)
 {
-    int log = 0;
-    while ((size_t)1 << log < e->plan->unit)
-        log++;
     bool kept = kv_gather_extend(p, &e->store->form, 0, &e->kept);
-    return (e->plan->means && kv_gather_extend(p, &e->store->form, log, &e->means)) || kept;
+    return (e->plan->means &&
+            kv_gather_extend(p, &e->store->form, base_log_ceil(e->plan->unit), &e->means)) ||
+           kept;
 }
 
 bool kv_eviction_queue(struct mpc_party *p, struct kv_eviction *e)

@@ -22,6 +22,8 @@ struct kv_scores {
     int frac; /* fraction bits: the largest possible sum is below 2^(KV_SCORE_BITS + KV_SCORE_FINE - 1) */
 };
 
+void kv_scores_clear(struct kv_scores *scores);
+
 /* Fraction bits for `queries` rows of `heads` heads. */
 int kv_score_fraction(size_t heads, size_t queries);
 

@@ -1,19 +1,12 @@
 #include "kvcache/gather.h"
 
+#include "base/bits.h"
 #include "mpc/lift.h"
-
-static int log_of(size_t n)
-{
-    int log = 0;
-    while ((size_t)1 << log < n)
-        log++;
-    return log;
-}
 
 static struct mpc_wire move(struct mpc_party *p, const struct kv_gather *g, struct mpc_wire hot, bool values)
 {
     const struct kv_form *form = &g->store->form;
-    int sum = g->sum ? log_of(g->units.rows) : 0, full = values ? form->ring_v : form->ring_k,
+    int sum = g->sum ? base_log_ceil(g->units.rows) : 0, full = values ? form->ring_v : form->ring_k,
         ring = values && form->moved_v + sum < full ? form->moved_v + sum : full;
     size_t width = (g->sum ? 1 : g->units.rows) * form->head_dim, per_head = g->count * width,
            n = g->units.count, group = g->heads / form->kv_heads;

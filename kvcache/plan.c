@@ -15,11 +15,7 @@ bool kv_eviction_sizes(const struct kv_eviction_plan *plan, size_t used, struct 
     size_t units = (used - plan->first - plan->last) / plan->unit,
            tail = used - plan->first - units * plan->unit,
            kept = (plan->keep - plan->first - tail) / plan->unit;
-    *ret = (struct kv_eviction_sizes){.units = units,
-                                      .kept = kept,
-                                      .tail = tail,
-                                      .rows = plan->first + kept * plan->unit + tail +
-                                              (plan->means ? units - kept : 0)};
+    *ret = (struct kv_eviction_sizes){.units = units, .kept = kept, .tail = tail};
     return kept < units;
 }
 
@@ -37,11 +33,7 @@ static enum base_status check_eviction(const struct kv_plan *plan, const struct 
         return BASE_OK;
     TRY_THAT(is_unit(e->unit), error, BASE_ERR_ARGUMENT,
              "policy %s: units of %zu rows: must be 1, 2, 4, .. 64", name, e->unit);
-    TRY_THAT(e->keep >= least, error, BASE_ERR_ARGUMENT,
-             "policy %s: a budget of %zu rows (of a prompt of %zu) is smaller than sinks, window and a unit, "
-             "%zu: raise the budget, or "
-             "lower sinks, window or unit",
-             name, e->keep, plan->dims.prompt, least);
+    TRY(kv_check_budget(name, e->keep, plan->dims.prompt, least, error));
     TRY_THAT(e->pool % 2 == 1, error, BASE_ERR_ARGUMENT, "policy %s: pool is %zu: must be odd", name,
              e->pool);
     TRY_THAT(e->chunk == 0 || e->chunk % e->unit == 0, error, BASE_ERR_ARGUMENT,
@@ -74,38 +66,41 @@ out:
     return status;
 }
 
-/* Whether rows leave by position alone, so that their slots can be used again; *ret: slots that this takes.
- */
-static bool rolls(const struct kv_plan *plan, const struct kv_layer_plan *layer, size_t *ret)
+/* Slots that rows take which leave by their position alone; 0: not all do. */
+static size_t rolling_slots(const struct kv_plan *plan, const struct kv_layer_plan *layer)
 {
-    *ret = 0;
+    size_t most = 0;
+    if (layer->evict.keep != 0 || layer->select.units != 0)
+        return 0;
     for (size_t h = 0; h < plan->dims.kv_heads; h++) {
         const struct kv_span *span[] = {&layer->prompt[h], &layer->decode[h]};
         for (int i = 0; i < 2; i++) {
             if (span[i]->window == 0 || span[i]->sinks != layer->prompt[0].sinks)
-                return false;
-            *ret = larger(*ret, span[i]->sinks + span[i]->window);
+                return 0;
+            most = larger(most, span[i]->sinks + span[i]->window);
         }
     }
-    *ret += plan->chunk;
-    return layer->evict.keep == 0 && layer->select.units == 0;
+    return most + plan->chunk;
 }
 
-static size_t capacity_of(const struct kv_plan *plan, const struct kv_layer_plan *layer)
+/* Slots of a layer that evicts. */
+static size_t evicting_slots(const struct kv_plan *plan, const struct kv_eviction_plan *e)
 {
-    const struct kv_eviction_plan *e = &layer->evict;
-    size_t prompt = plan->dims.prompt, answer = plan->dims.context - prompt, slots;
-    if (rolls(plan, layer, &slots))
-        return slots < plan->dims.context ? slots : plan->dims.context;
-    if (e->keep == 0)
-        return plan->dims.context;
-    size_t left = e->keep + e->unit,
+    size_t prompt = plan->dims.prompt, answer = plan->dims.context - prompt, left = e->keep + e->unit,
            peak = e->chunk == 0 || left + e->chunk > prompt ? prompt : left + e->chunk;
     if (e->means)
         left += prompt / e->unit;
     left += e->every != 0 && e->every + e->unit < answer ? e->every + e->unit : answer;
-    slots = larger(peak, left);
-    return slots < plan->dims.context ? slots : plan->dims.context;
+    return larger(peak, left);
+}
+
+static void set_capacity(const struct kv_plan *plan, struct kv_layer_plan *layer)
+{
+    size_t context = plan->dims.context, slots = rolling_slots(plan, layer);
+    layer->rolls = slots != 0;
+    if (!layer->rolls)
+        slots = layer->evict.keep == 0 ? context : evicting_slots(plan, &layer->evict);
+    layer->capacity = slots < context ? slots : context;
 }
 
 static enum base_status allocate(struct kv_plan *plan, struct base_error *error)
@@ -139,11 +134,8 @@ enum base_status kv_plan_make(struct kv_plan *ret, const struct kv_policy *polic
         while (rows != 0 && rows % plan.chunk != 0)
             plan.chunk--;
     }
-    for (size_t l = 0; l < dims.layers; l++) {
-        size_t slots;
-        plan.layer[l].capacity = capacity_of(&plan, &plan.layer[l]);
-        plan.layer[l].rolls = rolls(&plan, &plan.layer[l], &slots);
-    }
+    for (size_t l = 0; l < dims.layers; l++)
+        set_capacity(&plan, &plan.layer[l]);
     *ret = plan;
     return BASE_OK;
 out:

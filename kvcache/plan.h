@@ -86,7 +86,6 @@ void kv_plan_finish(struct kv_plan *plan);
 struct kv_eviction_sizes {
     size_t units, kept;
     size_t tail; /* rows after the units: at least `last`, as units are whole */
-    size_t rows; /* that are left, mean rows included */
 };
 bool kv_eviction_sizes(const struct kv_eviction_plan *plan, size_t used, struct kv_eviction_sizes *ret);
 

@@ -1,24 +1,17 @@
 #include "kvcache/selection.h"
 
+#include "base/bits.h"
 #include "protocols/digits.h"
 
 enum { SCORE, ROUND, CHOOSE_FIRST, CHOOSE, GATHER, EXTEND, DONE };
 
 enum { FINE_BITS = KV_UNIT_BITS + KV_UNIT_FINE };
 
-static int log_of(size_t n)
-{
-    int log = 0;
-    while ((size_t)1 << log < n)
-        log++;
-    return log;
-}
-
 /* Bits that the product of a sum of queries and a sum of keys loses. */
 static int unit_cut(const struct kv_score_form *score, const struct kv_selection_plan *plan, size_t kv_heads)
 {
     size_t group = plan->per_query_head ? 1 : score->heads / kv_heads;
-    return score->product_bits + log_of(plan->unit) + log_of(group) - (FINE_BITS - 1);
+    return score->product_bits + base_log_ceil(plan->unit) + base_log_ceil(group) - (FINE_BITS - 1);
 }
 
 int kv_unit_score_ring(const struct kv_score_form *score, const struct kv_selection_plan *plan,
@@ -51,7 +44,8 @@ static struct mpc_wire sum_group(struct mpc_party *p, const struct kv_selection 
     if (mpc_failed(p))
         return q;
     starts[s->sets * dim] = (uint32_t)at;
-    return mpc_sum_runs(p, mpc_gather(p, q, index, at), starts, s->sets * dim, q.bound + log_of(group));
+    return mpc_sum_runs(p, mpc_gather(p, q, index, at), starts, s->sets * dim,
+                        q.bound + base_log_ceil(group));
 }
 
 /* The sums of every unit's keys against the query of each set: [sets][units], |x| < 2^(FINE_BITS - 1). */

@@ -2,6 +2,7 @@
  * what a token costs. */
 #include "base/memory.h"
 #include "engine/cost.h"
+#include "parties/clear.h"
 #include "parties/command.h"
 #include "parties/eval/harness.h"
 #include "parties/model.h"
@@ -23,9 +24,7 @@ struct eval {
     struct model model;
     struct eng_tokenizer *tokenizer;
     struct eng_plan plan;
-    struct eng_weights weights;
-    struct eng_gates gates;
-    void *block;
+    struct clear_model clear;
     struct eval_text hay;
     const struct eval_task *task[MOST];
     size_t task_count, context[MOST], context_count;
@@ -119,7 +118,7 @@ static size_t longest(const struct eval *e)
 static struct eng_decoder_form form_of(const struct eval *e)
 {
     return (struct eng_decoder_form){
-        .shape = &e->model.shape, .plan = &e->plan, .weights = &e->weights, .gates = &e->gates};
+        .shape = &e->model.shape, .plan = &e->plan, .weights = &e->clear.weights, .gates = &e->clear.gates};
 }
 
 /* Every policy with every context, before work starts. */
@@ -142,8 +141,6 @@ static enum base_status open_all(struct eval *e, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct model_plan_options options = {.context = longest(e), .general = e->general};
-    struct eng_weight_targets targets = {.kern = kern_table_select(~0u)};
-    struct base_progress progress = {0};
     char path[TEXT_SIZE];
     TRY(model_open(&e->model, e->input, error));
     TRY_THAT(options.context <= e->model.shape.context + SPARE, error, BASE_ERR_ARGUMENT,
@@ -160,20 +157,14 @@ static enum base_status open_all(struct eval *e, struct base_error *error)
              "%s was made for a context of %d: %zu are needed", e->plan_path, e->plan.context,
              options.context);
     TRY(check_cells(e, error));
-    TRY(base_alloc(&e->block, eng_weights_size(MPC_CLEAR, &e->model.shape), 1, error));
-    targets.block[MPC_CLEAR] = e->block;
-    TRY(eng_weights_make(&e->model.source, &e->plan, &targets, &progress, error));
-    TRY(eng_weights_init(&e->weights, MPC_CLEAR, &e->model.shape, &e->plan, e->block, error));
-    TRY(eng_gates_init(&e->gates, &e->model.shape, &e->plan, error));
+    TRY(clear_open(&e->clear, &e->model, &e->plan, error));
 out:
     return status;
 }
 
 static void close_all(struct eval *e)
 {
-    eng_gates_finish(&e->gates);
-    eng_weights_finish(&e->weights);
-    base_free_secret(&e->block);
+    clear_close(&e->clear);
     eng_plan_finish(&e->plan);
     eval_text_close(&e->hay);
     eng_tokenizer_close(&e->tokenizer);
@@ -181,8 +172,12 @@ static void close_all(struct eval *e)
 }
 
 /* Bytes and rounds of a token, layers and all. */
-static enum base_status cost_of(const struct eval *e, size_t cell, size_t context, double *ret_bytes,
-                                double *ret_rounds, struct base_error *error)
+struct price {
+    double bytes, rounds;
+};
+
+static enum base_status price_of(const struct eval *e, size_t cell, size_t context, struct price *ret,
+                                 struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_decoder_form form = form_of(e);
@@ -195,16 +190,40 @@ static enum base_status cost_of(const struct eval *e, size_t cell, size_t contex
     form.context = context + steps < (size_t)e->plan.context ? context + steps : (size_t)e->plan.context;
     size_t prompt = form.context - steps;
     TRY(eng_cost_count(&cost, &form, prompt, NULL, error));
-    *ret_bytes = (double)(cost.decode.online + cost.decode.offline) / (double)cost.steps;
-    *ret_rounds = (double)cost.decode.rounds / (double)cost.steps;
+    ret->bytes = (double)(cost.decode.online + cost.decode.offline) / (double)cost.steps;
+    ret->rounds = (double)cost.decode.rounds / (double)cost.steps;
 out:
     return status;
+}
+
+/* One task in one context: the table on standard output, or objects at the end of `rows`. */
+static void report(const struct eval *e, const struct eval_task *task, size_t context, const size_t *hits,
+                   const struct price *price, json_t *rows)
+{
+    if (!e->json)
+        (void)printf("\n%s, %zu tokens, %llu prompts\n%-44s %7s %8s %12s %8s\n", task->name, context,
+                     (unsigned long long)e->prompts, "policy", "budget", "right", "kB / token", "rounds");
+    for (size_t c = 0; c < e->cell_count; c++) {
+        uint32_t budget = e->cell[c].config.value[KV_BUDGET];
+        budget = budget == 0 ? 100 : budget;
+        if (!e->json)
+            (void)printf("%-44s %5u %% %6.1f %% %12.0f %8.1f\n", e->name[c], budget,
+                         100.0 * (double)hits[c] / (double)e->prompts, price[c].bytes * 1e-3,
+                         price[c].rounds);
+        (void)json_array_append_new(
+            rows, json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:f, s:f}", "task", task->name, "context",
+                            (json_int_t)context, "policy", e->name[c], "budget_percent", (json_int_t)budget,
+                            "prompts", (json_int_t)e->prompts, "right", (json_int_t)hits[c],
+                            "bytes_per_token", price[c].bytes, "rounds_per_token", price[c].rounds));
+    }
+    (void)fflush(stdout);
 }
 
 static enum base_status evaluate(struct eval *e, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     size_t hits[MOST_CELLS];
+    struct price price[MOST_CELLS];
     json_t *rows = json_array();
     struct eval_form form = {.decoder = form_of(e),
                              .tokenizer = e->tokenizer,
@@ -214,30 +233,14 @@ static enum base_status evaluate(struct eval *e, struct base_error *error)
                              .prompts = e->prompts,
                              .threads = e->threads,
                              .seed = e->seed};
-    form.decoder.chunk = 0;
-    for (size_t t = 0; t < e->context_count; t++)
+    for (size_t t = 0; t < e->context_count; t++) {
+        for (size_t c = 0; c < e->cell_count; c++)
+            TRY(price_of(e, c, e->context[t], &price[c], error));
         for (size_t k = 0; k < e->task_count; k++) {
             TRY(eval_run(&form, e->task[k], e->context[t], hits, error));
-            if (!e->json)
-                (void)printf("\n%s, %zu tokens, %llu prompts\n%-44s %7s %8s %12s %8s\n", e->task[k]->name,
-                             e->context[t], (unsigned long long)e->prompts, "policy", "budget", "right",
-                             "kB / token", "rounds");
-            for (size_t c = 0; c < e->cell_count; c++) {
-                double bytes, rounds, right = 100.0 * (double)hits[c] / (double)e->prompts;
-                uint32_t budget = e->cell[c].config.value[KV_BUDGET];
-                TRY(cost_of(e, c, e->context[t], &bytes, &rounds, error));
-                if (!e->json)
-                    (void)printf("%-44s %5u %% %6.1f %% %12.0f %8.1f\n", e->name[c],
-                                 budget == 0 ? 100 : budget, right, bytes * 1e-3, rounds);
-                (void)json_array_append_new(
-                    rows, json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:f, s:f}", "task", e->task[k]->name,
-                                    "context", (json_int_t)e->context[t], "policy", e->name[c],
-                                    "budget_percent", (json_int_t)(budget == 0 ? 100 : budget), "prompts",
-                                    (json_int_t)e->prompts, "right", (json_int_t)hits[c], "bytes_per_token",
-                                    bytes, "rounds_per_token", rounds));
-            }
-            (void)fflush(stdout);
+            report(e, e->task[k], e->context[t], hits, price, rows);
         }
+    }
     if (e->json) {
         (void)json_dumpf(rows, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
         (void)putchar('\n');

@@ -6,10 +6,13 @@
 #include "parties/options.h"
 
 struct policy_flags {
-    const char *policy; /* NAME[:KEY=VALUE ...] (kvcache/config.h) */
+    const char *policy;             /* NAME[:KEY=VALUE ...] (kvcache/config.h) */
     uint64_t budget, sinks, window; /* 0: as the policy says */
 };
-#define POLICY_FLAGS_STANDARD {.policy = "full"}
+#define POLICY_FLAGS_STANDARD                                                                                \
+    {                                                                                                        \
+        .policy = "full"                                                                                     \
+    }
 
 /* clang-format off */
 #define OPTIONS_POLICY(flags) \
@@ -20,7 +23,8 @@ struct policy_flags {
 /* clang-format on */
 
 /* Errors: those of kv_config_parse; BASE_ERR_ARGUMENT for a flag that the policy does not take. */
-BASE_MUST_USE enum base_status policy_flags_read(const struct policy_flags *flags, const struct kv_policy **ret_policy,
-                                                 struct kv_config *ret, struct base_error *error);
+BASE_MUST_USE enum base_status policy_flags_read(const struct policy_flags *flags,
+                                                 const struct kv_policy **ret_policy, struct kv_config *ret,
+                                                 struct base_error *error);
 
 #endif

@@ -30,7 +30,7 @@ static int digit_bits(const struct sec_choice_form *form, int low, int level)
  * read in. */
 static int count_ring(const struct sec_choice_form *form)
 {
-    return 1 + sec_bits_of(form->k > form->n - form->k ? form->k : form->n - form->k);
+    return 1 + base_bits_of(form->k > form->n - form->k ? form->k : form->n - form->k);
 }
 
 /* Terms serve the counts first and the flags after them. */

@@ -12,7 +12,7 @@ static size_t pairs_of(const struct sec_choice_form *form)
 
 static int rank_bits(const struct sec_choice_form *form)
 {
-    return sec_bits_of(form->n - 1);
+    return base_bits_of(form->n - 1);
 }
 
 /* --- signs of all differences --- */

@@ -160,3 +160,12 @@ bool sec_dcf_receive(struct mpc_party *p, const struct kern_dpf_shape *shape, si
     *ret = (struct kern_dcf_keys){*shape, n, message, message + parts.seed_bytes, values};
     return true;
 }
+
+void sec_sample_below(int64_t *ret_x, size_t count, uint64_t seed, int64_t limit)
+{
+    const int64_t edges[] = {0, limit - 1, 1, limit / 2};
+    for (size_t i = 0; i < count; i++) {
+        sec_sample_step(&seed);
+        ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)((seed >> 33) % (uint64_t)limit);
+    }
+}

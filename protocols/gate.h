@@ -51,6 +51,9 @@ static inline void sec_sample_step(uint64_t *seed)
     *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 }
 
+/* Sample inputs of 0 <= x < limit, edges first. */
+void sec_sample_below(int64_t *ret_x, size_t count, uint64_t seed, int64_t limit);
+
 /* How a gate presents itself: one standard instance that the conformance suite runs against its twin, its declared cost
  * and its transcript. Every gate file exports one of these. */
 struct sec_gate {

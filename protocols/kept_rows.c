@@ -2,14 +2,6 @@
 
 #include <string.h>
 
-int sec_bits_of(size_t value)
-{
-    int bits = 0;
-    while (bits < 63 && value >> bits != 0)
-        bits++;
-    return bits;
-}
-
 static size_t rows_of(struct sec_kept_form form)
 {
     return form.lost ? form.n : form.k;

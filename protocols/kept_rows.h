@@ -12,6 +12,7 @@
 #ifndef CACHET_PROTOCOLS_KEPT_ROWS_H
 #define CACHET_PROTOCOLS_KEPT_ROWS_H
 
+#include "base/bits.h"
 #include "protocols/one_hot.h"
 
 struct sec_kept_form {
@@ -20,12 +21,10 @@ struct sec_kept_form {
     bool lost;
 };
 
-/* The least b with value <= 2^b - 1. Public values only. */
-int sec_bits_of(size_t value);
 /* Bits of a count of 0 .. k. */
 static inline int sec_kept_bits(size_t k)
 {
-    return sec_bits_of(k);
+    return base_bits_of(k);
 }
 /* Queues the opening of the rows. */
 struct mpc_wire sec_kept_rows(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire flags,

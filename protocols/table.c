@@ -154,23 +154,14 @@ static enum base_status run_dpf(struct mpc_party *p, struct mpc_wire x, struct m
     return run_standard(p, STANDARD_DPF, x, ret);
 }
 
-static void sample_standard(int64_t *ret_x, size_t count, uint64_t seed, int64_t limit)
-{
-    const int64_t edges[] = {0, limit - 1, 1, limit / 2};
-    for (size_t i = 0; i < count; i++) {
-        sec_sample_step(&seed);
-        ret_x[i] = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)((seed >> 33) % (uint64_t)limit);
-    }
-}
-
 static void sample_dealt(int64_t *ret_x, size_t count, uint64_t seed)
 {
-    sample_standard(ret_x, count, seed, 1 << STANDARD_DEALT);
+    sec_sample_below(ret_x, count, seed, 1 << STANDARD_DEALT);
 }
 
 static void sample_dpf(int64_t *ret_x, size_t count, uint64_t seed)
 {
-    sample_standard(ret_x, count, seed, 1 << STANDARD_DPF);
+    sec_sample_below(ret_x, count, seed, 1 << STANDARD_DPF);
 }
 
 static struct mpc_cost cost_standard(int k, size_t count)

@@ -8,23 +8,13 @@
 
 static enum base_status plan(const struct kv_config *config, struct kv_plan *ret, struct base_error *error)
 {
-    const uint32_t *v = config->value;
-    const struct kv_dims *d = &ret->dims;
-    size_t keep = kv_budget_rows(config, d->prompt);
-    if (keep == 0)
-        return base_fail(error, BASE_ERR_ARGUMENT,
-                         "policy blocks: a budget is missing: give --budget PERCENT, or keep=ROWS");
-    for (size_t l = 0; l < d->layers; l++)
-        ret->layer[l].evict = (struct kv_eviction_plan){.keep = keep,
-                                                        .first = v[KV_SINKS],
-                                                        .last = v[KV_WINDOW],
-                                                        .unit = v[KV_UNIT],
-                                                        .queries = KV_QUERIES_LAST,
-                                                        .query_rows = (d->prompt * v[KV_QUERIES] + 99) / 100,
-                                                        .pool = v[KV_POOL],
-                                                        .per_head = v[KV_HEADS] == 1,
-                                                        .means = v[KV_MEANS] == 1};
-    return BASE_OK;
+    enum base_status status = BASE_OK;
+    struct kv_eviction_plan evict;
+    TRY(kv_eviction_of(config, "blocks", ret->dims.prompt, &evict, error));
+    evict.query_rows = kv_percent_of(ret->dims.prompt, config->value[KV_QUERIES]);
+    kv_evict_in_all_layers(ret, &evict);
+out:
+    return status;
 }
 
 static const struct kv_option options[] = {{KV_BUDGET, 0},  {KV_KEEP, 0},  {KV_SINKS, 4},
@@ -35,7 +25,6 @@ const struct kv_policy kv_policy_blocks = {
     .name = "blocks",
     .summary = "each layer keeps whole blocks by the attention of the last rows of the prompt",
     .source = "specification, section 9.4",
-    .leakage =
-        "sizes only: the budget, sinks, window and unit are public; which rows are kept is opened to nobody",
+    .leakage = KV_LEAKAGE_OF_EVICTION,
     KV_OPTIONS(options),
     .plan = plan};

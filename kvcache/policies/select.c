@@ -11,15 +11,11 @@
 static enum base_status plan(const struct kv_config *config, struct kv_plan *ret, struct base_error *error)
 {
     enum { ALONE = 2 };
+    enum base_status status = BASE_OK;
     const uint32_t *v = config->value;
     const struct kv_dims *d = &ret->dims;
     size_t rows = kv_budget_rows(config, d->prompt), public_rows = v[KV_SINKS] + v[KV_WINDOW];
-    if (rows < public_rows + v[KV_UNIT])
-        return base_fail(error, BASE_ERR_ARGUMENT,
-                         "policy select: a budget of %zu rows (of a prompt of %zu) is smaller than sinks, "
-                         "window and a unit, %zu: raise the "
-                         "budget, or lower sinks, window or unit",
-                         rows, d->prompt, public_rows + v[KV_UNIT]);
+    TRY(kv_check_budget("select", rows, d->prompt, public_rows + v[KV_UNIT], error));
     for (size_t l = 0; l < d->layers; l++)
         ret->layer[l].select =
             (struct kv_selection_plan){.units = (rows - public_rows) / v[KV_UNIT],
@@ -29,7 +25,8 @@ static enum base_status plan(const struct kv_config *config, struct kv_plan *ret
                                        .reuse = v[KV_REUSE],
                                        .ahead = v[KV_ASYNC] == 1,
                                        .set_of = l < ALONE ? l : l - (l - ALONE) % v[KV_SHARE]};
-    return BASE_OK;
+out:
+    return status;
 }
 
 static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0},  {KV_SINKS, 4}, {KV_WINDOW, 32},

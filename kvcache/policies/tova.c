@@ -6,29 +6,22 @@
 
 static enum base_status plan(const struct kv_config *config, struct kv_plan *ret, struct base_error *error)
 {
-    const uint32_t *v = config->value;
-    const struct kv_dims *d = &ret->dims;
-    size_t keep = kv_budget_rows(config, d->prompt);
-    if (keep == 0)
-        return base_fail(error, BASE_ERR_ARGUMENT,
-                         "policy tova: a budget is missing: give --budget PERCENT, or keep=ROWS");
-    for (size_t l = 0; l < d->layers; l++)
-        ret->layer[l].evict = (struct kv_eviction_plan){.keep = keep,
-                                                        .last = 1,
-                                                        .unit = v[KV_UNIT],
-                                                        .queries = KV_QUERIES_NEWEST,
-                                                        .pool = 1,
-                                                        .every = v[KV_EVERY]};
-    return BASE_OK;
+    enum base_status status = BASE_OK;
+    struct kv_eviction_plan evict;
+    TRY(kv_eviction_of(config, "tova", ret->dims.prompt, &evict, error));
+    evict.last = 1;
+    evict.queries = KV_QUERIES_NEWEST;
+    kv_evict_in_all_layers(ret, &evict);
+out:
+    return status;
 }
 
 static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0}, {KV_UNIT, 1}, {KV_EVERY, 64}};
 
-const struct kv_policy kv_policy_tova = {
-    .name = "tova",
-    .summary = "each layer keeps the rows that the newest row attends to most",
-    .source = "TOVA, arXiv 2401.06104",
-    .leakage =
-        "sizes only: the budget, sinks, window and unit are public; which rows are kept is opened to nobody",
-    KV_OPTIONS(options),
-    .plan = plan};
+const struct kv_policy kv_policy_tova = {.name = "tova",
+                                         .summary =
+                                             "each layer keeps the rows that the newest row attends to most",
+                                         .source = "TOVA, arXiv 2401.06104",
+                                         .leakage = KV_LEAKAGE_OF_EVICTION,
+                                         KV_OPTIONS(options),
+                                         .plan = plan};

@@ -26,9 +26,7 @@ const struct eval_task *eval_task_find(const char *name)
     return NULL;
 }
 
-/* --- text
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- text -------------------------------------------------------------------------------------------- */
 
 static enum base_status append(struct eng_tokens *to, size_t *room, const struct eng_tokens *from,
                                struct base_error *error)
@@ -125,9 +123,7 @@ void eval_text_close(struct eval_text *text)
     base_free(&text->word);
 }
 
-/* --- prompts
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- prompts ----------------------------------------------------------------------------------------- */
 
 /* splitmix64: equal seeds, equal prompts. */
 static uint64_t draw(uint64_t *seed)

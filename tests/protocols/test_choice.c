@@ -400,7 +400,7 @@ static void test_costs(void **state)
             struct mpc_cost cost = sec_choice_cost(form);
             if (form.way == SEC_CHOICE_PAIRS) { /* without the round from ranks to flags */
                 cost.offline -=
-                    sec_one_hot_cost((struct sec_one_hot){.bits = sec_bits_of(n - 1), .ring = 1}, n).offline;
+                    sec_one_hot_cost((struct sec_one_hot){.bits = base_bits_of(n - 1), .ring = 1}, n).offline;
                 cost.online -= mpc_open_share_cost(n, 1, 0).online;
             }
             double online = (double)cost.online / (double)n, dealt = (double)cost.offline / (double)n;

@@ -1,0 +1,22 @@
+/* Whole logarithms of public sizes. */
+#ifndef CACHET_BASE_BITS_H
+#define CACHET_BASE_BITS_H
+
+#include <stddef.h>
+
+/* The least b with value < 2^b: the bits that the value takes. */
+static inline int base_bits_of(size_t value)
+{
+    int bits = 0;
+    while (bits < 63 && value >> bits != 0)
+        bits++;
+    return bits;
+}
+
+/* The least b with n <= 2^b. */
+static inline int base_log_ceil(size_t n)
+{
+    return n == 0 ? 0 : base_bits_of(n - 1);
+}
+
+#endif
