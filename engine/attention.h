@@ -56,6 +56,7 @@ struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e
 /* Sums of e over units of cached rows, for the rows whose attention counts: [rows][units]; units is 0 where
  * none does. */
 struct eng_unit_sums {
+    struct kv_scores *scores; /* what they are added to */
     size_t rows, units;
     uint32_t *row;              /* [rows]: which rows of the pairs */
     struct mpc_wire sum, score; /* score: what is opened */
@@ -63,11 +64,11 @@ struct eng_unit_sums {
 /* Of every target: [eng_targets]. */
 struct eng_unit_sums *eng_unit_sums(const struct eng_step *step, struct mpc_wire e,
                                     const struct eng_pairs *pairs);
-/* Bits that scores lose which have `fraction` fraction bits. */
-int eng_score_lost(const struct eng_step *step, int fraction);
-/* Queues the opening of what an eviction ranks, from the divided sums of one target. */
+/* Ring of divided sums of `fraction` fraction bits. */
+int eng_score_ring(const struct eng_unit_sums *sums, int fraction);
+/* Queues the opening of what a choice ranks, from the divided sums of one target. */
 void eng_queue_scores(const struct eng_step *step, struct mpc_share weight, struct eng_unit_sums *sums);
-/* After the round: adds them to the scores of the caches. */
+/* After the round: adds them to the scores of the caches, and lets a choice by them begin. */
 void eng_add_scores(const struct eng_step *step, const struct eng_unit_sums *sums);
 
 /* e of rows that stand for several: times their number. Local. */

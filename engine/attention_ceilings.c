@@ -198,7 +198,7 @@ static void score_units(const struct eng_step *step, size_t target, const struct
     struct eng_ceiling_widths w = eng_plan_ceiling_widths(step->decoder->form.plan, step->layer);
     /* As many bits as o' has: a row whose e are small keeps its weights. */
     int f = w.read_frac < w.e_frac - w.window ? w.read_frac : w.e_frac - w.window, cut = w.e_frac - w.window - f, bound = sums->sum.bound - cut,
-        ring = eng_score_lost(&own, f + w.inverse_frac) + KV_SCORE_RING;
+        ring = eng_score_ring(sums, f + w.inverse_frac);
     struct mpc_wire inverses[SEC_WINDOWS],
         sum = mpc_truncate(p, sums->sum, cut, bound < 1 ? 1 : bound, "e of units");
     for (int i = 0; i < SEC_WINDOWS; i++)

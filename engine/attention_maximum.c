@@ -115,7 +115,7 @@ static void score_units(const struct eng_step *step, size_t target, struct mpc_w
     struct mpc_party *p = step->p;
     struct eng_step own = eng_target(step, target);
     enum { WEIGHT_FRACTION = 12 };
-    int f = WEIGHT_FRACTION, ring = eng_score_lost(&own, f + step->decoder->form.plan->fy) + KV_SCORE_RING,
+    int f = WEIGHT_FRACTION, ring = eng_score_ring(sums, f + step->decoder->form.plan->fy),
         cut = sums->sum.frac - f;
     struct mpc_wire units = mpc_truncate(p, sums->sum, cut, sums->sum.bound > cut ? sums->sum.bound - cut : 1,
                                          "e of units"),

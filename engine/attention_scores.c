@@ -1,4 +1,4 @@
-/* What an eviction ranks: the attention that the step's last rows gave to each unit of cached rows, summed
+/* What a choice by attention ranks: the attention that the step's last rows gave to each unit of cached rows, summed
  * over rows and heads.
  *
  * e / S of a unit is the sum of its e, divided: linear, so that all rows and heads of a set fall into one
@@ -10,17 +10,15 @@ static struct eng_unit_sums sum_units(const struct eng_step *step, struct mpc_wi
                                       const struct eng_pairs *pairs)
 {
     struct mpc_party *p = step->p;
-    const struct kv_cache *cache = &step->decoder->cache[step->layer];
-    const struct kv_eviction_plan *plan = &cache->plan->layer[step->layer].evict;
-    size_t counted = kv_cache_scored(cache, step->n), heads = step->decoder->form.shape->heads,
-           used = pairs->used, at = 0, run = 0;
-    struct eng_unit_sums ret = {0};
-    if (counted == 0 || used <= plan->first)
+    size_t counted, heads = step->decoder->form.shape->heads, used = pairs->used, at = 0, run = 0;
+    struct kv_scores *scores = kv_cache_scored(&step->decoder->cache[step->layer], step->n, &counted);
+    struct eng_unit_sums ret = {.scores = scores};
+    if (scores == NULL || used <= scores->first)
         return ret;
-    ret.units = (used - plan->first + plan->unit - 1) / plan->unit;
+    ret.units = (used - scores->first + scores->unit - 1) / scores->unit;
     ret.rows = heads * counted;
     uint32_t *of = mpc_bytes(p, used * sizeof *of),
-             *index = mpc_bytes(p, ret.rows * (used - plan->first) * sizeof *index),
+             *index = mpc_bytes(p, ret.rows * (used - scores->first) * sizeof *index),
              *starts = mpc_bytes(p, (ret.rows * ret.units + 1) * sizeof *starts);
     ret.row = mpc_bytes(p, ret.rows * sizeof *ret.row);
     for (size_t i = 0; i < ret.rows && !mpc_failed(p); i++) {
@@ -30,8 +28,8 @@ static struct eng_unit_sums sum_units(const struct eng_step *step, struct mpc_wi
             of[slot] = UINT32_MAX;
         for (size_t j = pairs->starts[r]; j < pairs->starts[r + 1]; j++)
             of[pairs->source[j] - r * used] = (uint32_t)j;
-        for (size_t slot = plan->first; slot < used; slot++) {
-            if ((slot - plan->first) % plan->unit == 0)
+        for (size_t slot = scores->first; slot < used; slot++) {
+            if ((slot - scores->first) % scores->unit == 0)
                 starts[run++] = (uint32_t)at;
             index[at++] = of[slot];
         }
@@ -72,26 +70,31 @@ static struct mpc_share add_up(struct mpc_party *p, struct mpc_share weight, con
     return out;
 }
 
-int eng_score_lost(const struct eng_step *step, int fraction)
+static int lost(const struct eng_unit_sums *sums, int fraction)
 {
-    return fraction - step->decoder->cache[step->layer].scores.frac;
+    return fraction - sums->scores->frac;
+}
+
+int eng_score_ring(const struct eng_unit_sums *sums, int fraction)
+{
+    return lost(sums, fraction) + kv_score_ring(sums->scores);
 }
 
 void eng_queue_scores(const struct eng_step *step, struct mpc_share weight, struct eng_unit_sums *sums)
 {
     struct mpc_party *p = step->p;
-    const struct kv_scores *scores = &step->decoder->cache[step->layer].scores;
-    int lost = eng_score_lost(step, weight.frac);
-    sums->score = mpc_cut(p, add_up(p, weight, sums, scores->sets), lost + KV_SCORE_RING, lost,
-                          KV_SCORE_BITS + KV_SCORE_FINE, false, "attention of units");
+    sums->score = mpc_cut(p, add_up(p, weight, sums, sums->scores->sets), eng_score_ring(sums, weight.frac),
+                          lost(sums, weight.frac), kv_score_sum_bits(sums->scores), false,
+                          "attention of units");
 }
 
-static void add(struct kv_scores *scores, const struct eng_unit_sums *sums)
+static void add(const struct eng_unit_sums *sums)
 {
+    struct kv_scores *scores = sums->scores;
     const struct mpc_wire *w = &sums->score;
     uint64_t *to[] = {scores->sum.m, scores->sum.l1, scores->sum.l2, scores->sum.x},
              *from[] = {w->m, w->l1, w->l2, w->x};
-    uint64_t keep = kern_ring_mask(KV_SCORE_RING);
+    uint64_t keep = kern_ring_mask(kv_score_ring(scores));
     for (int a = 0; a < 4; a++)
         for (size_t i = 0; to[a] != NULL && from[a] != NULL && i < w->count; i++) {
             uint64_t *at = &to[a][i / sums->units * scores->units + i % sums->units];
@@ -103,7 +106,8 @@ void eng_add_scores(const struct eng_step *step, const struct eng_unit_sums *sum
 {
     for (size_t i = 0; i < eng_targets(step); i++)
         if (sums[i].units > 0)
-            add(&eng_target(step, i).decoder->cache[step->layer].scores, &sums[i]);
+            add(&sums[i]);
+    kv_cache_rank(step->decoder->cache, step->layer, step->p);
 }
 
 void eng_weigh_rows(const struct eng_step *step, const struct eng_pairs *pairs, struct mpc_wire *e)

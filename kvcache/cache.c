@@ -10,18 +10,20 @@ static const struct kv_layer_plan *plan_of(const struct kv_cache *c)
     return &c->plan->layer[c->layer];
 }
 
-static size_t active_slots(const struct kv_selection_plan *s)
+/* Boxes are made once: then rows of the answer are attended to as they come. */
+static bool reads_boxes(const struct kv_selection_plan *s)
 {
-    return s->units == 0 ? 0 : s->first + s->units * s->unit + s->last + s->unit + 2 * s->reuse + 1;
+    return s->score == KV_SCORE_BOX || s->score == KV_SCORE_ALPHA;
 }
 
 static struct kv_form active_form(const struct kv_cache *c)
 {
     const struct kv_selection_plan *s = &plan_of(c)->select;
     struct kv_form form = c->all.form;
-    form.capacity = active_slots(s);
+    if (!reads_boxes(s))
+        form.capacity = s->first + s->units * s->unit + s->last + 2 * s->unit + 2 * s->reuse + 1;
     if (s->per_query_head)
-        form.kv_heads = c->selection.score.heads;
+        form.kv_heads = c->plan->dims.heads;
     return form;
 }
 
@@ -35,11 +37,11 @@ enum base_status kv_cache_init(struct kv_cache *ret, enum mpc_role role, struct 
                                struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct kv_cache c = {.plan = plan, .layer = layer, .selection.score = score};
+    struct kv_cache c = {.plan = plan, .layer = layer, .selection.scorer.form = score};
     const struct kv_layer_plan *own = plan_of(&c);
     form.capacity = own->capacity;
-    if (own->select.units != 0 && kv_unit_score_ring(&score, &own->select, form.kv_heads) > form.ring_k)
-        form.ring_k = kv_unit_score_ring(&score, &own->select, form.kv_heads);
+    if (own->select.units != 0 && kv_scorer_ring(&score, &own->select, form.kv_heads) > form.ring_k)
+        form.ring_k = kv_scorer_ring(&score, &own->select, form.kv_heads);
     TRY(kv_store_init(&c.all, role, form, error));
     if (own->select.units != 0)
         TRY(kv_store_init(&c.active, role, active_form(&c), error));
@@ -74,19 +76,36 @@ static void swap_arena(struct kv_cache *c, struct mpc_party *p)
     c->arena = other;
 }
 
+static size_t sums_of(const struct kv_cache *c, size_t rows)
+{
+    return (c->all.form.capacity + rows - 1) / rows + 1;
+}
+
+/* What an eviction ranks, and what a selection by attention does. */
 static void make_scores(struct kv_cache *c, struct mpc_party *p)
 {
     const struct kv_eviction_plan *e = &plan_of(c)->evict;
+    const struct kv_selection_plan *s = &plan_of(c)->select;
     const struct kv_dims *d = &c->plan->dims;
     size_t rows = e->queries == KV_QUERIES_ALL    ? d->context
                   : e->queries == KV_QUERIES_LAST ? e->query_rows
                                                   : 1;
-    struct kv_scores *s = &c->scores;
-    s->sets = e->per_head ? d->kv_heads : 1;
-    s->units = (c->all.form.capacity + e->unit - 1) / e->unit + 1;
-    s->frac = kv_score_fraction(d->heads / s->sets, rows);
-    s->sum = mpc_wire_make(p, s->sets * s->units, KV_SCORE_RING, 0, KV_SCORE_BITS + KV_SCORE_FINE);
-    kv_scores_clear(s);
+    c->scores = (struct kv_scores){.first = e->first,
+                                   .unit = e->unit,
+                                   .sets = e->per_head ? d->kv_heads : 1,
+                                   .units = sums_of(c, e->unit),
+                                   .bits = KV_EVICTION_BITS};
+    if (e->keep != 0)
+        kv_scores_make(&c->scores, p, d->heads / c->scores.sets * rows);
+    if (s->units == 0 || s->score != KV_SCORE_ATTENTION)
+        return;
+    struct kv_scores *attention = &c->selection.attention;
+    *attention = (struct kv_scores){.first = s->first,
+                                    .unit = s->probe,
+                                    .sets = kv_scorer_sets(&c->selection.scorer),
+                                    .units = sums_of(c, s->probe),
+                                    .bits = KV_ATTENTION_BITS};
+    kv_scores_make(attention, p, d->heads / attention->sets);
 }
 
 void kv_cache_clear(struct kv_cache *c)
@@ -106,15 +125,15 @@ void kv_cache_begin(struct kv_cache *c, const struct kv_plan *plan, struct mpc_p
     c->uses_active = c->hidden = false;
     kv_store_set_used(&c->all, 0);
     kv_store_set_used(&c->active, 0);
-    struct kv_score_form score = c->selection.score;
-    c->selection = (struct kv_selection){.plan = &plan_of(c)->select, .all = &c->all, .score = score};
+    struct kv_score_form form = c->selection.scorer.form;
+    c->selection =
+        (struct kv_selection){.scorer = {.plan = &plan_of(c)->select, .all = &c->all, .form = form}};
     if (c->arena.memory == NULL)
         return;
     base_arena_release(&c->arena, 0);
     base_arena_trim(&c->arena);
     swap_arena(c, p);
-    if (plan_of(c)->evict.keep != 0)
-        make_scores(c, p);
+    make_scores(c, p);
     swap_arena(c, p);
     c->mark = base_arena_mark(&c->arena);
 }
@@ -136,14 +155,48 @@ static void set_ring(struct kv_cache *caches, size_t layers, size_t layer)
             *ring = larger(*ring, larger(caches[l].all.form.ring_k, caches[l].all.form.moved_v));
 }
 
-static void start(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p, struct kv_units units,
-                  struct mpc_wire q, const struct mpc_wire *hot)
+/* A choice that lives in the cache's own work area. */
+static void open_run(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p)
 {
     set_ring(caches, c->plan->dims.layers, c->layer);
     swap_arena(c, p);
     base_arena_release(&p->arena, c->mark);
-    kv_selection_start(&c->selection, p, units, q, hot);
+}
+
+static enum base_status start_by_query(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p,
+                                       struct kv_units units, struct mpc_wire q)
+{
+    open_run(caches, c, p);
+    enum base_status status = kv_selection_by_query(&c->selection, p, units, q);
     swap_arena(c, p);
+    return status;
+}
+
+static void start_by_attention(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p,
+                               struct kv_units units)
+{
+    open_run(caches, c, p);
+    kv_selection_by_attention(&c->selection, p, units);
+    swap_arena(c, p);
+}
+
+static void start_by_rows(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p)
+{
+    const struct kv_selection *of = &caches[c->selection.scorer.plan->set_of].selection;
+    open_run(caches, c, p);
+    kv_selection_by_rows(&c->selection, of->units, of->hot);
+    swap_arena(c, p);
+}
+
+/* The units that can be chosen from now. */
+static bool find_units(const struct kv_cache *c, struct kv_units *ret)
+{
+    const struct kv_scorer *scorer = &c->selection.scorer;
+    if (!reads_boxes(scorer->plan))
+        return kv_selection_units(scorer->plan, c->all.used, ret);
+    *ret = (struct kv_units){
+        .first = scorer->plan->first, .count = scorer->boxed[0], .rows = scorer->plan->unit};
+    return ret->count > 0;
 }
 
 static bool queue(struct kv_cache *c, struct mpc_party *p)
@@ -184,23 +237,23 @@ void kv_caches_before_round(struct kv_cache *caches, size_t layers, struct mpc_p
             (void)queue(&caches[l], p);
 }
 
-/* A new set for this step. */
+/* Brings a new set into use, if one is under way or can be chosen by q. */
 static enum base_status renew(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p,
                               struct kv_units units, struct mpc_wire q)
 {
-    const struct kv_selection_plan *s = c->selection.plan;
-    const struct kv_selection *of = &caches[s->set_of].selection;
+    const struct kv_selection_plan *s = c->selection.scorer.plan;
     enum base_status status = BASE_OK;
     if (!c->selection.running && !c->selection.complete) {
-        bool shares = s->set_of != c->layer;
-        start(caches, c, p, shares ? of->units : units, q, shares ? &of->hot : NULL);
+        if (s->score == KV_SCORE_ATTENTION)
+            return BASE_OK;
+        if (s->set_of != c->layer)
+            start_by_rows(caches, c, p);
+        else
+            TRY(start_by_query(caches, c, p, units, q));
     }
     TRY(complete(c, 1, p));
     install(c, p);
-    if (s->ahead) {
-        start(caches, c, p, units, q, NULL);
-        c->hidden = true;
-    }
+    c->uses_active = true;
 out:
     return status;
 }
@@ -209,24 +262,46 @@ enum base_status kv_cache_select(struct kv_cache *caches, size_t layer, struct m
                                  struct mpc_wire q)
 {
     struct kv_cache *c = &caches[layer];
-    const struct kv_selection_plan *s = c->selection.plan;
+    const struct kv_selection_plan *s = c->selection.scorer.plan;
+    bool by_attention = s->score == KV_SCORE_ATTENTION;
     enum base_status status = BASE_OK;
     struct kv_units units;
-    c->uses_active = false;
-    if (!kv_selection_units(s, c->all.used, &units))
+    c->uses_active = c->selection.scoring = false;
+    if (s->units == 0 || !find_units(c, &units))
         return BASE_OK;
-    if (c->active.used == 0 || c->selection.age >= s->reuse)
+    c->uses_active = c->active.used != 0 && c->selection.age < s->reuse;
+    if (!c->uses_active)
         TRY(renew(caches, c, p, units, q));
-    c->selection.age++;
-    c->uses_active = true;
+    c->selection.age += c->uses_active;
+    if (!c->uses_active || (s->ahead && c->selection.age == s->reuse)) {
+        /* The last step of a set: the next one is chosen now, while other layers work. */
+        c->hidden = true;
+        c->selection.scoring = by_attention;
+        c->uses_active = c->uses_active && !by_attention;
+        if (!by_attention)
+            TRY(start_by_query(caches, c, p, units, q));
+    }
 out:
     return status;
+}
+
+void kv_cache_rank(struct kv_cache *caches, size_t layer, struct mpc_party *p)
+{
+    struct kv_cache *c = &caches[layer];
+    struct kv_units units;
+    if (!c->selection.scoring)
+        return;
+    c->selection.scoring = false;
+    if (find_units(c, &units))
+        start_by_attention(caches, c, p, units);
+    kv_scores_clear(&c->selection.attention);
 }
 
 void kv_cache_keep_query(struct kv_cache *c, struct mpc_party *p, struct mpc_wire q, size_t n)
 {
     size_t dim = c->all.form.head_dim, count = q.count / n;
-    if (!plan_of(c)->select.ahead || c->position + n != c->plan->dims.prompt)
+    const struct kv_selection_plan *s = &plan_of(c)->select;
+    if (!s->ahead || s->score == KV_SCORE_ATTENTION || c->position + n != c->plan->dims.prompt)
         return;
     swap_arena(c, p);
     uint32_t *index = mpc_bytes(p, count * sizeof *index);
@@ -305,17 +380,22 @@ static size_t next_eviction(const struct kv_cache *c, size_t position)
     return e->every == 0 ? SIZE_MAX : prompt + (position - prompt + e->every - 1) / e->every * e->every;
 }
 
-size_t kv_cache_scored(const struct kv_cache *c, size_t n)
+struct kv_scores *kv_cache_scored(struct kv_cache *c, size_t n, size_t *ret_rows)
 {
     const struct kv_eviction_plan *e = &plan_of(c)->evict;
+    const struct kv_selection_plan *s = &plan_of(c)->select;
     size_t end = c->position + n, next = next_eviction(c, end),
-           rows = e->queries == KV_QUERIES_NEWEST ? 1 : e->query_rows;
+           rows = e->queries == KV_QUERIES_NEWEST ? 1 : e->query_rows, low;
+    *ret_rows = 1;
+    if (e->keep == 0 && s->units != 0 && s->score == KV_SCORE_ATTENTION)
+        return c->selection.scoring || end == c->plan->dims.prompt ? &c->selection.attention : NULL;
+    if (c->selection.scoring)
+        return &c->selection.attention;
     if (next == SIZE_MAX)
-        return 0;
-    if (e->queries == KV_QUERIES_ALL)
-        return n;
-    size_t low = next > rows ? next - rows : 0;
-    return end <= low ? 0 : end - low < n ? end - low : n;
+        return NULL;
+    low = e->queries == KV_QUERIES_ALL || next < rows ? 0 : next - rows;
+    *ret_rows = end <= low ? 0 : end - low < n ? end - low : n;
+    return *ret_rows == 0 ? NULL : &c->scores;
 }
 
 static enum base_status evict(struct kv_cache *caches, size_t count, struct mpc_party *p)
@@ -345,14 +425,42 @@ out:
     return status;
 }
 
-/* The first set of every layer, from the last prompt row. */
+/* The first set of every layer that is chosen ahead, from the last prompt row. */
 static enum base_status choose_first(struct kv_cache *caches, size_t layers, struct mpc_party *p)
 {
+    enum base_status status = BASE_OK;
     struct kv_units units;
+    for (size_t l = 0; l < layers; l++) {
+        struct kv_cache *c = &caches[l];
+        const struct kv_selection_plan *s = c->selection.scorer.plan;
+        if (!s->ahead || !find_units(c, &units))
+            continue;
+        if (s->score != KV_SCORE_ATTENTION)
+            TRY(start_by_query(caches, c, p, units, c->selection.kept_query));
+        else if (plan_of(c)->evict.keep == 0)
+            start_by_attention(caches, c, p, units);
+    }
+    TRY(complete(caches, layers, p));
     for (size_t l = 0; l < layers; l++)
-        if (kv_selection_units(caches[l].selection.plan, caches[l].all.used, &units))
-            start(caches, &caches[l], p, units, caches[l].selection.kept_query, NULL);
-    return complete(caches, layers, p);
+        if (caches[l].selection.attention.units > 0)
+            kv_scores_clear(&caches[l].selection.attention);
+out:
+    return status;
+}
+
+/* Boxes of the prompt's rows, in memory that lasts as long as the request. */
+static enum base_status box(struct kv_cache *c, struct mpc_party *p)
+{
+    enum base_status status = BASE_OK;
+    const struct kv_selection_plan *s = c->selection.scorer.plan;
+    struct kv_units units;
+    if (!reads_boxes(s) || s->set_of != c->layer || !kv_selection_units(s, c->all.used, &units))
+        return BASE_OK;
+    swap_arena(c, p);
+    status = kv_scorer_box(&c->selection.scorer, p, units);
+    c->mark = base_arena_mark(&p->arena);
+    swap_arena(c, p);
+    return status;
 }
 
 enum base_status kv_caches_close(struct kv_cache *caches, size_t layers, struct mpc_party *p)
@@ -362,8 +470,11 @@ enum base_status kv_caches_close(struct kv_cache *caches, size_t layers, struct 
         size_t left = layers - l;
         TRY(evict(&caches[l], left < EVICTED_TOGETHER ? left : EVICTED_TOGETHER, p));
     }
-    if (caches[0].selection.plan->ahead && caches[0].position == caches[0].plan->dims.prompt)
-        TRY(choose_first(caches, layers, p));
+    if (caches[0].position != caches[0].plan->dims.prompt)
+        return BASE_OK;
+    for (size_t l = 0; l < layers; l++)
+        TRY(box(&caches[l], p));
+    TRY(choose_first(caches, layers, p));
 out:
     return status;
 }

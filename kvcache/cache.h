@@ -4,7 +4,8 @@
  *   kv_cache_select    (a decode step, when q is known) may choose and gather rows
  *   kv_cache_append    K and V of the new rows, before they are scored; again when V has been extended
  *   kv_cache_store     the rows that are attended to
- *   kv_cache_scored    how many of the step's last rows' attention counts for an eviction; their sums go to kv_cache_score
+ *   kv_cache_scored    how many of the step's last rows' attention counts for a choice, and what it is added to
+ *   kv_cache_rank      when it has been added
  * and after the last layer kv_caches_close: evictions, and the first choice of policies that choose ahead, all layers in the same rounds.
  * Control flow depends on public numbers alone, so that all roles take the same way. */
 #ifndef CACHET_KVCACHE_CACHE_H
@@ -50,8 +51,10 @@ void kv_cache_slots(const struct kv_cache *cache, size_t n, uint32_t *ret_slots)
 void kv_cache_append(struct kv_cache *cache, struct mpc_party *p, struct mpc_wire k, struct mpc_wire v, size_t n);
 struct kv_span kv_cache_span(const struct kv_cache *cache, size_t kv_head, size_t query);
 
-/* How many of the last rows of a step of n rows count; 0: none. */
-size_t kv_cache_scored(const struct kv_cache *cache, size_t n);
+/* Scores that the attention of the last *ret_rows rows of a step of n rows is added to; NULL: none counts. */
+struct kv_scores *kv_cache_scored(struct kv_cache *cache, size_t n, size_t *ret_rows);
+/* The attention of a decode step has been added: where it ranks units, their choice begins, hidden in later rounds. */
+void kv_cache_rank(struct kv_cache *caches, size_t layer, struct mpc_party *p);
 /* The step is done: n more rows. */
 void kv_cache_advance(struct kv_cache *cache, size_t n);
 

@@ -8,6 +8,8 @@
 
 enum { MOST_ROWS = 1 << 20 };
 
+static const char *const scores[] = {"mean", "squares", "box", "alpha"};
+
 static const struct kv_key_entry keys[KV_KEYS] = {
     [KV_BUDGET] = {"budget", "percent of the prompt's rows that are kept or attended to", 1, 100},
     [KV_KEEP] = {"keep", "the budget as a number of rows", 1, MOST_ROWS},
@@ -23,6 +25,12 @@ static const struct kv_key_entry keys[KV_KEYS] = {
     [KV_REUSE] = {"reuse", "decode steps that use one selected set", 1, 1024},
     [KV_ASYNC] = {"async", "1: sets are chosen ahead, their rounds hidden behind other work", 0, 1},
     [KV_SHARE] = {"share", "adjacent layers that share one selected set", 1, 8},
+    [KV_SCORE] = {"score", "what ranks units", 0, 3, scores},
+    [KV_BEFORE] = {"before", "rows before a unit whose score counts for it, too", 0, 64},
+    [KV_STATIC] = {"static", "percent of the prompt's rows that are kept to select from", 1, 100},
+    [KV_ALPHA] = {"alpha", "weight of the largest keys of a unit, in sixteenths", 0, 16},
+    [KV_PROBE] = {"probe", "rows of a probe; 0: a step that scores attends to all rows", 0, 64},
+    [KV_LEVELS] = {"levels", "2: pairs of units are chosen first", 1, 2},
 };
 
 const struct kv_key_entry *kv_key_entry(enum kv_key key)
@@ -39,21 +47,44 @@ static void list_keys(const struct kv_policy *policy, char *ret, size_t size)
     }
 }
 
+static enum base_status read_name(const struct kv_policy *policy, const struct kv_key_entry *key,
+                                  const char *value, uint32_t *ret, struct base_error *error)
+{
+    char known[128] = "";
+    for (uint32_t v = key->low; v <= key->high; v++) {
+        if (strcmp(key->names[v], value) == 0) {
+            *ret = v;
+            return BASE_OK;
+        }
+        strncat(known, v == key->low ? "" : ", ", sizeof known - strlen(known) - 1);
+        strncat(known, key->names[v], sizeof known - strlen(known) - 1);
+    }
+    return base_fail(error, BASE_ERR_ARGUMENT, "policy %s: %s is \"%.20s\": must be one of %s (%s)",
+                     policy->name, key->name, value, known, key->help);
+}
+
+static enum base_status read_number(const struct kv_policy *policy, const struct kv_key_entry *key,
+                                    const char *value, uint32_t *ret, struct base_error *error)
+{
+    char *end;
+    unsigned long number = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end != '\0' || number < key->low || number > key->high)
+        return base_fail(error, BASE_ERR_ARGUMENT,
+                         "policy %s: %s is \"%.20s\": must be a whole number of %u to %u (%s)", policy->name,
+                         key->name, value, key->low, key->high, key->help);
+    *ret = (uint32_t)number;
+    return BASE_OK;
+}
+
 static enum base_status set(const struct kv_policy *policy, const char *name, const char *value,
                             struct kv_config *ret, struct base_error *error)
 {
-    char known[256], *end;
+    char known[256];
     for (size_t i = 0; i < policy->options_count; i++) {
-        const struct kv_key_entry *key = &keys[policy->options[i].key];
-        if (strcmp(key->name, name) != 0)
-            continue;
-        unsigned long number = strtoul(value, &end, 10);
-        if (*value < '0' || *value > '9' || *end != '\0' || number < key->low || number > key->high)
-            return base_fail(error, BASE_ERR_ARGUMENT,
-                             "policy %s: %s is \"%.20s\": must be a whole number of %u to %u (%s)",
-                             policy->name, name, value, key->low, key->high, key->help);
-        ret->value[policy->options[i].key] = (uint32_t)number;
-        return BASE_OK;
+        enum kv_key key = policy->options[i].key;
+        if (strcmp(keys[key].name, name) == 0)
+            return (keys[key].names != NULL ? read_name : read_number)(policy, &keys[key], value,
+                                                                       &ret->value[key], error);
     }
     list_keys(policy, known, sizeof known);
     return base_fail(error, BASE_ERR_ARGUMENT, "policy %s has no \"%.20s\": it takes %s", policy->name, name,
@@ -95,8 +126,12 @@ void kv_config_print(const struct kv_policy *policy, const struct kv_config *con
     size_t at = (size_t)snprintf(ret, KV_CONFIG_TEXT, "%s", policy->name);
     for (size_t i = 0; i < policy->options_count && at < KV_CONFIG_TEXT; i++) {
         const struct kv_option *option = &policy->options[i];
-        if (config->value[option->key] != option->standard)
-            at += (size_t)snprintf(ret + at, KV_CONFIG_TEXT - at, ":%s=%u", keys[option->key].name,
-                                   config->value[option->key]);
+        const struct kv_key_entry *key = &keys[option->key];
+        uint32_t value = config->value[option->key];
+        if (value == option->standard)
+            continue;
+        at += (size_t)(key->names != NULL
+                           ? snprintf(ret + at, KV_CONFIG_TEXT - at, ":%s=%s", key->name, key->names[value])
+                           : snprintf(ret + at, KV_CONFIG_TEXT - at, ":%s=%u", key->name, value));
     }
 }

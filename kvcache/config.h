@@ -27,6 +27,12 @@ enum kv_key {
     KV_REUSE,    /* decode steps that use one selected set */
     KV_ASYNC,    /* 1: a set is chosen from the queries of an earlier step, its rounds hidden behind other work */
     KV_SHARE,    /* adjacent layers that share one selected set, from the third layer on */
+    KV_SCORE,    /* what ranks units: an enum kv_unit_score by name */
+    KV_BEFORE,   /* rows before a unit whose score counts for it, too */
+    KV_STATIC,   /* percent of the prompt's rows that an eviction leaves to select from; 100: all */
+    KV_ALPHA,    /* weight of the largest keys of a unit, in sixteenths */
+    KV_PROBE,    /* rows of a probe, the mean of their keys; 0: a scoring step attends to all rows */
+    KV_LEVELS,   /* 2: pairs of units are chosen first; 1: units alone */
     KV_KEYS,
 };
 
@@ -39,6 +45,7 @@ struct kv_key_entry {
     const char *name;
     const char *help;
     uint32_t low, high;
+    const char *const *names; /* of the values from low to high; NULL: they are numbers */
 };
 const struct kv_key_entry *kv_key_entry(enum kv_key key);
 

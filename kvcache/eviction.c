@@ -1,42 +1,17 @@
 #include "kvcache/eviction.h"
 
 #include "base/bits.h"
-#include "protocols/digits.h"
 
 #include <string.h>
 
 enum { RANK, START, CHOOSE, MOVE, EXTEND, STORE, DONE };
-/* Rounding must not take a score below zero: a softmax weight of at least 11 fraction bits is off by 1.5 of
- * its units, and the weights of a set sum to 2^(SUM_BITS - 2) at most, so that each of the pooled scores is
- * off by less than 2^9. Half a unit of what is ranked keeps scores of zero away from an edge. */
-enum { SUM_BITS = KV_SCORE_BITS + KV_SCORE_FINE, ROUNDING = 1 << 9, HALF = 1 << (KV_SCORE_FINE - 1) };
-
-int kv_score_fraction(size_t heads, size_t queries)
-{
-    return SUM_BITS - 2 - base_log_ceil(heads * queries);
-}
-
-/* Sums over `pool` neighbours, plus the offset: [sets][units]. */
+/* Sums over `pool` neighbours: [sets][units]. */
 static struct mpc_wire ranked(struct mpc_party *p, const struct kv_eviction *e)
 {
-    size_t n = e->sizes.units, sets = e->scores->sets, pool = e->plan->pool, half = pool / 2, at = 0;
-    uint32_t *index = mpc_bytes(p, sets * n * pool * sizeof *index),
-             *starts = mpc_bytes(p, (sets * n + 1) * sizeof *starts);
-    if (mpc_failed(p))
-        return (struct mpc_wire){0};
-    for (size_t s = 0; s < sets; s++)
-        for (size_t u = 0; u < n; u++) {
-            starts[s * n + u] = (uint32_t)at;
-            for (size_t j = 0; j < pool; j++)
-                index[at++] = u + j < half || u + j - half >= n
-                                  ? UINT32_MAX
-                                  : (uint32_t)(s * e->scores->units + u + j - half);
-        }
-    starts[sets * n] = (uint32_t)at;
-    struct mpc_wire sum =
-        mpc_sum_runs(p, mpc_gather(p, e->scores->sum, index, at), starts, sets * n, SUM_BITS);
-    sum.frac = 0;
-    return mpc_add_const(p, sum, (int64_t)pool * ROUNDING + HALF);
+    size_t n = e->sizes.units, pool = e->plan->pool;
+    return kv_scores_pool(
+        p, e->scores,
+        (struct kv_score_windows){.n = n, .stride = 1, .before = pool / 2, .length = pool, .units = n});
 }
 
 bool kv_eviction_start(struct kv_eviction *ret, const struct kv_eviction_plan *plan, struct kv_store *store,
@@ -55,7 +30,7 @@ static void start_choice(struct kv_eviction *e)
     struct sec_choice_form form = {.rows = e->scores->sets,
                                    .n = e->sizes.units,
                                    .k = e->sizes.kept,
-                                   .bits = KV_SCORE_BITS,
+                                   .bits = e->scores->bits,
                                    .way = SEC_CHOICE_TWO_DIGITS,
                                    .ring = rows->ring_k > rows->moved_v ? rows->ring_k : rows->moved_v,
                                    .lost = e->plan->means,
@@ -80,10 +55,11 @@ static struct kv_gather gather_of(const struct kv_eviction *e, bool lost)
 static struct mpc_wire move_scores(struct mpc_party *p, const struct kv_eviction *e)
 {
     size_t n = e->sizes.units, k = e->sizes.kept, sets = e->scores->sets;
-    struct mpc_share out = mpc_share_make(p, sets * k, KV_SCORE_RING, 0);
+    int ring = kv_score_ring(e->scores), bound = kv_score_sum_bits(e->scores);
+    struct mpc_share out = mpc_share_make(p, sets * k, ring, 0);
     for (size_t s = 0; s < sets && !mpc_failed(p); s++) {
-        struct mpc_matrix row = {.ring = KV_SCORE_RING,
-                                 .bound = SUM_BITS,
+        struct mpc_matrix row = {.ring = ring,
+                                 .bound = bound,
                                  .outs = 1,
                                  .inner = n,
                                  .stride = mpc_matrix_stride(p->role, n)};
@@ -93,15 +69,7 @@ static struct mpc_wire move_scores(struct mpc_party *p, const struct kv_eviction
         mpc_matrix_put(p, &row, 0, 0, false, mpc_slice(e->scores->sum, s * e->scores->units, n));
         mpc_share_matmul_at(p, mpc_slice(e->choice.result, s * k * n, k * n), k, &row, &out, s * k, 1);
     }
-    return mpc_cut(p, out, KV_SCORE_RING, 0, SUM_BITS, false, "moved scores");
-}
-
-void kv_scores_clear(struct kv_scores *scores)
-{
-    uint64_t *arrays[] = {scores->sum.m, scores->sum.l1, scores->sum.l2, scores->sum.x};
-    for (int a = 0; a < 4; a++)
-        for (size_t i = 0; arrays[a] != NULL && i < scores->sum.count; i++)
-            arrays[a][i] = 0;
+    return mpc_cut(p, out, ring, 0, bound, false, "moved scores");
 }
 
 /* Kept units' scores, then those of the rows behind them, in their new places. */
@@ -172,7 +140,7 @@ bool kv_eviction_queue(struct mpc_party *p, struct kv_eviction *e)
     while (!mpc_failed(p) && e->stage != DONE)
         switch (e->stage++) {
         case RANK:
-            e->ranked = sec_high_digit(p, e->ranked, SUM_BITS, KV_SCORE_FINE, "ranked score");
+            e->ranked = kv_scores_rank(p, e->scores, e->ranked);
             return true;
         case START:
             start_choice(e);

@@ -9,23 +9,11 @@
 #define CACHET_KVCACHE_EVICTION_H
 
 #include "kvcache/gather.h"
+#include "kvcache/scores.h"
 #include "protocols/choice.h"
 
-/* Bits of a score as it is ranked, and below them those that rounding may change: they are dropped exactly, so that scores which are equal
- * but for rounding stay equal, and the plaintext twin and the parties keep the same rows but for scores at an edge. */
-enum { KV_SCORE_BITS = 15, KV_SCORE_FINE = 6, KV_SCORE_RING = KV_SCORE_BITS + KV_SCORE_FINE + 3 };
-
-/* Sums of attention so far: [sets][units]; unit u holds rows of slots first + u unit and on. */
-struct kv_scores {
-    size_t sets, units;
-    struct mpc_wire sum;
-    int frac; /* fraction bits: the largest possible sum is below 2^(KV_SCORE_BITS + KV_SCORE_FINE - 1) */
-};
-
-void kv_scores_clear(struct kv_scores *scores);
-
-/* Fraction bits for `queries` rows of `heads` heads. */
-int kv_score_fraction(size_t heads, size_t queries);
+/* Bits of a score as it is ranked. */
+enum { KV_EVICTION_BITS = 15 };
 
 struct kv_eviction {
     const struct kv_eviction_plan *plan;

@@ -47,12 +47,26 @@ struct kv_eviction_plan {
     size_t every;        /* new rows between evictions while decoding; 0: none */
 };
 
+/* How units are scored (unit_scores.h), or by the attention that an earlier row gave to them (scores.h). */
+enum kv_unit_score {
+    KV_SCORE_MEAN,
+    KV_SCORE_SQUARES,
+    KV_SCORE_BOX,
+    KV_SCORE_ALPHA,
+    KV_SCORE_ATTENTION
+};
+
 struct kv_selection_plan {
     size_t units;        /* that are selected; 0: no selection */
     size_t unit;         /* rows of one: a power of two */
     size_t first, last;  /* rows that are always attended to; `last` at least, as units are whole */
     size_t reuse;        /* steps that use one set */
-    bool ahead;          /* chosen from the queries of the step when the last set came into use */
+    enum kv_unit_score score;
+    size_t before;       /* mean, attention: rows before a unit that count for it, too */
+    size_t alpha;        /* alpha: the share of the largest keys, in sixteenths */
+    size_t pairs;        /* of neighbouring units that are chosen first, so that only theirs are chosen from; 0: one choice of all */
+    size_t probe;        /* attention: rows of a sum, which divide unit and before */
+    bool ahead;          /* chosen from an earlier step, the rounds hidden behind other work */
     bool per_query_head; /* one set per query head, not per KV head */
     size_t set_of;       /* the layer whose set is used; its own number: it chooses for itself */
 };

@@ -58,6 +58,19 @@ BASE_MUST_USE enum base_status kv_check_budget(const char *name, size_t rows, si
  * when there is no budget. */
 BASE_MUST_USE enum base_status kv_eviction_of(const struct kv_config *config, const char *name, size_t prompt,
                                               struct kv_eviction_plan *ret, struct base_error *error);
+/* The selection that the keys say: budget, sinks, window, unit, reuse, score, before, alpha, levels, probe, heads; of every layer for
+ * itself. Errors: BASE_ERR_ARGUMENT when the budget is smaller than sinks, window and a unit. */
+BASE_MUST_USE enum base_status kv_selection_of(const struct kv_config *config, const char *name, size_t prompt,
+                                               struct kv_selection_plan *ret, struct base_error *error);
+/* The same selection in every layer; from the third one on, `share` adjacent layers use one set. */
+void kv_select_in_all_layers(struct kv_plan *plan, const struct kv_selection_plan *select, size_t share);
+#define KV_LEAKAGE_OF_SELECTION                                                                              \
+    "sizes only: units, their number and how long a set is used are public; which ones are chosen is "       \
+    "opened to nobody"
+/* After the prompt each layer keeps `static` percent of its rows in units of `unit`, by the attention of the last `queries` percent of
+ * the prompt; 100: nothing is evicted. */
+BASE_MUST_USE enum base_status kv_evict_statically(const struct kv_config *config, const char *name, struct kv_plan *plan, size_t unit,
+                                                   struct base_error *error);
 /* The same eviction in every layer. */
 void kv_evict_in_all_layers(struct kv_plan *plan, const struct kv_eviction_plan *evict);
 

@@ -131,13 +131,12 @@ void kv_store_copy(struct kv_store *to, size_t to_slot, const struct kv_store *f
         }
 }
 
-/* A zeroed matrix in the work area. */
-static struct mpc_matrix make_matrix(struct mpc_party *p, size_t outs, size_t inner,
-                                     const struct mpc_matrix *like, int ring)
+struct mpc_matrix kv_matrix_make(struct mpc_party *p, size_t outs, size_t inner, int ring, int frac,
+                                 int bound)
 {
     struct mpc_matrix matrix = {.ring = ring,
-                                .frac = like->frac,
-                                .bound = like->bound,
+                                .frac = frac,
+                                .bound = bound,
                                 .outs = outs,
                                 .inner = inner,
                                 .stride = mpc_matrix_stride(p->role, inner)};
@@ -154,7 +153,8 @@ struct mpc_matrix kv_store_units(const struct kv_store *store, struct mpc_party 
 {
     size_t dim = store->form.head_dim;
     const struct mpc_matrix *from = values ? &store->v[head] : &store->k[head];
-    struct mpc_matrix ret = make_matrix(p, (sum ? 1 : units.rows) * dim, units.count, from, ring);
+    struct mpc_matrix ret =
+        kv_matrix_make(p, (sum ? 1 : units.rows) * dim, units.count, ring, from->frac, from->bound);
     for (size_t u = 0; !mpc_failed(p) && p->role != MPC_COUNT && u < units.count; u++)
         for (size_t i = 0; i < units.rows; i++)
             for (size_t c = 0; c < dim; c++) {
@@ -166,15 +166,17 @@ struct mpc_matrix kv_store_units(const struct kv_store *store, struct mpc_party 
 }
 
 struct mpc_matrix kv_store_key_sums(const struct kv_store *store, struct mpc_party *p, size_t head,
-                                    struct kv_units units, int ring)
+                                    struct kv_units units, size_t before, int ring)
 {
     size_t dim = store->form.head_dim;
-    struct mpc_matrix ret = make_matrix(p, units.count, dim, &store->k[head], ring);
-    for (size_t u = 0; !mpc_failed(p) && p->role != MPC_COUNT && u < units.count; u++)
-        for (size_t i = 0; i < units.rows; i++)
+    const struct mpc_matrix *from = &store->k[head];
+    struct mpc_matrix ret = kv_matrix_make(p, units.count, dim, ring, from->frac, from->bound);
+    for (size_t u = 0; !mpc_failed(p) && p->role != MPC_COUNT && u < units.count; u++) {
+        size_t end = (u + 1) * units.rows, start = u * units.rows;
+        for (size_t i = start < before ? 0 : start - before; i < end; i++)
             for (size_t c = 0; c < dim; c++)
-                mpc_matrix_copy(p->role, &ret, u, c, &store->k[head], units.first + u * units.rows + i, c,
-                                true);
+                mpc_matrix_copy(p->role, &ret, u, c, from, units.first + i, c, true);
+    }
     return ret;
 }
 

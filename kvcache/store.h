@@ -64,8 +64,12 @@ void kv_store_copy(struct kv_store *to, size_t to_slot, const struct kv_store *f
  * what one-hot rows [kept][units] are multiplied by. `sum`: the sum of each unit's rows, [head_dim][units]. */
 struct mpc_matrix kv_store_units(const struct kv_store *store, struct mpc_party *p, size_t head, bool values, struct kv_units units,
                                  int ring, bool sum);
-/* The sums of each unit's keys as rows to be scored: [units][head_dim] in Z_2^ring. */
-struct mpc_matrix kv_store_key_sums(const struct kv_store *store, struct mpc_party *p, size_t head, struct kv_units units, int ring);
+/* The sums of each unit's keys, and of those of the `before` rows before it (as far as the units go), as rows to be scored:
+ * [units][head_dim] in Z_2^ring. */
+struct mpc_matrix kv_store_key_sums(const struct kv_store *store, struct mpc_party *p, size_t head, struct kv_units units, size_t before,
+                                    int ring);
+/* A zeroed matrix in the work area; without data in the count role. */
+struct mpc_matrix kv_matrix_make(struct mpc_party *p, size_t outs, size_t inner, int ring, int frac, int bound);
 
 /* The slots whose rows the row at `query` sees under a span, in slot order, into ret_slots (room for store->used); their number. */
 size_t kv_store_visible(const struct kv_store *store, struct kv_span span, size_t query, uint32_t *ret_slots);

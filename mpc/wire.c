@@ -125,6 +125,20 @@ struct mpc_wire mpc_add(struct mpc_party *p, struct mpc_wire x, struct mpc_wire 
     return out;
 }
 
+struct mpc_wire mpc_times(struct mpc_party *p, struct mpc_wire w, int64_t c, int bound)
+{
+    struct mpc_wire out = make_like(p, &w, w.count, w.ring);
+    uint64_t keep = keep_mask(p, w.ring);
+    for (int a = 0; a < COMPONENTS && !mpc_failed(p); a++) {
+        const uint64_t *v = *component(&w, a);
+        uint64_t *z = *component(&out, a);
+        for (size_t i = 0; z != NULL && i < w.count; i++)
+            z[i] = (v[i] * (uint64_t)c) & keep;
+    }
+    out.bound = bound;
+    return out;
+}
+
 struct mpc_wire mpc_add_const(struct mpc_party *p, struct mpc_wire w, int64_t c)
 {
     struct mpc_wire out = w;

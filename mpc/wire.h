@@ -50,6 +50,9 @@ struct mpc_wire mpc_as_gate_only(struct mpc_party *p, struct mpc_wire w);
  * either operand is. */
 struct mpc_wire mpc_add(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, int sign, int bound);
 
+/* x * c (one public integer for all); `bound` is the caller's claim. */
+struct mpc_wire mpc_times(struct mpc_party *p, struct mpc_wire w, int64_t c, int bound);
+
 /* x + c (one public integer for all): only m moves. */
 struct mpc_wire mpc_add_const(struct mpc_party *p, struct mpc_wire w, int64_t c);
 

@@ -1,42 +1,35 @@
-/* select: nothing is evicted; decode steps attend to the units of rows that score highest, one set for
- * several steps.
+/* select: decode steps attend to the units of rows that score highest by their query, one set for several
+ * steps; everything is selected from, or what an eviction after the prompt left.
  *
- * Each KV head scores units of 16 rows by the mean of their keys against the sum of its queries, and the best
- * ones are gathered. Rows that arrive meanwhile are attended to as part of the window. With async=1 a set is
- * chosen from the queries of the step when the last one came into use, and its rounds take part in those of
- * other layers. Source: specification, kv.py (GatherCache), section 9.4; InfLLM, arXiv 2402.04617, for block
- * means; LServe, arXiv 2502.14866, for one set over several steps. */
+ * Each KV head scores units by the sum of its queries, and the best ones are gathered. Rows that arrive
+ * meanwhile are attended to as part of the window. With async=1 a set is chosen from the queries of the step
+ * before it comes into use, and its rounds take part in those of other layers. score=box, alpha and squares
+ * are there for comparison: they cost more than they give. Source: specification, kv.py (GatherCache), section
+ * 9.4; InfLLM, arXiv 2402.04617, for block means; Quest, arXiv 2406.10774, for boxes; LServe, arXiv
+ * 2502.14866, for one set over several steps. */
 #include "kvcache/policy.h"
 
 static enum base_status plan(const struct kv_config *config, struct kv_plan *ret, struct base_error *error)
 {
-    enum { ALONE = 2 };
     enum base_status status = BASE_OK;
     const uint32_t *v = config->value;
-    const struct kv_dims *d = &ret->dims;
-    size_t rows = kv_budget_rows(config, d->prompt), public_rows = v[KV_SINKS] + v[KV_WINDOW];
-    TRY(kv_check_budget("select", rows, d->prompt, public_rows + v[KV_UNIT], error));
-    for (size_t l = 0; l < d->layers; l++)
-        ret->layer[l].select =
-            (struct kv_selection_plan){.units = (rows - public_rows) / v[KV_UNIT],
-                                       .unit = v[KV_UNIT],
-                                       .first = v[KV_SINKS],
-                                       .last = v[KV_WINDOW],
-                                       .reuse = v[KV_REUSE],
-                                       .ahead = v[KV_ASYNC] == 1,
-                                       .set_of = l < ALONE ? l : l - (l - ALONE) % v[KV_SHARE]};
+    struct kv_selection_plan select;
+    TRY(kv_selection_of(config, "select", ret->dims.prompt, &select, error));
+    TRY(kv_evict_statically(config, "select", ret, v[KV_UNIT], error));
+    kv_select_in_all_layers(ret, &select, v[KV_SHARE]);
 out:
     return status;
 }
 
-static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0},  {KV_SINKS, 4}, {KV_WINDOW, 32},
-                                           {KV_UNIT, 16},  {KV_REUSE, 4}, {KV_ASYNC, 0}, {KV_SHARE, 1}};
+static const struct kv_option options[] = {
+    {KV_BUDGET, 0}, {KV_KEEP, 0},  {KV_SINKS, 4}, {KV_WINDOW, 32},         {KV_UNIT, 16},  {KV_REUSE, 4},
+    {KV_ASYNC, 0},  {KV_SHARE, 1}, {KV_BEFORE, 0}, {KV_SCORE, KV_SCORE_MEAN}, {KV_ALPHA, 10}, {KV_STATIC, 100},
+    {KV_QUERIES, 20}};
 
 const struct kv_policy kv_policy_select = {
     .name = "select",
-    .summary = "nothing is evicted; decode steps attend to the best units, one set for several steps",
+    .summary = "decode steps attend to the best units by their query, one set for several steps",
     .source = "specification, section 9.4",
-    .leakage = "sizes only: units, their number and how long a set is used are public; which ones are chosen "
-               "is opened to nobody",
+    .leakage = KV_LEAKAGE_OF_SELECTION,
     KV_OPTIONS(options),
     .plan = plan};

@@ -50,6 +50,13 @@ static const char *const policies[] = {
     "select:keep=32:window=8:unit=4:reuse=4",
     "select:keep=32:window=8:unit=4:reuse=4:async=1",
     "select:keep=32:window=8:unit=4:reuse=2:share=2",
+    "select:keep=32:window=8:unit=4:reuse=2:before=4",
+    "select:keep=24:window=8:unit=4:reuse=2:static=60",
+    "select:keep=32:window=8:unit=4:reuse=2:score=squares",
+    "select:keep=32:window=8:unit=4:reuse=2:score=box",
+    "refresh:keep=32:window=8:unit=4:before=4:reuse=3",
+    "mpcache:keep=24:unit=4:static=100:share=1:levels=1:heads=0",
+    "mpcache:keep=24:unit=4:static=70",
 };
 
 static void check_all(struct model_options options)

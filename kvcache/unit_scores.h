@@ -1,0 +1,57 @@
+/* How a decode step's queries score units of cached rows: one number per set and unit, in one opening.
+ *
+ *   mean     q against the sum of the unit's keys, and of those of the rows before it: free beyond the opening
+ *   squares  the sum of (q . k)^2 over the unit and the heads of the set: every row's score is opened, too
+ *   box      q+ . high + q- . low, the largest score that the unit's box of keys allows (Quest)
+ *   alpha    q . (alpha high + (1 - alpha) low), alpha in sixteenths (MPCache)
+ * Queries of the heads of a set are added up first, but for the squares. Boxes (protocols/box.h) are made
+ * once, when the prompt has been read: rows of the answer are attended to as part of the window.
+ * Scores have KV_UNIT_BITS bits as they are ranked and KV_UNIT_FINE below, which take the rounding and are
+ * dropped exactly: the plaintext twin and the parties choose the same units but for scores at an edge. A score
+ * beyond the plan's bound wraps: a worse choice, never a wrong value.
+ * Reveals: nothing. Source: specification, kv.py (unit_scores, second_moment, box, split_q) and README 9.3. */
+#ifndef CACHET_KVCACHE_UNIT_SCORES_H
+#define CACHET_KVCACHE_UNIT_SCORES_H
+
+#include "kvcache/store.h"
+
+enum { KV_UNIT_BITS = 8, KV_UNIT_FINE = 6, KV_UNIT_SUM_BITS = KV_UNIT_BITS + KV_UNIT_FINE };
+
+/* How q . k counts: |q . k| <= 2^product_bits in units of the product for every score within the plan's
+ * bound. */
+struct kv_score_form {
+    size_t heads;
+    int product_bits;
+};
+
+struct kv_scorer {
+    const struct kv_selection_plan *plan;
+    const struct kv_store *all;
+    struct kv_score_form form;
+    struct mpc_wire boxes[2]; /* of units, and of pairs of units: [kv_heads][boxed][channels] */
+    size_t boxed[2];
+};
+
+/* Ring that keys need to be scored. */
+int kv_scorer_ring(const struct kv_score_form *form, const struct kv_selection_plan *plan, size_t kv_heads);
+size_t kv_scorer_sets(const struct kv_scorer *scorer);
+
+/* Boxes of the units, where the plan reads any; what they are is kept in p->arena. Runs its rounds: 1 to bring
+ * keys under fresh masks and 2 log2(unit), and 2 for pairs. */
+BASE_MUST_USE enum base_status kv_scorer_box(struct kv_scorer *scorer, struct mpc_party *p,
+                                             struct kv_units units);
+/* q [heads][head_dim] -> what the scores below read. box: runs 2 rounds. */
+BASE_MUST_USE enum base_status kv_scorer_query(const struct kv_scorer *scorer, struct mpc_party *p,
+                                               struct mpc_wire q, struct mpc_wire *ret);
+/* Queues the opening of the scores [sets][units] of KV_UNIT_SUM_BITS bits, signed; of the pairs of units, if
+ * `pairs`. squares: the scores of rows, to be given to kv_scorer_squares after the round. */
+struct mpc_wire kv_scorer_queue(const struct kv_scorer *scorer, struct mpc_party *p, struct kv_units units,
+                                struct mpc_wire query, bool pairs);
+struct mpc_wire kv_scorer_squares(const struct kv_scorer *scorer, struct mpc_party *p, struct kv_units units,
+                                  struct mpc_wire rows);
+/* Opened scores from zero on: 0 <= x < 2^KV_UNIT_SUM_BITS. Local. */
+struct mpc_wire kv_scorer_level(struct mpc_party *p, struct mpc_wire scores);
+/* Queues the opening of such scores, of bits + KV_UNIT_FINE bits, without the fine ones: exact. */
+struct mpc_wire kv_scorer_rank(struct mpc_party *p, struct mpc_wire scores, int bits);
+
+#endif
