@@ -1,5 +1,7 @@
 #include "engine/attention.h"
 
+#include "base/bits.h"
+
 struct mpc_wire eng_swap_axes(const struct eng_step *step, struct mpc_wire w, size_t first, size_t second)
 {
     size_t dim = step->decoder->form.shape->head_dim, at = 0;
@@ -100,20 +102,47 @@ out:
     return status;
 }
 
-struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q)
+/* Every head's q against its probes, behind the scores of its rows. */
+static void score_probes(const struct eng_step *step, struct mpc_wire q, struct kv_units probes,
+                         struct mpc_share *out, size_t at)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_model_shape *shape = step->decoder->form.shape;
+    const struct kv_store *all = &step->decoder->cache[step->layer].all;
+    size_t group = shape->heads / shape->kv_heads, dim = shape->head_dim;
+    for (size_t h = 0; h < shape->kv_heads && !mpc_failed(p); h++) {
+        size_t mark = base_arena_mark(&p->arena);
+        struct mpc_matrix keys = kv_store_key_sums(all, p, h, probes, 0, all->form.ring_k);
+        mpc_share_matmul_at(p, mpc_slice(q, h * group * dim, group * dim), group, &keys, out,
+                            at + h * group * probes.count, probes.count);
+        base_arena_release(&p->arena, mark);
+    }
+}
+
+struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q, int *ret_log)
 {
     const struct eng_model_shape *shape = step->decoder->form.shape;
-    struct kv_store *store = kv_cache_store(&step->decoder->cache[step->layer]);
-    size_t group = shape->heads / store->form.kv_heads, rows = group * step->n;
+    struct kv_cache *cache = &step->decoder->cache[step->layer];
+    struct kv_store *store = kv_cache_store(cache);
+    struct kv_units probes = kv_cache_probes(cache);
+    size_t group = shape->heads / store->form.kv_heads, rows = group * step->n,
+           scores = shape->heads * step->n * store->used;
     int ring = q.ring < store->form.ring_k ? q.ring : store->form.ring_k;
     struct mpc_share out =
-        mpc_share_make(step->p, store->form.kv_heads * rows * store->used, ring, q.frac + store->form.frac_k);
+        mpc_share_make(step->p, scores + shape->heads * probes.count, ring, q.frac + store->form.frac_k);
+    *ret_log = probes.count == 0 ? 0 : base_log_ceil(probes.rows);
     for (size_t h = 0; h < store->form.kv_heads; h++) {
         size_t mark = base_arena_mark(&step->p->arena);
         mpc_share_matmul_at(step->p, mpc_slice(q, h * rows * shape->head_dim, rows * shape->head_dim), rows,
                             &store->k[h], &out, h * rows * store->used, store->used);
         base_arena_release(&step->p->arena, mark);
     }
+    /* A probe is a sum of keys: what attention reads are means. */
+    for (size_t i = 0; *ret_log > 0 && out.z != NULL && !mpc_failed(step->p) && i < scores; i++)
+        out.z[i] <<= *ret_log;
+    out.frac += *ret_log;
+    if (probes.count > 0)
+        score_probes(step, q, probes, &out, scores);
     return out;
 }
 
@@ -133,36 +162,61 @@ static size_t list_slots(const struct eng_step *step, size_t kv_head, size_t roo
     return total;
 }
 
+/* The pairs of one row, from `at` on; returns where the next one begins. */
+static size_t list_row(struct eng_pairs *pairs, size_t r, const uint32_t *slots, size_t count, bool own,
+                       size_t at)
+{
+    bool probes = r >= pairs->answered;
+    size_t line = probes ? r - pairs->answered : r;
+    pairs->starts[r] = (uint32_t)at;
+    for (size_t j = 0; j < count + (size_t)own; j++, at++) {
+        pairs->row[at] = (uint32_t)r;
+        pairs->source[at] = j < count ? (uint32_t)(line * pairs->used + slots[j]) : UINT32_MAX;
+    }
+    for (size_t j = 0; probes && j < pairs->probes; j++, at++) {
+        pairs->row[at] = (uint32_t)r;
+        pairs->source[at] = (uint32_t)(pairs->answered * pairs->used + line * pairs->probes + j);
+    }
+    return at;
+}
+
 bool eng_list_pairs(const struct eng_step *step, bool own, struct eng_pairs *ret)
 {
     struct mpc_party *p = step->p;
     const struct eng_model_shape *shape = step->decoder->form.shape;
     const struct kv_store *store = kv_cache_store(&step->decoder->cache[step->layer]);
     size_t heads = shape->heads, kv_heads = shape->kv_heads, group = heads / kv_heads, n = step->n,
-           used = store->used, room = used + 1, rows = heads * n, total = 0, at = 0;
+           used = store->used, room = used + 1, rows = heads * n, total = 0, at = 0,
+           probes = kv_cache_probes(&step->decoder->cache[step->layer]).count;
     uint32_t *slots = mpc_bytes(p, kv_heads * n * room * sizeof *slots),
              *counts = mpc_bytes(p, kv_heads * n * sizeof *counts);
     if (mpc_failed(p))
         return false;
     for (size_t h = 0; h < kv_heads; h++)
         total += group * (list_slots(step, h, room, slots + h * n * room, counts + h * n) + own * n);
-    ret->rows = rows;
-    ret->used = used;
-    ret->starts = mpc_bytes(p, (rows + 1) * sizeof *ret->starts);
-    ret->row = mpc_bytes(p, total * sizeof *ret->row);
-    ret->source = mpc_bytes(p, total * sizeof *ret->source);
+    /* A step that probes has one row per head, and its pairs once more. */
+    if (probes > 0)
+        total += total + heads * probes;
+    *ret = (struct eng_pairs){.rows = probes > 0 ? rows + heads : rows,
+                              .answered = rows,
+                              .probes = probes,
+                              .used = used,
+                              .starts = mpc_bytes(p, (rows + heads + 1) * sizeof *ret->starts),
+                              .row = mpc_bytes(p, total * sizeof *ret->row),
+                              .source = mpc_bytes(p, total * sizeof *ret->source)};
     if (mpc_failed(p))
         return false;
-    for (size_t r = 0; r < rows; r++) {
-        size_t line = r / n / group * n + r % n;
-        ret->starts[r] = (uint32_t)at;
-        for (size_t j = 0; j < counts[line] + (size_t)own; j++, at++) {
-            ret->row[at] = (uint32_t)r;
-            ret->source[at] = j < counts[line] ? (uint32_t)(r * used + slots[line * room + j]) : UINT32_MAX;
-        }
+    for (size_t r = 0; r < ret->rows; r++) {
+        size_t head = eng_row_head(step, ret, r), line = head / group * n + r % n;
+        at = list_row(ret, r, slots + line * room, counts[line], own, at);
     }
-    ret->starts[rows] = (uint32_t)at;
+    ret->starts[ret->rows] = (uint32_t)at;
     return true;
+}
+
+size_t eng_row_head(const struct eng_step *step, const struct eng_pairs *pairs, size_t r)
+{
+    return (r < pairs->answered ? r : r - pairs->answered) / step->n;
 }
 
 /* Biases of Q, K and V, where the model has them: public linear maps of masked rows, 0 bytes. They join t u.
@@ -220,7 +274,7 @@ struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e
     struct kv_store *store = kv_cache_store(&step->decoder->cache[step->layer]);
     size_t used = store->used, rows = shape->heads / store->form.kv_heads * step->n, dim = shape->head_dim;
     int ring = e.ring < store->form.ring_v ? e.ring : store->form.ring_v;
-    struct mpc_share out = mpc_share_make(p, pairs->rows * dim, ring, e.frac + store->form.frac_v);
+    struct mpc_share out = mpc_share_make(p, pairs->answered * dim, ring, e.frac + store->form.frac_v);
     uint32_t *index = mpc_bytes(p, rows * used * sizeof *index);
     for (size_t h = 0; h < store->form.kv_heads && !mpc_failed(p); h++) {
         size_t mark = base_arena_mark(&p->arena);

@@ -7,10 +7,13 @@
 /* Public bookkeeping of one step's attention: which slots each query row attends to, in the order in which
  * scores are laid out. Scores are rows of (head, query row), each a run of pairs. */
 struct eng_pairs {
-    size_t rows;      /* heads * n */
+    size_t rows;      /* heads * n, and one per head more where the step probes */
+    size_t answered;  /* heads * n: rows that have an o */
+    size_t probes;    /* of a head: the last pairs of its row more, which has those of its own row before them */
     uint32_t *starts; /* [rows + 1] */
     uint32_t *row;    /* [pairs]: row of each pair */
-    uint32_t *source; /* [pairs]: where the pair's score lies in the product [rows][used slots] */
+    uint32_t *source; /* [pairs]: where the pair's score lies in the product [answered][used slots], or, behind it,
+                         [heads][probes] */
     size_t used;
 };
 
@@ -33,12 +36,16 @@ void eng_append(const struct eng_step *step, struct mpc_wire k, struct mpc_wire 
  * new rows. */
 BASE_MUST_USE enum base_status eng_choose_rows(const struct eng_step *step, struct mpc_wire q);
 
-/* q . K of every head against every used slot: [heads * n][used]. */
-struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q);
+/* q . K of every head against every used slot: [heads * n][used]; where the step probes, against its probes, too:
+ * [heads][probes], and all of it times the rows of a probe, *ret_log their logarithm. */
+struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q, int *ret_log);
 
 /* The pairs of all heads; `own` adds one pair per row that is not in the product (the new row of a deferred
  * step), marked UINT32_MAX in source. Slots are listed once per query row and shared by the heads. */
 bool eng_list_pairs(const struct eng_step *step, bool own, struct eng_pairs *ret);
+
+/* Which head a row belongs to. */
+size_t eng_row_head(const struct eng_step *step, const struct eng_pairs *pairs, size_t r);
 
 /* What t u is cut to: q and k in Z_2^qk with fu fraction bits, v in Z_2^v with v_frac. */
 struct eng_normal_form {
@@ -49,7 +56,7 @@ BASE_MUST_USE enum base_status eng_normalise_projections(const struct eng_step *
                                                          struct eng_projections *u,
                                                          struct eng_normal_form form);
 
-/* o' = sum e v of every row: [rows][head_dim]. */
+/* o' = sum e v of every row that has an o: [answered][head_dim]. */
 struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e,
                                   const struct eng_pairs *pairs);
 

@@ -36,7 +36,8 @@ static int64_t ceiling_units(const struct eng_step *step, const struct eng_head_
 /* Which pair of row r is its own: the slot that the row itself took. */
 static size_t own_pair(const struct eng_step *step, const struct eng_pairs *pairs, size_t r)
 {
-    size_t at = pairs->starts[r], source = r * pairs->used + step->slots[r % step->n];
+    size_t line = r < pairs->answered ? r : r - pairs->answered, at = pairs->starts[r],
+           source = line * pairs->used + step->slots[line % step->n];
     while (at < pairs->starts[r + 1] && pairs->source[at] != source)
         at++;
     if (at == pairs->starts[r + 1])
@@ -58,7 +59,8 @@ static struct ranged make_ranged(struct mpc_party *p, size_t pairs, size_t rows)
 /* Pairs of one row. */
 static void list_row(const struct eng_step *step, const struct eng_pairs *pairs, size_t r, struct ranged *ret)
 {
-    const struct eng_head_plan *head = &eng_plan_heads(step->decoder->form.plan, step->layer)[r / step->n];
+    const struct eng_head_plan *head =
+        &eng_plan_heads(step->decoder->form.plan, step->layer)[eng_row_head(step, pairs, r)];
     int64_t ceiling = ceiling_units(step, head);
     size_t own = ret->count + own_pair(step, pairs, r) - pairs->starts[r], found = ret->starts[ret->rows];
     for (size_t i = pairs->starts[r]; i < pairs->starts[r + 1]; i++, ret->count++) {
@@ -84,7 +86,7 @@ static void list_range(const struct eng_step *step, const struct eng_pairs *pair
         return;
     ret->starts[0] = 0;
     for (size_t r = 0; r < pairs->rows; r++)
-        if (heads[r / step->n].range == range)
+        if (heads[eng_row_head(step, pairs, r)].range == range)
             list_row(step, pairs, r, ret);
 }
 
@@ -130,9 +132,10 @@ static enum base_status measure(const struct eng_step *step, struct eng_projecti
     struct mpc_party *p = step->p;
     const struct eng_plan *plan = step->decoder->form.plan;
     const struct eng_layer_gates *gates = &step->decoder->form.gates->layer[step->layer];
-    int cut = eng_plan_ceiling_widths(plan, step->layer).score_cut;
     enum base_status status = BASE_OK;
-    struct mpc_share product = eng_score_share(step, u->q);
+    int log;
+    struct mpc_share product = eng_score_share(step, u->q, &log);
+    int cut = eng_plan_ceiling_widths(plan, step->layer).score_cut + log;
     for (int r = 0; r < ENG_RANGES; r++) {
         list_range(step, pairs, r, &range[r]);
         if (range[r].count == 0)
@@ -197,7 +200,8 @@ static void score_units(const struct eng_step *step, size_t target, const struct
     struct eng_step own = eng_target(step, target);
     struct eng_ceiling_widths w = eng_plan_ceiling_widths(step->decoder->form.plan, step->layer);
     /* As many bits as o' has: a row whose e are small keeps its weights. */
-    int f = w.read_frac < w.e_frac - w.window ? w.read_frac : w.e_frac - w.window, cut = w.e_frac - w.window - f, bound = sums->sum.bound - cut,
+    int f = w.read_frac < w.e_frac - w.window ? w.read_frac : w.e_frac - w.window,
+        cut = w.e_frac - w.window - f, bound = sums->sum.bound - cut,
         ring = eng_score_ring(sums, f + w.inverse_frac);
     struct mpc_wire inverses[SEC_WINDOWS],
         sum = mpc_truncate(p, sums->sum, cut, bound < 1 ? 1 : bound, "e of units");
@@ -230,8 +234,11 @@ static enum base_status divide(const struct eng_step *step, struct mpc_wire e, c
     struct mpc_wire o = mpc_cut(p, share, w.e_ring, share.frac - w.sum_frac,
                                 eng_bound(w.sum_frac + w.sum, b[ENG_V]), false, "sum e v");
     TRY(mpc_round(p));
-    share = sec_reciprocal_two_divide(p, gate, S, inverse, o, eng_bound(w.read_frac, b[ENG_V] + 1),
-                                      w.o_ring + lost);
+    struct mpc_wire inverses[SEC_WINDOWS];
+    for (int i = 0; i < SEC_WINDOWS; i++)
+        inverses[i] = mpc_slice(inverse[i], 0, pairs->answered);
+    share = sec_reciprocal_two_divide(p, gate, mpc_slice(S, 0, pairs->answered), inverses, o,
+                                      eng_bound(w.read_frac, b[ENG_V] + 1), w.o_ring + lost);
     o = mpc_cut(p, share, w.o_ring + lost, lost, eng_bound(plan->fu, b[ENG_O]), false, "o");
     for (size_t i = 0; i < eng_targets(step); i++)
         if (sums[i].units > 0)

@@ -49,7 +49,8 @@ static enum base_status scores_deferred(const struct eng_step *step, struct eng_
     mine = mpc_cut(p, mpc_share_dot(p, u->q, key, dim), u->q.ring, cut, eng_bound(plan->fs, b[ENG_AOWN]),
                    false, "a_own");
     if (cached > 0) {
-        struct mpc_share product = mpc_share_gather(p, eng_score_share(step, u->q), source, cached);
+        int log;
+        struct mpc_share product = mpc_share_gather(p, eng_score_share(step, u->q, &log), source, cached);
         a = mpc_cut(p, product, u->q.ring, cut, eng_bound(plan->fs, b[ENG_A]), false, "a");
     }
     TRY(mpc_round(p));
@@ -142,7 +143,7 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2,
                                 eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
     TRY(mpc_round(p));
-    share = mpc_share_mul(p, o, inverse, d->form.shape->head_dim, plan->ring);
+    share = mpc_share_mul(p, o, mpc_slice(inverse, 0, pairs->answered), d->form.shape->head_dim, plan->ring);
     o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false,
                 "o");
     for (size_t i = 0; i < eng_targets(step); i++)
@@ -208,7 +209,8 @@ static enum base_status run_folded(const struct eng_step *step, struct eng_proje
     eng_append(step, u->k, early);
     if (!eng_list_pairs(step, false, &pairs))
         return p->status;
-    struct mpc_wire score = cut_scores(step, eng_score_share(step, u->q), &pairs);
+    int log;
+    struct mpc_wire score = cut_scores(step, eng_score_share(step, u->q, &log), &pairs);
     TRY(mpc_round(p));
     TRY(exponentiate(step, score, &pairs, &u->v, &e));
     if (plan->ring_sv != 0)

@@ -1,10 +1,30 @@
-/* What a choice by attention ranks: the attention that the step's last rows gave to each unit of cached rows, summed
- * over rows and heads.
+/* What a choice by attention ranks: the attention that the step's last rows gave to each unit of cached rows,
+ * summed over rows and heads.
  *
  * e / S of a unit is the sum of its e, divided: linear, so that all rows and heads of a set fall into one
  * opening per unit, in the round that opens o. Source: specification, kv.py (mass). */
 #include "base/bits.h"
 #include "engine/attention.h"
+
+/* Each probe is a sum of its own. */
+static struct eng_unit_sums sum_probes(struct mpc_party *p, struct kv_scores *scores, struct mpc_wire e,
+                                       const struct eng_pairs *pairs)
+{
+    size_t rows = pairs->rows - pairs->answered, n = pairs->probes;
+    struct eng_unit_sums ret = {.scores = scores, .rows = rows, .units = n};
+    uint32_t *index = mpc_bytes(p, rows * n * sizeof *index);
+    ret.row = mpc_bytes(p, rows * sizeof *ret.row);
+    if (mpc_failed(p))
+        return (struct eng_unit_sums){0};
+    for (size_t i = 0; i < rows; i++) {
+        size_t r = pairs->answered + i;
+        ret.row[i] = (uint32_t)r;
+        for (size_t j = 0; j < n; j++)
+            index[i * n + j] = (uint32_t)(pairs->starts[r + 1] - n + j);
+    }
+    ret.sum = mpc_gather(p, e, index, rows * n);
+    return ret;
+}
 
 static struct eng_unit_sums sum_units(const struct eng_step *step, struct mpc_wire e,
                                       const struct eng_pairs *pairs)
@@ -15,6 +35,8 @@ static struct eng_unit_sums sum_units(const struct eng_step *step, struct mpc_wi
     struct eng_unit_sums ret = {.scores = scores};
     if (scores == NULL || used <= scores->first)
         return ret;
+    if (pairs->probes > 0)
+        return sum_probes(p, scores, e, pairs);
     ret.units = (used - scores->first + scores->unit - 1) / scores->unit;
     ret.rows = heads * counted;
     uint32_t *of = mpc_bytes(p, used * sizeof *of),
@@ -83,9 +105,9 @@ int eng_score_ring(const struct eng_unit_sums *sums, int fraction)
 void eng_queue_scores(const struct eng_step *step, struct mpc_share weight, struct eng_unit_sums *sums)
 {
     struct mpc_party *p = step->p;
-    sums->score = mpc_cut(p, add_up(p, weight, sums, sums->scores->sets), eng_score_ring(sums, weight.frac),
-                          lost(sums, weight.frac), kv_score_sum_bits(sums->scores), false,
-                          "attention of units");
+    sums->score =
+        mpc_cut(p, add_up(p, weight, sums, sums->scores->sets), eng_score_ring(sums, weight.frac),
+                lost(sums, weight.frac), kv_score_sum_bits(sums->scores), false, "attention of units");
 }
 
 static void add(const struct eng_unit_sums *sums)
@@ -116,7 +138,8 @@ void eng_weigh_rows(const struct eng_step *step, const struct eng_pairs *pairs, 
     uint64_t *arrays[] = {e->m, e->l1, e->l2, e->x}, keep = kern_ring_mask(e->ring);
     size_t most = 1;
     for (size_t i = 0; i < pairs->starts[pairs->rows]; i++) {
-        uint64_t weight = store->weight[pairs->source[i] % pairs->used];
+        bool probe = pairs->source[i] >= pairs->answered * pairs->used;
+        uint64_t weight = probe ? 1 : store->weight[pairs->source[i] % pairs->used];
         most = weight > most ? weight : most;
         for (int a = 0; weight != 1 && a < 4; a++)
             if (arrays[a] != NULL)

@@ -42,14 +42,18 @@ static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
 static struct kv_score_form score_form(const struct eng_decoder *d, size_t layer)
 {
     const struct eng_plan *plan = d->form.plan;
+    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
     double scale = 1;
-    int log = 0;
+    int log = 0, ring = plan->layer[layer].attention == ENG_ATTENTION_CEILINGS
+                            ? w.score_cut + w.score
+                            : 2 * plan->fu - plan->fs + eng_plan_score_ring(plan, layer);
     for (size_t h = 0; h < d->form.shape->heads; h++)
         if (eng_plan_query_scale(plan, layer, h) > scale)
             scale = eng_plan_query_scale(plan, layer, h);
     while (base_power_of_two(log) < scale)
         log++;
     return (struct kv_score_form){.heads = d->form.shape->heads,
+                                  .ring = ring,
                                   .product_bits = 2 * plan->fu + plan->layer[layer].bits[ENG_SCORE] + log};
 }
 

@@ -277,7 +277,7 @@ enum base_status kv_cache_select(struct kv_cache *caches, size_t layer, struct m
         /* The last step of a set: the next one is chosen now, while other layers work. */
         c->hidden = true;
         c->selection.scoring = by_attention;
-        c->uses_active = c->uses_active && !by_attention;
+        c->uses_active = c->uses_active && !(by_attention && s->dense);
         if (!by_attention)
             TRY(start_by_query(caches, c, p, units, q));
     }
@@ -317,6 +317,16 @@ void kv_cache_keep_query(struct kv_cache *c, struct mpc_party *p, struct mpc_wir
 struct kv_store *kv_cache_store(struct kv_cache *c)
 {
     return c->uses_active ? &c->active : &c->all;
+}
+
+struct kv_units kv_cache_probes(const struct kv_cache *c)
+{
+    const struct kv_selection_plan *s = c->selection.scorer.plan;
+    struct kv_units units;
+    if (!c->selection.scoring || !c->uses_active || !find_units(c, &units))
+        return (struct kv_units){0};
+    return (struct kv_units){
+        .first = units.first, .count = units.count * (s->unit / s->probe), .rows = s->probe};
 }
 
 static uint32_t slot_of(const struct kv_cache *c, size_t i)

@@ -46,6 +46,8 @@ BASE_MUST_USE enum base_status kv_cache_select(struct kv_cache *caches, size_t l
 void kv_cache_keep_query(struct kv_cache *cache, struct mpc_party *p, struct mpc_wire q, size_t n);
 
 struct kv_store *kv_cache_store(struct kv_cache *cache);
+/* Rows of `all` whose mean keys the step attends to beside its rows, to score them (kv_cache_scored); count 0: none. */
+struct kv_units kv_cache_probes(const struct kv_cache *cache);
 /* Slots of the next n rows in kv_cache_store; they stay those of the step until kv_cache_advance. */
 void kv_cache_slots(const struct kv_cache *cache, size_t n, uint32_t *ret_slots);
 void kv_cache_append(struct kv_cache *cache, struct mpc_party *p, struct mpc_wire k, struct mpc_wire v, size_t n);

@@ -58,11 +58,8 @@ static struct mpc_wire move_scores(struct mpc_party *p, const struct kv_eviction
     int ring = kv_score_ring(e->scores), bound = kv_score_sum_bits(e->scores);
     struct mpc_share out = mpc_share_make(p, sets * k, ring, 0);
     for (size_t s = 0; s < sets && !mpc_failed(p); s++) {
-        struct mpc_matrix row = {.ring = ring,
-                                 .bound = bound,
-                                 .outs = 1,
-                                 .inner = n,
-                                 .stride = mpc_matrix_stride(p->role, n)};
+        struct mpc_matrix row = {
+            .ring = ring, .bound = bound, .outs = 1, .inner = n, .stride = mpc_matrix_stride(p->role, n)};
         row.data = p->role == MPC_COUNT ? NULL : mpc_words(p, row.stride);
         if (row.data != NULL)
             memset(row.data, 0, row.stride * sizeof *row.data);

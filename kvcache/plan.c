@@ -60,15 +60,17 @@ static enum base_status check_selection(const struct kv_plan *plan, size_t layer
     TRY_THAT(plan->layer[layer].evict.every == 0, error, BASE_ERR_ARGUMENT,
              "policy %s: a selection needs rows that stay where they are while decoding", name);
     TRY_THAT(s->score != KV_SCORE_ATTENTION || (s->unit % s->probe == 0 && s->before % s->probe == 0), error,
-             BASE_ERR_ARGUMENT, "policy %s: units of %zu rows and the %zu before them are not whole probes of %zu",
-             name, s->unit, s->before, s->probe);
+             BASE_ERR_ARGUMENT,
+             "policy %s: units of %zu rows and the %zu before them are not whole probes of %zu", name,
+             s->unit, s->before, s->probe);
     of = &plan->layer[s->set_of].select;
     TRY_THAT(s->set_of <= layer && of->set_of == s->set_of && of->units == s->units && of->unit == s->unit &&
                  !(s->ahead && s->set_of != layer),
              error, BASE_ERR_ARGUMENT, "policy %s: layer %zu cannot share the sets of layer %zu", name, layer,
              s->set_of);
     TRY_THAT(!s->ahead || s->score != KV_SCORE_BOX, error, BASE_ERR_ARGUMENT,
-             "policy %s: scores by boxes cannot be chosen ahead: their queries need rounds of their own", name);
+             "policy %s: scores by boxes cannot be chosen ahead: their queries need rounds of their own",
+             name);
 out:
     return status;
 }

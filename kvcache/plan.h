@@ -66,6 +66,7 @@ struct kv_selection_plan {
     size_t alpha;        /* alpha: the share of the largest keys, in sixteenths */
     size_t pairs;        /* of neighbouring units that are chosen first, so that only theirs are chosen from; 0: one choice of all */
     size_t probe;        /* attention: rows of a sum, which divide unit and before */
+    bool dense;          /* attention: a step that scores attends to every row, not to its set and to probes */
     bool ahead;          /* chosen from an earlier step, the rounds hidden behind other work */
     bool per_query_head; /* one set per query head, not per KV head */
     size_t set_of;       /* the layer whose set is used; its own number: it chooses for itself */

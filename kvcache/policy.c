@@ -6,11 +6,19 @@ extern const struct kv_policy kv_policy_window, kv_policy_a_shape, kv_policy_mpc
     kv_policy_h2o, kv_policy_tova, kv_policy_pyramidkv, kv_policy_blocks, kv_policy_bounded, kv_policy_select,
     kv_policy_refresh;
 
-static const struct kv_policy *const policies[] = {
-    &kv_policy_full,   &kv_policy_window,    &kv_policy_a_shape, &kv_policy_mpcache,
-    &kv_policy_snapkv, &kv_policy_h2o,       &kv_policy_tova,    &kv_policy_pyramidkv,
-    &kv_policy_blocks, &kv_policy_bounded,   &kv_policy_select,  &kv_policy_refresh,
-    NULL};
+static const struct kv_policy *const policies[] = {&kv_policy_full,
+                                                   &kv_policy_window,
+                                                   &kv_policy_a_shape,
+                                                   &kv_policy_mpcache,
+                                                   &kv_policy_snapkv,
+                                                   &kv_policy_h2o,
+                                                   &kv_policy_tova,
+                                                   &kv_policy_pyramidkv,
+                                                   &kv_policy_blocks,
+                                                   &kv_policy_bounded,
+                                                   &kv_policy_select,
+                                                   &kv_policy_refresh,
+                                                   NULL};
 
 const struct kv_policy *const *kv_policy_list(void)
 {
@@ -127,10 +135,11 @@ enum base_status kv_evict_statically(const struct kv_config *config, const char 
     if (v[KV_STATIC] == 100)
         return BASE_OK;
     if (rows < selected)
-        return base_fail(error, BASE_ERR_ARGUMENT,
-                         "policy %s: static=%u leaves %zu of %zu rows, fewer than the %zu that a step attends "
-                         "to: raise static, or lower the budget",
-                         name, v[KV_STATIC], rows, prompt, selected);
+        return base_fail(
+            error, BASE_ERR_ARGUMENT,
+            "policy %s: static=%u leaves %zu of %zu rows, fewer than the %zu that a step attends "
+            "to: raise static, or lower the budget",
+            name, v[KV_STATIC], rows, prompt, selected);
     struct kv_eviction_plan evict = {.keep = rows,
                                      .first = v[KV_SINKS],
                                      .last = v[KV_WINDOW],

@@ -3,9 +3,9 @@
 #include "base/bits.h"
 #include "protocols/digits.h"
 
-/* A softmax weight of at least 11 fraction bits is off by 1.5 of its units, and the weights of a set sum to
- * 2^(sum bits - 2) at most: each sum is off by less than 2^(sum bits - ROUNDING). */
-enum { ROUNDING = 12 };
+/* The weights of a set sum to a quarter of the range at most; an eighth more keeps sums of weights that are
+ * zero but for rounding, of e as well as of 1 / S, above zero. */
+enum { ROUNDING = 3 };
 
 int kv_score_sum_bits(const struct kv_scores *s)
 {
@@ -51,9 +51,8 @@ struct mpc_wire kv_scores_pool(struct mpc_party *p, const struct kv_scores *s, s
     struct mpc_wire sum =
         mpc_sum_runs(p, mpc_gather(p, s->sum, index, at), starts, s->sets * w.n, kv_score_sum_bits(s));
     sum.frac = 0;
-    int64_t rounding = (int64_t)w.length << (kv_score_sum_bits(s) - ROUNDING);
     /* Half a unit of what is ranked keeps sums of zero away from an edge. */
-    return mpc_add_const(p, sum, rounding + (1 << (KV_SCORE_FINE - 1)));
+    return mpc_add_const(p, sum, (1 << (kv_score_sum_bits(s) - ROUNDING)) + (1 << (KV_SCORE_FINE - 1)));
 }
 
 struct mpc_wire kv_scores_rank(struct mpc_party *p, const struct kv_scores *s, struct mpc_wire pooled)

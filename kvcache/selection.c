@@ -67,7 +67,8 @@ static bool by_attention(const struct kv_selection *s)
 /* A unit of a pair that was chosen lies above all others. */
 static int score_bits(const struct kv_selection *s, bool pairs)
 {
-    return by_attention(s) ? s->attention.bits : KV_UNIT_BITS + (!pairs && plan_of(s)->pairs > 0);
+    return by_attention(s) ? s->attention.bits
+                           : kv_scorer_bits(plan_of(s)) + (!pairs && plan_of(s)->pairs > 0);
 }
 
 static struct sec_choice_form choice_form(const struct kv_selection *s, bool pairs)
@@ -77,9 +78,10 @@ static struct sec_choice_form choice_form(const struct kv_selection *s, bool pai
                                      .n = pairs ? s->units.count / 2 : s->units.count,
                                      .k = pairs ? plan->pairs : plan->units,
                                      .bits = score_bits(s, pairs),
-                                     .ring = pairs ? KV_UNIT_SUM_BITS + 3 : s->hot_ring,
+                                     .ring = pairs ? kv_scorer_bits(plan) + KV_UNIT_FINE + 3 : s->hot_ring,
                                      .flags_only = pairs};
-    choice.way = sec_choice_cheapest(choice, by_attention(s) ? UINT64_MAX : KV_CHOICE_ROUNDS);
+    choice.way = sec_choice_cheapest(choice, kv_scorer_bits(plan) == KV_UNIT_BITS_FRESH ? KV_CHOICE_ROUNDS
+                                                                                        : UINT64_MAX);
     return choice;
 }
 
@@ -94,8 +96,9 @@ static struct mpc_wire raise(struct mpc_party *p, const struct kv_selection *s)
         return s->scores;
     struct mpc_wire flags = s->choice.result;
     flags.frac = 0;
-    flags = mpc_times(p, mpc_gather(p, flags, index, n), 1 << KV_UNIT_SUM_BITS, KV_UNIT_SUM_BITS);
-    return mpc_add(p, s->scores, flags, 1, KV_UNIT_SUM_BITS + 1);
+    int bits = kv_scorer_bits(plan_of(s)) + KV_UNIT_FINE;
+    flags = mpc_times(p, mpc_gather(p, flags, index, n), 1 << bits, bits);
+    return mpc_add(p, s->scores, flags, 1, bits + 1);
 }
 
 static struct kv_gather gather_of(const struct kv_selection *s)
@@ -126,10 +129,11 @@ static bool queue_stage(struct mpc_party *p, struct kv_selection *s, int stage)
         s->scores = kv_scorer_squares(scorer, p, s->units, s->scores);
         return true;
     case LEVEL:
-        s->scores = kv_scorer_level(p, s->scores);
+        s->scores = kv_scorer_level(&s->scorer, p, s->scores);
         if (plan_of(s)->pairs == 0)
             return false;
-        s->pair_scores = kv_scorer_rank(p, kv_scorer_level(p, s->pair_scores), KV_UNIT_BITS);
+        s->pair_scores =
+            kv_scorer_rank(p, kv_scorer_level(&s->scorer, p, s->pair_scores), kv_scorer_bits(plan_of(s)));
         return true;
     case PAIRS_FIRST:
         if (plan_of(s)->pairs > 0)

@@ -17,7 +17,7 @@
 #include "kvcache/unit_scores.h"
 #include "protocols/choice.h"
 
-/* Bits of a score by attention as it is ranked, and the most rounds of a choice. */
+/* Bits of a score by attention as it is ranked, and the most rounds of a choice that a step waits for. */
 enum { KV_ATTENTION_BITS = 12, KV_CHOICE_ROUNDS = 8 };
 
 struct kv_selection {

@@ -8,11 +8,21 @@
 
 #include <string.h>
 
-enum { SIXTEENTHS = 16, ROW_BITS = 8 };
+enum { SIXTEENTHS = 16, ROW_BITS = 10 };
 
 size_t kv_scorer_sets(const struct kv_scorer *s)
 {
     return s->plan->per_query_head ? s->form.heads : s->all->form.kv_heads;
+}
+
+int kv_scorer_bits(const struct kv_selection_plan *plan)
+{
+    return plan->score == KV_SCORE_MEAN && !plan->ahead ? KV_UNIT_BITS_FRESH : KV_UNIT_BITS;
+}
+
+static int sum_bits(const struct kv_selection_plan *plan)
+{
+    return kv_scorer_bits(plan) + KV_UNIT_FINE;
 }
 
 static size_t group_of(const struct kv_score_form *form, const struct kv_selection_plan *plan,
@@ -41,14 +51,14 @@ static int cut_of(const struct kv_score_form *form, const struct kv_selection_pl
     if (plan->score == KV_SCORE_SQUARES)
         return form->product_bits - (ROW_BITS - 1);
     return form->product_bits + base_log_ceil(weight_of(plan)) +
-           base_log_ceil(group_of(form, plan, kv_heads)) - (KV_UNIT_SUM_BITS - 1);
+           base_log_ceil(group_of(form, plan, kv_heads)) - (sum_bits(plan) - 1);
 }
 
 int kv_scorer_ring(const struct kv_score_form *form, const struct kv_selection_plan *plan, size_t kv_heads)
 {
-    int kept = KV_UNIT_SUM_BITS + 3;
+    int kept = sum_bits(plan) + 3;
     if (plan->score == KV_SCORE_ATTENTION)
-        return 0;
+        return plan->dense ? 0 : form->ring + base_log_ceil(plan->probe);
     if (plan->score == KV_SCORE_SQUARES)
         kept = sec_squares_ring(ROW_BITS - 1, plan->unit * group_of(form, plan, kv_heads));
     return cut_of(form, plan, kv_heads) + kept;
@@ -178,8 +188,7 @@ static struct mpc_matrix matrix_of(const struct kv_scorer *s, struct mpc_party *
     size_t n = s->boxed[pairs], channels = boxes.count / (n * s->all->form.kv_heads);
     struct mpc_matrix ret = kv_matrix_make(p, n, channels, ring, boxes.frac, boxes.bound);
     for (size_t u = 0; u < n && !mpc_failed(p); u++)
-        mpc_matrix_put(p, &ret, u, 0, false,
-                       mpc_slice(boxes, (kv_head * n + u) * channels, channels));
+        mpc_matrix_put(p, &ret, u, 0, false, mpc_slice(boxes, (kv_head * n + u) * channels, channels));
     return ret;
 }
 
@@ -189,7 +198,9 @@ struct mpc_wire kv_scorer_queue(const struct kv_scorer *s, struct mpc_party *p, 
     const struct kv_form *form = &s->all->form;
     bool rows = s->plan->score == KV_SCORE_SQUARES;
     size_t sets = rows ? s->form.heads : kv_scorer_sets(s),
-           n = rows ? units.count * units.rows : pairs ? units.count / 2 : units.count,
+           n = rows    ? units.count * units.rows
+               : pairs ? units.count / 2
+                       : units.count,
            channels = query.count / sets;
     int cut = cut_of(&s->form, s->plan, form->kv_heads),
         ring = kv_scorer_ring(&s->form, s->plan, form->kv_heads);
@@ -200,7 +211,7 @@ struct mpc_wire kv_scorer_queue(const struct kv_scorer *s, struct mpc_party *p, 
         mpc_share_matmul_at(p, mpc_slice(query, set * channels, channels), 1, &keys, &out, set * n, n);
         base_arena_release(&p->arena, mark);
     }
-    return mpc_cut(p, out, ring, cut, rows ? ROW_BITS - 1 : KV_UNIT_SUM_BITS, false, "unit score");
+    return mpc_cut(p, out, ring, cut, rows ? ROW_BITS - 1 : sum_bits(s->plan), false, "unit score");
 }
 
 /* A set's heads and a unit's rows lie apart: [heads][units][unit] -> runs of [sets][units]. */
@@ -216,14 +227,14 @@ struct mpc_wire kv_scorer_squares(const struct kv_scorer *s, struct mpc_party *p
                     index[at++] = (uint32_t)(((set * group + g) * units.count + u) * units.rows + i);
     if (mpc_failed(p))
         return rows;
-    int bits = 2 * (ROW_BITS - 1) + base_log_ceil(run), cut = bits - (KV_UNIT_SUM_BITS - 1);
+    int bits = 2 * (ROW_BITS - 1) + base_log_ceil(run), cut = bits - (sum_bits(s->plan) - 1);
     return sec_squares(p, mpc_gather(p, rows, index, at), run, cut > 0 ? cut : 0, "unit score");
 }
 
-struct mpc_wire kv_scorer_level(struct mpc_party *p, struct mpc_wire scores)
+struct mpc_wire kv_scorer_level(const struct kv_scorer *s, struct mpc_party *p, struct mpc_wire scores)
 {
     scores.frac = 0;
-    return mpc_add_const(p, scores, 1 << (KV_UNIT_SUM_BITS - 1));
+    return mpc_add_const(p, scores, 1 << (sum_bits(s->plan) - 1));
 }
 
 struct mpc_wire kv_scorer_rank(struct mpc_party *p, struct mpc_wire scores, int bits)

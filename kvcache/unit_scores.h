@@ -6,8 +6,8 @@
  *   alpha    q . (alpha high + (1 - alpha) low), alpha in sixteenths (MPCache)
  * Queries of the heads of a set are added up first, but for the squares. Boxes (protocols/box.h) are made
  * once, when the prompt has been read: rows of the answer are attended to as part of the window.
- * Scores have KV_UNIT_BITS bits as they are ranked and KV_UNIT_FINE below, which take the rounding and are
- * dropped exactly: the plaintext twin and the parties choose the same units but for scores at an edge. A score
+ * Scores have KV_UNIT_BITS bits as they are ranked, means for the step itself KV_UNIT_BITS_FRESH, which a
+ * choice of one digit reads in fewer rounds; KV_UNIT_FINE more below take the rounding and are dropped exactly: the plaintext twin and the parties choose the same units but for scores at an edge. A score
  * beyond the plan's bound wraps: a worse choice, never a wrong value.
  * Reveals: nothing. Source: specification, kv.py (unit_scores, second_moment, box, split_q) and README 9.3. */
 #ifndef CACHET_KVCACHE_UNIT_SCORES_H
@@ -15,13 +15,13 @@
 
 #include "kvcache/store.h"
 
-enum { KV_UNIT_BITS = 8, KV_UNIT_FINE = 6, KV_UNIT_SUM_BITS = KV_UNIT_BITS + KV_UNIT_FINE };
+enum { KV_UNIT_BITS = 12, KV_UNIT_BITS_FRESH = 9, KV_UNIT_FINE = 6 };
 
 /* How q . k counts: |q . k| <= 2^product_bits in units of the product for every score within the plan's
- * bound. */
+ * bound; attention reads it in Z_2^ring. */
 struct kv_score_form {
     size_t heads;
-    int product_bits;
+    int product_bits, ring;
 };
 
 struct kv_scorer {
@@ -32,6 +32,8 @@ struct kv_scorer {
     size_t boxed[2];
 };
 
+/* Bits of a score as it is ranked, of a unit among all. */
+int kv_scorer_bits(const struct kv_selection_plan *plan);
 /* Ring that keys need to be scored. */
 int kv_scorer_ring(const struct kv_score_form *form, const struct kv_selection_plan *plan, size_t kv_heads);
 size_t kv_scorer_sets(const struct kv_scorer *scorer);
@@ -43,14 +45,14 @@ BASE_MUST_USE enum base_status kv_scorer_box(struct kv_scorer *scorer, struct mp
 /* q [heads][head_dim] -> what the scores below read. box: runs 2 rounds. */
 BASE_MUST_USE enum base_status kv_scorer_query(const struct kv_scorer *scorer, struct mpc_party *p,
                                                struct mpc_wire q, struct mpc_wire *ret);
-/* Queues the opening of the scores [sets][units] of KV_UNIT_SUM_BITS bits, signed; of the pairs of units, if
+/* Queues the opening of the scores [sets][units], signed, of kv_scorer_bits + KV_UNIT_FINE bits; of the pairs of units, if
  * `pairs`. squares: the scores of rows, to be given to kv_scorer_squares after the round. */
 struct mpc_wire kv_scorer_queue(const struct kv_scorer *scorer, struct mpc_party *p, struct kv_units units,
                                 struct mpc_wire query, bool pairs);
 struct mpc_wire kv_scorer_squares(const struct kv_scorer *scorer, struct mpc_party *p, struct kv_units units,
                                   struct mpc_wire rows);
-/* Opened scores from zero on: 0 <= x < 2^KV_UNIT_SUM_BITS. Local. */
-struct mpc_wire kv_scorer_level(struct mpc_party *p, struct mpc_wire scores);
+/* Opened scores from zero on. Local. */
+struct mpc_wire kv_scorer_level(const struct kv_scorer *scorer, struct mpc_party *p, struct mpc_wire scores);
 /* Queues the opening of such scores, of bits + KV_UNIT_FINE bits, without the fine ones: exact. */
 struct mpc_wire kv_scorer_rank(struct mpc_party *p, struct mpc_wire scores, int bits);
 

@@ -1,13 +1,14 @@
 /* mpcache: MPCache on shares, with public sizes.
  *
- * Look-once eviction: after the prompt each layer keeps `static` percent of the rows, those that the last 20 %
- * of the prompt's rows attended to most (10 % of prompts above 24576), averaged over heads, one set for all
+ * Look-once eviction: after the prompt each layer keeps `static` percent of the rows, those that the last 20
+ * % of the prompt's rows attended to most (10 % of prompts above 24576), averaged over heads, one set for all
  * heads. The original keeps what lies above a threshold, whose number leaks; here it is a constant.
  * Query-aware selection: in clusters of `unit` rows of what is left, each query head attends to the best by
- * alpha r_max + (1 - alpha) r_min; half of the pairs of clusters, those of 32 rows, are chosen first; the first and
- * the last pair always stay; from the third layer on two adjacent layers use one set. `budget` is what
- * a step attends to. Each part can be switched off: static=100, budget=static (no selection), levels=1, share=1,
- * heads=0. Source: MPCache, arXiv 2501.06807, section 3; specification, kv.py (GatherCache, levels=2). */
+ * alpha r_max + (1 - alpha) r_min; half of the pairs of clusters, those of 32 rows, are chosen first; the
+ * first and the last pair always stay; from the third layer on two adjacent layers use one set. `budget` is
+ * what a step attends to. Each part can be switched off: static=100, budget=static (no selection), levels=1,
+ * share=1, heads=0. Source: MPCache, arXiv 2501.06807, section 3; specification, kv.py (GatherCache,
+ * levels=2). */
 #include "kvcache/policy.h"
 
 enum { LONG_PROMPT = 24576, QUERIES = 20, QUERIES_LONG = 10 };
@@ -49,9 +50,9 @@ out:
     return status;
 }
 
-static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0},   {KV_STATIC, 50},
+static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0},    {KV_STATIC, 50},
                                            {KV_UNIT, 16},  {KV_QUERIES, 0}, {KV_ALPHA, 10},
-                                           {KV_LEVELS, 2}, {KV_HEADS, 1},  {KV_SHARE, 2}};
+                                           {KV_LEVELS, 2}, {KV_HEADS, 1},   {KV_SHARE, 2}};
 
 const struct kv_policy kv_policy_mpcache = {
     .name = "mpcache",

@@ -1,11 +1,11 @@
 /* refresh: decode steps attend to the units of rows that got most attention when the set was last refreshed;
  * nothing is evicted.
  *
- * The first set comes from the attention of the last row of the prompt. The last step of a set also attends to
- * probes, means of `probe` rows of keys (0: to every row instead of the set), and their softmax weights choose
- * the next set; a unit is scored with the `before` rows before it, as what a row finds is often what follows.
- * All of it happens in rounds that other work has anyway. Softmax weights add up over the heads of a set,
- * where sums of scores drown the head that looks. Source: TOVA, arXiv 2401.06104, for the newest row's
+ * The first set comes from the attention of the last row of the prompt. The last step of a set also attends
+ * to probes, means of `probe` rows of keys (0: to every row instead of the set), and their softmax weights
+ * choose the next set; a unit is scored with the `before` rows before it, as what a row finds is often what
+ * follows. All of it happens in rounds that other work has anyway. Softmax weights add up over the heads of a
+ * set, where sums of scores drown the head that looks. Source: TOVA, arXiv 2401.06104, for the newest row's
  * attention; SnapKV, arXiv 2404.14469, for pooling; LServe, arXiv 2502.14866, for one set over several steps;
  * the combination is this project's. */
 #include "kvcache/policy.h"
@@ -21,16 +21,16 @@ static enum base_status plan(const struct kv_config *config, struct kv_plan *ret
     TRY(kv_selection_of(config, "refresh", ret->dims.prompt, &select, error));
     select.score = KV_SCORE_ATTENTION;
     select.ahead = true;
-    if (select.probe == 0)
+    select.dense = select.probe == 0;
+    if (select.dense)
         select.probe = select.before == 0 || select.before > select.unit ? select.unit : select.before;
     kv_select_in_all_layers(ret, &select, 1);
 out:
     return status;
 }
 
-static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0},   {KV_SINKS, 4},
-                                           {KV_WINDOW, 32}, {KV_UNIT, 8},   {KV_REUSE, 16},
-                                           {KV_BEFORE, 8}, {KV_PROBE, 0}};
+static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0},   {KV_SINKS, 4},  {KV_WINDOW, 32},
+                                           {KV_UNIT, 8},   {KV_REUSE, 16}, {KV_BEFORE, 8}, {KV_PROBE, 0}};
 
 const struct kv_policy kv_policy_refresh = {
     .name = "refresh",

@@ -55,6 +55,8 @@ static const char *const policies[] = {
     "select:keep=32:window=8:unit=4:reuse=2:score=squares",
     "select:keep=32:window=8:unit=4:reuse=2:score=box",
     "refresh:keep=32:window=8:unit=4:before=4:reuse=3",
+    "refresh:keep=32:window=8:unit=4:before=4:reuse=1:probe=2",
+    "refresh:keep=24:window=8:unit=8:before=4:reuse=3:probe=4",
     "mpcache:keep=24:unit=4:static=100:share=1:levels=1:heads=0",
     "mpcache:keep=24:unit=4:static=70",
 };
@@ -92,13 +94,18 @@ static void test_rounds(void **state)
     uint64_t full = check_policy(&model, "full"),
              each = check_policy(&model, "select:keep=32:window=8:unit=4:reuse=1"),
              third = check_policy(&model, "select:keep=32:window=8:unit=4:reuse=3"),
-             ahead = check_policy(&model, "select:keep=32:window=8:unit=4:reuse=3:async=1");
+             ahead = check_policy(&model, "select:keep=32:window=8:unit=4:reuse=3:async=1"),
+             seldom = check_policy(&model, "select:keep=32:window=8:unit=4:reuse=9:async=1"),
+             refresh = check_policy(&model, "refresh:keep=32:window=8:unit=4:before=4:reuse=1:probe=2");
+    enum { FIRST = 17 }; /* scores, rank, choice, move, extension */
     uint64_t fresh = (each - full) / (DECODED * model.plan.layers);
     assert_true(fresh >= 4 && fresh <= 12);
     assert_int_equal(each, full + DECODED * model.plan.layers * fresh);
     assert_int_equal(third, full + (DECODED + 2) / 3 * model.plan.layers * fresh);
     /* The first choice alone, all layers together. */
-    assert_int_equal(ahead, full + fresh);
+    assert_int_equal(ahead, full + FIRST);
+    assert_int_equal(seldom, ahead);
+    assert_int_equal(refresh, full + FIRST - 1);
     model_close(&model);
 }
 
