@@ -1,4 +1,4 @@
-/* Files as read-only memory. */
+/* Files as read-only memory, and files that appear whole or not at all. */
 #ifndef CACHET_BASE_FILE_H
 #define CACHET_BASE_FILE_H
 
@@ -15,5 +15,10 @@ struct base_file {
 /* Maps a regular file. Errors: BASE_ERR_IO naming the path and the reason. */
 BASE_MUST_USE enum base_status base_file_map(struct base_file *ret, const char *path, struct base_error *error);
 void base_file_unmap(struct base_file *file);
+
+/* Writes a file of mode 0644 in place of one that may be there: whoever opens `path`, at any time and after a crash,
+ * finds the old content or the new one. Errors: BASE_ERR_IO and BASE_ERR_ARGUMENT (too long) naming the path. */
+BASE_MUST_USE enum base_status base_file_replace(const char *path, const void *data, size_t size,
+                                                 struct base_error *error);
 
 #endif

@@ -1,10 +1,13 @@
-/* cachet cost: rounds, bytes, memory and network time of a model or shape, without running it. */
+/* cachet cost: rounds, bytes, memory and network time of a model or shape, without running it; and the
+ * cheapest cache policy that is good enough. */
 #include "engine/cost.h"
-#include "parties/policy_flags.h"
 #include "parties/command.h"
+#include "parties/link_speed.h"
 #include "parties/memory.h"
 #include "parties/model.h"
 #include "parties/options.h"
+#include "parties/policy_flags.h"
+#include "parties/recommend.h"
 #include "protocols/registry.h"
 
 #include <jansson.h>
@@ -18,19 +21,12 @@ struct cost {
     struct policy_flags policy;
     char policy_text[KV_CONFIG_TEXT];
     uint64_t score_bits, range_bits, headroom, queue_mib;
-    double rtt_ms, mbit;
+    struct link_speed link;
+    const char *recommend, *tasks;
+    double floor;
+    uint64_t answer;
     bool json, gates;
 };
-
-/* Rounds wait for the round trip's half and carry bytes both ways at once; dealt bytes flow beside them, P0
- * sending to two. */
-static double network_seconds(struct mpc_cost c, const struct cost *o)
-{
-    double bandwidth = o->mbit * 1e6 / 8,
-           online = (double)c.rounds * o->rtt_ms * 0.5e-3 + (double)c.online / 2 / bandwidth;
-    double dealt = (double)c.offline / bandwidth;
-    return online > dealt ? online : dealt;
-}
 
 static enum base_status make_plan(const struct cost *o, const struct model *model, struct eng_plan *ret,
                                   struct base_error *error)
@@ -61,7 +57,7 @@ static struct row row_of(struct mpc_cost c, size_t steps, const struct cost *o)
 {
     double n = (double)steps;
     return (struct row){(double)c.rounds / n, (double)c.online / n, (double)c.offline / n,
-                        network_seconds(c, o) / n};
+                        link_seconds(&o->link, c) / n};
 }
 
 static json_t *json_cost(struct mpc_cost c, size_t steps, const struct cost *o)
@@ -85,7 +81,7 @@ static void print_table(const struct cost *o, const struct model *model, const s
                  "round trip and %.4g Mbit/s\n\n",
                  model->shape.model_type, prompt, o->policy_text,
                  o->plan_options.general ? ", general gates" : "", o->plan_options.thin ? ", thin" : "",
-                 o->plan_options.fold ? ", fold" : "", c->chunk, o->rtt_ms, o->mbit);
+                 o->plan_options.fold ? ", fold" : "", c->chunk, o->link.rtt_ms, o->link.mbit);
     (void)printf("%-26s %8s  %13s  %13s  %12s\n", "", "rounds", "online", "dealt", "on the link");
     print_row("prompt", c->prefill, 1, o);
     print_row("  of it, attention", c->cached_prefill, 1, o);
@@ -212,6 +208,46 @@ out:
     return status;
 }
 
+/* Which policy of an evaluation to take. */
+static enum base_status recommend(struct cost *o, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct model model = {0};
+    struct eng_plan plan = {0};
+    struct eval_results results = {0};
+    struct recommendation r = {0};
+    struct base_progress progress = {0};
+    TRY_THAT(strcmp(o->policy.policy, kv_policy_full.name) == 0, error, BASE_ERR_ARGUMENT,
+             "--policy %s and --recommend: the policies are those of %s", o->policy.policy, o->recommend);
+    TRY(eval_results_read(&results, o->recommend, error));
+    TRY(model_open(&model, o->input, error));
+    struct recommend_form form = {.results = &results,
+                                  .path = o->recommend,
+                                  .tasks = o->tasks,
+                                  .floor = o->floor,
+                                  .shape = &model.shape,
+                                  .context = o->plan_options.context,
+                                  .answer = o->answer,
+                                  .link = o->link};
+    TRY(recommend_init(&r, &form, error));
+    o->plan_options.context += r.steps;
+    TRY(make_plan(o, &model, &plan, error));
+    TRY_THAT(o->plan_options.context <= (uint64_t)plan.context, error, BASE_ERR_RANGE,
+             "%s was made for a context of %d: %zu are needed", o->plan_path, plan.context,
+             (size_t)o->plan_options.context);
+    base_progress_start(&progress, "counting", r.count);
+    TRY(recommend_count(&r, &plan, &progress, error));
+    base_progress_finish(&progress);
+    recommend_print(&r, o->input.path == NULL ? NULL : model.digest, o->json);
+out:
+    base_progress_finish(&progress);
+    recommend_finish(&r);
+    eng_plan_finish(&plan);
+    model_close(&model);
+    eval_results_finish(&results);
+    return status;
+}
+
 static enum base_status run(int argc, char **argv, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -221,8 +257,9 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
                      .range_bits = MODEL_TYPICAL_RANGE,
                      .headroom = MODEL_TYPICAL_HEADROOM,
                      .queue_mib = 256,
-                     .rtt_ms = 0.1,
-                     .mbit = 10000};
+                     .link = {.rtt_ms = 0.1, .mbit = 10000},
+                     .floor = 95,
+                     .answer = 128};
     bool done = false;
     const struct option_entry options[] = {
         OPTION_MODEL(&o.input.path),
@@ -280,15 +317,39 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .value = "X",
          .help = "round trip between parties (default 0.1)",
          .kind = OPTION_REAL,
-         .target = &o.rtt_ms,
+         .target = &o.link.rtt_ms,
          .high = 1e5},
         {.name = "mbit",
          .value = "X",
          .help = "bandwidth of each party each way (default 10000)",
          .kind = OPTION_REAL,
-         .target = &o.mbit,
+         .target = &o.link.mbit,
          .low = 1e-3,
          .high = 1e7},
+        {.name = "recommend",
+         .value = "FILE",
+         .help = "instead: the cheapest cache policy of this evaluation (cachet eval --out) that is good "
+                 "enough, by "
+                 "seconds on the link of a request, the prompt and its answer",
+         .target = &o.recommend},
+        {.name = "floor",
+         .value = "PERCENT",
+         .help = "recommend: of answers that must be right, or of tokens that must agree with the full cache "
+                 "(default "
+                 "95)",
+         .kind = OPTION_REAL,
+         .target = &o.floor,
+         .high = 100},
+        {.name = "task",
+         .value = "LIST",
+         .help = "recommend: tasks that must reach the floor, each (default: all that the evaluation has)",
+         .target = &o.tasks},
+        {.name = "answer",
+         .value = "N",
+         .help = "recommend: tokens of the answer (default 128)",
+         .kind = OPTION_COUNT,
+         .target = &o.answer,
+         .high = 1 << 20},
         {.name = "gates",
          .help = "print what each secure function costs per element instead",
          .kind = OPTION_FLAG,
@@ -306,6 +367,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         return BASE_OK;
     if (o.gates)
         print_gates(o.json);
+    else if (o.recommend != NULL)
+        TRY(recommend(&o, error));
     else
         TRY(count(&o, error));
 out:

@@ -1,24 +1,29 @@
 /* cachet eval: how well cache policies answer, on the plaintext twin (the same integers as on shares), beside
  * what a token costs. */
+#include "base/file.h"
 #include "base/memory.h"
 #include "engine/cost.h"
+#include "engine/share_files.h"
 #include "parties/clear.h"
 #include "parties/command.h"
 #include "parties/eval/harness.h"
+#include "parties/eval/plot.h"
+#include "parties/eval/table.h"
 #include "parties/model.h"
 #include "parties/options.h"
 
-#include <jansson.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { MOST = 32, MOST_CELLS = 256, SPARE = 16, TEXT_SIZE = 4096 };
+enum { MOST = 32, MOST_CELLS = 256, TEXT_SIZE = 4096 };
 
 struct eval {
     struct model_input input;
-    const char *policies, *budgets, *tasks, *contexts, *text, *plan_path;
-    uint64_t prompts, seed, threads;
+    const char *policies, *budgets, *tasks, *contexts, *text, *plan_path, *out, *plot;
+    uint64_t prompts, seed, threads, scored;
     bool json, general;
 
     struct model model;
@@ -31,21 +36,10 @@ struct eval {
     uint32_t budget[MOST];
     size_t budget_count;
     struct eval_cell cell[MOST_CELLS];
-    char name[MOST_CELLS][KV_CONFIG_TEXT];
+    struct eval_row key[MOST_CELLS]; /* policy and budget of a cell, as results name it */
     size_t cell_count;
+    struct eval_results results;
 };
-
-/* The next part of a list, whose commas become ends; NULL: none is left. */
-static char *next_part(char **list)
-{
-    char *part = *list;
-    if (part == NULL)
-        return NULL;
-    *list = strchr(part, ',');
-    if (*list != NULL)
-        *(*list)++ = '\0';
-    return part;
-}
 
 static enum base_status read_numbers(const char *flag, const char *list, size_t low, size_t high, size_t *ret,
                                      size_t *ret_count, struct base_error *error)
@@ -53,7 +47,7 @@ static enum base_status read_numbers(const char *flag, const char *list, size_t 
     enum base_status status = BASE_OK;
     char copy[TEXT_SIZE], *rest = copy, *part, *end;
     (void)snprintf(copy, sizeof copy, "%s", list);
-    while ((part = next_part(&rest)) != NULL) {
+    while ((part = options_next_part(&rest)) != NULL) {
         size_t value = strtoul(part, &end, 10);
         TRY_THAT(*part >= '0' && *part <= '9' && *end == '\0' && value >= low && value <= high &&
                      *ret_count < MOST,
@@ -66,22 +60,43 @@ out:
     return status;
 }
 
-/* Every policy under every budget; the full cache comes first, and once. */
+/* Two ways of writing the same policy are one cell. */
+static void name_cell(const struct eval_cell *cell, struct eval_row *ret)
+{
+    struct kv_config config = cell->config;
+    *ret = (struct eval_row){.budget = config.value[KV_KEEP] > 0 ? 0 : config.value[KV_BUDGET]};
+    for (size_t i = 0; i < cell->policy->options_count; i++)
+        if (cell->policy->options[i].key == KV_BUDGET)
+            config.value[KV_BUDGET] = cell->policy->options[i].standard;
+    kv_config_print(cell->policy, &config, ret->policy);
+}
+
+static enum base_status add_cell(struct eval *e, const char *text, uint32_t budget, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eval_cell *cell = &e->cell[e->cell_count];
+    struct eval_row *key = &e->key[e->cell_count];
+    TRY_THAT(e->cell_count < MOST_CELLS, error, BASE_ERR_ARGUMENT, "more than %d policies and budgets",
+             MOST_CELLS);
+    TRY(kv_config_parse(text, budget, &cell->policy, &cell->config, error));
+    name_cell(cell, key);
+    for (size_t c = 0; c < e->cell_count; c++)
+        if (e->key[c].budget == key->budget && strcmp(e->key[c].policy, key->policy) == 0)
+            return BASE_OK;
+    e->cell_count++;
+out:
+    return status;
+}
+
+/* Every policy under every budget; the full cache comes first. */
 static enum base_status read_cells(struct eval *e, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     char copy[TEXT_SIZE], *rest = copy, *part;
     (void)snprintf(copy, sizeof copy, "full,%s", e->policies);
-    while ((part = next_part(&rest)) != NULL)
-        for (size_t b = 0; b < e->budget_count; b++) {
-            struct eval_cell *cell = &e->cell[e->cell_count];
-            TRY_THAT(e->cell_count < MOST_CELLS, error, BASE_ERR_ARGUMENT,
-                     "more than %d policies and budgets", MOST_CELLS);
-            TRY(kv_config_parse(part, e->budget[b], &cell->policy, &cell->config, error));
-            if (strcmp(part, "full") == 0 && (b > 0 || e->cell_count > 0))
-                continue;
-            (void)snprintf(e->name[e->cell_count++], KV_CONFIG_TEXT, "%.*s", KV_CONFIG_TEXT - 1, part);
-        }
+    while ((part = options_next_part(&rest)) != NULL)
+        for (size_t b = 0; b < e->budget_count; b++)
+            TRY(add_cell(e, part, e->budget[b], error));
 out:
     return status;
 }
@@ -89,22 +104,34 @@ out:
 static enum base_status read_flags(struct eval *e, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    char copy[TEXT_SIZE], *rest = copy, *part;
+    char copy[TEXT_SIZE], *rest = copy, *part, known[EVAL_TASK_NAMES];
     size_t budget[MOST];
+    eval_task_names(known);
+    if (e->plot != NULL)
+        TRY(eval_plot_check(e->plot, error));
     TRY(read_numbers("budget", e->budgets, 1, 100, budget, &e->budget_count, error));
     for (size_t i = 0; i < e->budget_count; i++)
         e->budget[i] = (uint32_t)budget[i];
     TRY(read_numbers("context", e->contexts, 64, 1 << 20, e->context, &e->context_count, error));
     (void)snprintf(copy, sizeof copy, "%s", e->tasks);
-    while ((part = next_part(&rest)) != NULL) {
+    while ((part = options_next_part(&rest)) != NULL) {
         TRY_THAT(e->task_count < MOST && (e->task[e->task_count] = eval_task_find(part)) != NULL, error,
-                 BASE_ERR_ARGUMENT,
-                 "there is no task \"%.40s\": choose among passkey, keys, lines, kv, trace", part);
+                 BASE_ERR_ARGUMENT, "there is no task \"%.40s\": choose among %s", part, known);
         e->task_count++;
     }
     TRY(read_cells(e, error));
+    TRY_THAT(e->cell_count * e->task_count * e->context_count <= EVAL_MOST_ROWS, error, BASE_ERR_ARGUMENT,
+             "more than %d policies, budgets, tasks and contexts together: evaluate them in parts",
+             EVAL_MOST_ROWS);
 out:
     return status;
+}
+
+/* Decode steps after a prompt of any task: so the plan, and with it the results, do not depend on which are
+ * asked. */
+static size_t most_steps(const struct eval *e)
+{
+    return e->scored > EVAL_ANSWER ? e->scored : EVAL_ANSWER;
 }
 
 static size_t longest(const struct eval *e)
@@ -112,7 +139,7 @@ static size_t longest(const struct eval *e)
     size_t most = 0;
     for (size_t i = 0; i < e->context_count; i++)
         most = e->context[i] > most ? e->context[i] : most;
-    return most + SPARE;
+    return most;
 }
 
 static struct eng_decoder_form form_of(const struct eval *e)
@@ -121,42 +148,126 @@ static struct eng_decoder_form form_of(const struct eval *e)
         .shape = &e->model.shape, .plan = &e->plan, .weights = &e->clear.weights, .gates = &e->clear.gates};
 }
 
-/* Every policy with every context, before work starts. */
+static enum base_status allows(const struct eval *e, size_t cell, size_t context, struct base_error *error)
+{
+    struct eng_decoder_form form = form_of(e);
+    form.policy = e->cell[cell].policy;
+    form.config = e->cell[cell].config;
+    form.context = context + most_steps(e);
+    return eng_decoder_allows(&form, context, most_steps(e), error);
+}
+
+/* Whether some budget of the cell's policy is allowed in some context. */
+static bool is_of_use(const struct eval *e, size_t cell)
+{
+    bool any = false;
+    struct base_error refused = {0};
+    for (size_t c = 0; c < e->cell_count; c++)
+        for (size_t t = 0; t < e->context_count && strcmp(e->key[c].policy, e->key[cell].policy) == 0; t++)
+            any = any || allows(e, c, e->context[t], &refused) == BASE_OK;
+    return any;
+}
+
+/* Every policy with every context, before work starts: one that no context and budget allows is an error,
+ * else it is left out where it is not allowed (small budgets of short prompts). */
 static enum base_status check_cells(const struct eval *e, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct eng_decoder_form form = form_of(e);
-    for (size_t t = 0; t < e->context_count; t++)
-        for (size_t c = 0; c < e->cell_count; c++) {
-            form.policy = e->cell[c].policy;
-            form.config = e->cell[c].config;
-            form.context = e->context[t] + SPARE;
-            TRY(eng_decoder_allows(&form, e->context[t], SPARE, error));
+    for (size_t c = 0; c < e->cell_count; c++)
+        for (size_t t = 0; t < e->context_count; t++) {
+            struct base_error refused = {0};
+            if (allows(e, c, e->context[t], &refused) == BASE_OK)
+                continue;
+            TRY_THAT(is_of_use(e, c), error, refused.code, "%s", refused.text);
+            (void)fprintf(stderr, "left out: %s at %zu tokens: %s\n", e->key[c].policy, e->context[t],
+                          refused.text);
         }
 out:
+    return status;
+}
+
+/* The text that comes with the house lies beside the models. */
+static enum base_status open_text(struct eval *e, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct base_file file = {0};
+    char beside[TEXT_SIZE];
+    const char *path = e->text;
+    if (path == NULL) {
+        TRY_THAT((size_t)snprintf(beside, sizeof beside, "%s/../prose.txt", e->input.path) < sizeof beside,
+                 error, BASE_ERR_ARGUMENT, "--model: its path is too long");
+        TRY_THAT(access(beside, R_OK) == 0, error, BASE_ERR_ARGUMENT,
+                 "there is no %s: give running text that the model was not trained on with --text", beside);
+        path = beside;
+    }
+    TRY(eval_text_open(&e->hay, e->tokenizer, path, error));
+    TRY(base_file_map(&file, path, error));
+    TRY(eng_sha256_hex(file.data, file.size, e->results.text, error));
+out:
+    base_file_unmap(&file);
+    return status;
+}
+
+static enum base_status open_plan(struct eval *e, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct model_plan_options options = {.context = longest(e) + most_steps(e), .general = e->general};
+    uint8_t digest[32];
+    if (e->plan_path != NULL) {
+        TRY(eng_plan_read(&e->plan, e->plan_path, error));
+        TRY(model_check_plan(&e->model, &e->plan, e->plan_path, error));
+    } else {
+        TRY(model_plan(&e->model, &options, &e->plan, NULL, error));
+    }
+    TRY_THAT((size_t)e->plan.context >= options.context, error, BASE_ERR_RANGE,
+             "%s was made for a context of %d: %zu are needed", e->plan_path, e->plan.context,
+             options.context);
+    TRY(eng_plan_digest(&e->plan, digest, error));
+    (void)sodium_bin2hex(e->results.plan, sizeof e->results.plan, digest, sizeof digest);
+out:
+    return status;
+}
+
+/* What --out holds already stays and is not computed again; that it can be written is said before the work.
+ */
+static enum base_status open_results(struct eval *e, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eval_results before = {0};
+    (void)memcpy(e->results.model, e->model.digest, sizeof e->results.model);
+    e->results.seed = e->seed;
+    e->results.scored = e->scored;
+    if (e->out == NULL)
+        return BASE_OK;
+    if (access(e->out, F_OK) == 0) {
+        TRY(eval_results_read(&before, e->out, error));
+        TRY(eval_results_match(&e->results, &before, e->out, error));
+        for (size_t i = 0; i < before.count; i++)
+            TRY_THAT(before.rows[i].score.prompts == e->prompts, error, BASE_ERR_MISMATCH,
+                     "%s: its prompts is %zu, of this run it is %llu: write to another file", e->out,
+                     before.rows[i].score.prompts, (unsigned long long)e->prompts);
+        e->results.rows = before.rows;
+        e->results.count = before.count;
+        e->results.room = before.room;
+        before = (struct eval_results){0};
+    }
+    TRY(eval_results_write(&e->results, e->out, error));
+out:
+    eval_results_finish(&before);
     return status;
 }
 
 static enum base_status open_all(struct eval *e, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct model_plan_options options = {.context = longest(e), .general = e->general};
-    char path[TEXT_SIZE];
     TRY(model_open(&e->model, e->input, error));
-    TRY_THAT(options.context <= e->model.shape.context + SPARE, error, BASE_ERR_ARGUMENT,
-             "a context of %zu tokens: the model was trained for %zu", options.context - SPARE,
-             e->model.shape.context);
+    TRY_THAT(longest(e) <= e->model.shape.context, error, BASE_ERR_ARGUMENT,
+             "a context of %zu tokens: the model was trained for %zu", longest(e), e->model.shape.context);
     TRY(model_tokenizer(&e->model, &e->tokenizer, error));
-    (void)snprintf(path, sizeof path, "%s/calibration.txt", e->input.path);
-    TRY(eval_text_open(&e->hay, e->tokenizer, e->text != NULL ? e->text : path, error));
-    if (e->plan_path != NULL)
-        TRY(eng_plan_read(&e->plan, e->plan_path, error));
-    else
-        TRY(model_plan(&e->model, &options, &e->plan, NULL, error));
-    TRY_THAT((size_t)e->plan.context >= options.context, error, BASE_ERR_RANGE,
-             "%s was made for a context of %d: %zu are needed", e->plan_path, e->plan.context,
-             options.context);
+    TRY(open_text(e, error));
+    TRY(open_plan(e, error));
     TRY(check_cells(e, error));
+    TRY(open_results(e, error));
     TRY(clear_open(&e->clear, &e->model, &e->plan, error));
 out:
     return status;
@@ -167,17 +278,14 @@ static void close_all(struct eval *e)
     clear_close(&e->clear);
     eng_plan_finish(&e->plan);
     eval_text_close(&e->hay);
+    eval_results_finish(&e->results);
     eng_tokenizer_close(&e->tokenizer);
     model_close(&e->model);
 }
 
 /* Bytes and rounds of a token, layers and all. */
-struct price {
-    double bytes, rounds;
-};
-
-static enum base_status price_of(const struct eval *e, size_t cell, size_t context, struct price *ret,
-                                 struct base_error *error)
+static enum base_status price(const struct eval *e, size_t cell, struct eval_row *row,
+                              struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_decoder_form form = form_of(e);
@@ -185,68 +293,73 @@ static enum base_status price_of(const struct eval *e, size_t cell, size_t conte
     size_t steps;
     form.policy = e->cell[cell].policy;
     form.config = e->cell[cell].config;
-    form.context = context;
-    TRY(eng_decoder_period(&form, context, &steps, error));
-    form.context = context + steps < (size_t)e->plan.context ? context + steps : (size_t)e->plan.context;
-    size_t prompt = form.context - steps;
-    TRY(eng_cost_count(&cost, &form, prompt, NULL, error));
-    ret->bytes = (double)(cost.decode.online + cost.decode.offline) / (double)cost.steps;
-    ret->rounds = (double)cost.decode.rounds / (double)cost.steps;
+    form.context = row->context;
+    TRY(eng_decoder_period(&form, row->context, &steps, error));
+    form.context =
+        row->context + steps < (size_t)e->plan.context ? row->context + steps : (size_t)e->plan.context;
+    TRY(eng_cost_count(&cost, &form, form.context - steps, NULL, error));
+    row->bytes = (double)(cost.decode.online + cost.decode.offline) / (double)cost.steps;
+    row->rounds = (double)cost.decode.rounds / (double)cost.steps;
 out:
     return status;
 }
 
-/* One task in one context: the table on standard output, or objects at the end of `rows`. */
-static void report(const struct eval *e, const struct eval_task *task, size_t context, const size_t *hits,
-                   const struct price *price, json_t *rows)
+/* The cells of one task and context that have no row yet: they get one, and the file is written. */
+static enum base_status evaluate_cells(struct eval *e, const struct eval_task *task, size_t context,
+                                       struct base_error *error)
 {
-    if (!e->json)
-        (void)printf("\n%s, %zu tokens, %llu prompts\n%-44s %7s %8s %12s %8s\n", task->name, context,
-                     (unsigned long long)e->prompts, "policy", "budget", "right", "kB / token", "rounds");
+    enum base_status status = BASE_OK;
+    struct eval_cell cell[MOST_CELLS];
+    struct eval_row row[MOST_CELLS];
+    struct eval_score score[MOST_CELLS];
+    struct eval_form form = {.decoder = form_of(e),
+                             .tokenizer = e->tokenizer,
+                             .text = &e->hay,
+                             .cells = cell,
+                             .prompts = e->prompts,
+                             .threads = e->threads,
+                             .scored = e->scored,
+                             .seed = e->seed};
     for (size_t c = 0; c < e->cell_count; c++) {
-        uint32_t budget = e->cell[c].config.value[KV_BUDGET];
-        budget = budget == 0 ? 100 : budget;
-        if (!e->json)
-            (void)printf("%-44s %5u %% %6.1f %% %12.0f %8.1f\n", e->name[c], budget,
-                         100.0 * (double)hits[c] / (double)e->prompts, price[c].bytes * 1e-3,
-                         price[c].rounds);
-        (void)json_array_append_new(
-            rows, json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:f, s:f}", "task", task->name, "context",
-                            (json_int_t)context, "policy", e->name[c], "budget_percent", (json_int_t)budget,
-                            "prompts", (json_int_t)e->prompts, "right", (json_int_t)hits[c],
-                            "bytes_per_token", price[c].bytes, "rounds_per_token", price[c].rounds));
+        struct eval_row key = eval_row_at(&e->key[c], task, context);
+        struct base_error refused = {0};
+        if (eval_results_find(&e->results, &key) != NULL || allows(e, c, context, &refused) != BASE_OK)
+            continue;
+        TRY(price(e, c, &key, error));
+        row[form.cell_count] = key;
+        cell[form.cell_count++] = e->cell[c];
     }
-    (void)fflush(stdout);
+    if (form.cell_count == 0)
+        return BASE_OK;
+    TRY(eval_run(&form, task, context, score, error));
+    for (size_t c = 0; c < form.cell_count; c++) {
+        row[c].score = score[c];
+        TRY(eval_results_add(&e->results, &row[c], error));
+    }
+    if (e->out != NULL)
+        TRY(eval_results_write(&e->results, e->out, error));
+out:
+    return status;
 }
 
 static enum base_status evaluate(struct eval *e, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    size_t hits[MOST_CELLS];
-    struct price price[MOST_CELLS];
-    json_t *rows = json_array();
-    struct eval_form form = {.decoder = form_of(e),
-                             .tokenizer = e->tokenizer,
-                             .text = &e->hay,
-                             .cells = e->cell,
-                             .cell_count = e->cell_count,
-                             .prompts = e->prompts,
-                             .threads = e->threads,
-                             .seed = e->seed};
-    for (size_t t = 0; t < e->context_count; t++) {
-        for (size_t c = 0; c < e->cell_count; c++)
-            TRY(price_of(e, c, e->context[t], &price[c], error));
+    for (size_t t = 0; t < e->context_count; t++)
         for (size_t k = 0; k < e->task_count; k++) {
-            TRY(eval_run(&form, e->task[k], e->context[t], hits, error));
-            report(e, e->task[k], e->context[t], hits, price, rows);
+            TRY(evaluate_cells(e, e->task[k], e->context[t], error));
+            if (!e->json)
+                eval_table_print(&e->results, e->key, e->cell_count, e->task[k], e->context[t]);
         }
-    }
     if (e->json) {
-        (void)json_dumpf(rows, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
+        json_t *root = eval_results_to_json(&e->results);
+        (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
         (void)putchar('\n');
+        json_decref(root);
     }
+    if (e->plot != NULL)
+        TRY(eval_plot(&e->results, e->plot, error));
 out:
-    json_decref(rows);
     return status;
 }
 
@@ -262,6 +375,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
                        .contexts = "512",
                        .prompts = 100,
                        .seed = 1,
+                       .scored = EVAL_SCORED,
                        .threads = 2};
     const struct option_entry options[] = {
         OPTION_MODEL(&e->input.path),
@@ -280,7 +394,9 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .target = &e->budgets},
         {.name = "task",
          .value = "LIST",
-         .help = "passkey, keys, lines, kv, trace (default passkey,keys)",
+         .help = "passkey, keys, lines, kv, trace: right answers; ppl: perplexity, agreement with the full "
+                 "cache and "
+                 "KL on running text (default passkey,keys)",
          .target = &e->tasks},
         {.name = "context",
          .value = "LIST",
@@ -306,18 +422,39 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .target = &e->threads,
          .low = 1,
          .high = 64},
+        {.name = "scored",
+         .value = "N",
+         .help = "task ppl: decode steps after each prompt that are scored (default 32)",
+         .kind = OPTION_COUNT,
+         .target = &e->scored,
+         .low = 1,
+         .high = 4096},
         {.name = "text",
          .value = "FILE",
-         .help = "running text to plant in (default: calibration.txt of the model directory)",
+         .help =
+             "running text, without such facts and unseen in training (default: prose.txt beside the model "
+             "directory)",
          .target = &e->text},
         {.name = "plan", .value = "FILE", .help = "plan.json (default: calibrated)", .target = &e->plan_path},
         {.name = "general", .help = "general gates", .kind = OPTION_FLAG, .target = &e->general},
-        {.name = "json", .help = "print an array instead of tables", .kind = OPTION_FLAG, .target = &e->json},
+        {.name = "out",
+         .value = "FILE",
+         .help = "results as JSON, written as they come; those that it holds already are not computed again",
+         .target = &e->out},
+        {.name = "plot",
+         .value = "FILE",
+         .help = "picture of all results, .svg or .png, drawn by gnuplot; its script stays beside it",
+         .target = &e->plot},
+        {.name = "json",
+         .help = "print an object instead of tables",
+         .kind = OPTION_FLAG,
+         .target = &e->json},
         OPTION_END};
-    TRY(options_parse(argc, argv,
-                      "Measures how many answers cache policies get right, on the plaintext twin, which "
-                      "computes the same integers as the parties, and what a token costs under each.",
-                      NULL, options, &done, error));
+    TRY(options_parse(
+        argc, argv,
+        "Measures how many answers cache policies get right and how well they predict text, on the plaintext "
+        "twin, which computes the same integers as the parties, and what a token costs under each.",
+        NULL, options, &done, error));
     if (done)
         goto out;
     TRY_THAT(e->input.path != NULL, error, BASE_ERR_ARGUMENT,

@@ -6,14 +6,11 @@
 #include "base/text.h"
 #include "parties/config_raw.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* NUL, other control characters and broken UTF-8 would reach errors and logs, and hide what a file says. */
 static enum base_status check_text(const struct config_source *source, struct base_error *error)
@@ -171,63 +168,14 @@ static enum base_status render(struct text *text, const struct party_config *con
     return BASE_OK;
 }
 
-static enum base_status fail_io(const char *path, const char *what, struct base_error *error)
-{
-    return base_fail(error, BASE_ERR_IO, "%s: %s: %s", path, what, strerror(errno));
-}
-
-static enum base_status write_all(int fd, const struct text *text, const char *path, struct base_error *error)
-{
-    for (size_t at = 0; at < text->used;) {
-        ssize_t size = write(fd, text->bytes + at, text->used - at);
-        if (size < 0 && errno == EINTR)
-            continue;
-        if (size <= 0)
-            return fail_io(path, "cannot be written", error);
-        at += (size_t)size;
-    }
-    return fsync(fd) == 0 ? BASE_OK : fail_io(path, "cannot be written", error);
-}
-
-/* Makes the new entry of the folder durable. */
-static void sync_folder(const char *path)
-{
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    int length = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
-    (void)snprintf(folder, sizeof folder, "%.*s", length, slash == NULL ? "." : path);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        (void)close(fd);
-    }
-}
-
 enum base_status party_config_write(const struct party_config *config, const char *path,
                                     struct base_error *error)
 {
-    char temporary[4096];
     struct text *text = NULL;
     enum base_status status;
     TRY(base_alloc(&text, 1, sizeof *text, error));
     TRY(render(text, config, error));
-    TRY_THAT((size_t)snprintf(temporary, sizeof temporary, "%s.%08x.tmp", path, randombytes_random()) <
-                 sizeof temporary,
-             error, BASE_ERR_ARGUMENT, "the path of the config file is too long");
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        status = fail_io(path, "cannot be created", error);
-        goto out;
-    }
-    status = write_all(fd, text, path, error);
-    if (close(fd) != 0 && status == BASE_OK)
-        status = fail_io(path, "cannot be written", error);
-    if (status == BASE_OK && rename(temporary, path) != 0)
-        status = fail_io(path, "cannot be put in place", error);
-    if (status != BASE_OK)
-        (void)unlink(temporary);
-    else
-        sync_folder(path);
+    TRY(base_file_replace(path, text->bytes, text->used, error));
 out:
     base_free(&text);
     return status;

@@ -159,3 +159,14 @@ enum base_status options_parse(int argc, char **argv, const char *summary, const
 out:
     return status;
 }
+
+char *options_next_part(char **list)
+{
+    char *part = *list;
+    if (part == NULL)
+        return NULL;
+    *list = strchr(part, ',');
+    if (*list != NULL)
+        *(*list)++ = '\0';
+    return part;
+}

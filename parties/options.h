@@ -45,4 +45,7 @@ BASE_MUST_USE enum base_status options_parse(int argc, char **argv, const char *
                                              const struct option_entry *entries, bool *ret_done,
                                              struct base_error *error);
 
+/* The next part of a list with commas, which become ends; *list NULL: none is left. */
+char *options_next_part(char **list);
+
 #endif

@@ -5,6 +5,7 @@
 #define CACHET_PARTIES_EVAL_HARNESS_H
 
 #include "engine/decoder.h"
+#include "parties/eval/score.h"
 #include "parties/eval/task.h"
 
 /* One policy under one budget. */
@@ -20,12 +21,16 @@ struct eval_form {
     const struct eval_cell *cells;
     size_t cell_count;
     size_t prompts, threads;
+    size_t scored; /* running text: decode steps that are scored per prompt */
     uint64_t seed;
 };
 
-/* ret_hits [cells]: prompts whose whole answer is right, greedily decoded. Depths 0, 1/4, .. 1 in turn.
- * Errors: those of the policies and of the twin. */
+/* ret_scores [cells]. Tasks with a fact: answers are decoded greedily, depths 0, 1/4, .. 1 in turn. Running
+ * text: the true tokens are fed one by one, and every step's logits are compared with the true next token and
+ * with what the full cache gives at that step. The scores are equal for any number of threads. Errors: those
+ * of the policies and of the twin; a value outside its range is none, but a void prompt. */
 BASE_MUST_USE enum base_status eval_run(const struct eval_form *form, const struct eval_task *task,
-                                        size_t length, size_t *ret_hits, struct base_error *error);
+                                        size_t length, struct eval_score *ret_scores,
+                                        struct base_error *error);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/random.h"
 #include "parties/eval/tasks.h"
 
 #include <stdio.h>
@@ -10,8 +11,13 @@
 
 enum { MOST_ITEMS = 8, PIECE = 128 };
 
-static const struct eval_task *const tasks[] = {&eval_task_passkey, &eval_task_keys,  &eval_task_lines,
-                                                &eval_task_kv,      &eval_task_trace, NULL};
+static const struct eval_task *const tasks[] = {&eval_task_passkey,
+                                                &eval_task_keys,
+                                                &eval_task_lines,
+                                                &eval_task_kv,
+                                                &eval_task_trace,
+                                                &eval_task_ppl,
+                                                NULL};
 
 const struct eval_task *const *eval_task_list(void)
 {
@@ -24,6 +30,18 @@ const struct eval_task *eval_task_find(const char *name)
         if (strcmp(tasks[i]->name, name) == 0)
             return tasks[i];
     return NULL;
+}
+
+void eval_task_names(char ret[EVAL_TASK_NAMES])
+{
+    ret[0] = '\0';
+    for (size_t i = 0, at = 0; tasks[i] != NULL && at < EVAL_TASK_NAMES; i++)
+        at += (size_t)snprintf(ret + at, EVAL_TASK_NAMES - at, "%s%s", i == 0 ? "" : ", ", tasks[i]->name);
+}
+
+size_t eval_task_steps(const struct eval_task *task, size_t scored)
+{
+    return task->items == 0 ? scored : EVAL_ANSWER;
 }
 
 /* --- text -------------------------------------------------------------------------------------------- */
@@ -125,15 +143,6 @@ void eval_text_close(struct eval_text *text)
 
 /* --- prompts ----------------------------------------------------------------------------------------- */
 
-/* splitmix64: equal seeds, equal prompts. */
-static uint64_t draw(uint64_t *seed)
-{
-    uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 struct item {
     char name[20], second[20], value[20];
     struct eng_tokens plant[2];
@@ -168,7 +177,7 @@ static void name_items(struct item *items, size_t count, const struct eval_text 
     size_t taken[2 * MOST_ITEMS];
     for (size_t i = 0; i < 2 * count;) {
         bool known = false;
-        taken[i] = (size_t)(draw(seed) % text->words);
+        taken[i] = (size_t)(base_random_next(seed) % text->words);
         for (size_t j = 0; j < i; j++)
             known = known || taken[j] == taken[i];
         i += !known;
@@ -176,7 +185,8 @@ static void name_items(struct item *items, size_t count, const struct eval_text 
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(items[i].name, sizeof items[i].name, " %s", text->word[taken[2 * i]]);
         (void)snprintf(items[i].second, sizeof items[i].second, " %s", text->word[taken[2 * i + 1]]);
-        (void)snprintf(items[i].value, sizeof items[i].value, " %05u", (unsigned)(draw(seed) % 100000));
+        (void)snprintf(items[i].value, sizeof items[i].value, " %05u",
+                       (unsigned)(base_random_next(seed) % 100000));
     }
 }
 
@@ -215,47 +225,108 @@ out:
     return status;
 }
 
-enum base_status eval_prompt_make(struct eval_prompt *ret, const struct eval_task *task,
-                                  const struct eval_text *text, const struct eng_tokenizer *tokenizer,
-                                  size_t length, double depth, uint64_t seed, struct base_error *error)
+/* Where running text of n tokens may start without coming to its end; anywhere where it is shorter. */
+static size_t starts_of(const struct eval_text *text, size_t n)
+{
+    size_t starts = 0;
+    while (starts < text->sentences && text->start[starts] + n <= text->tokens.count)
+        starts++;
+    return starts > 0 ? starts : text->sentences;
+}
+
+static enum base_status make_running(struct eval_prompt *ret, const struct eval_prompt_form *f,
+                                     const struct eng_tokens *begin, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct eval_prompt prompt = {.depth = depth};
-    struct eng_tokens question = {0};
-    struct item items[MOST_ITEMS];
-    memset(items, 0, sizeof items);
-    size_t room = 0, answer_room = 0, question_room = 0, planted = 0,
-           first = (size_t)(draw(&seed) % text->sentences), asked = (size_t)(draw(&seed) % task->items);
-    int32_t bos = eng_tokenizer_bos(tokenizer);
-    struct eng_tokens begin = {.ids = &bos, .count = bos >= 0};
-    name_items(items, task->items, text, &seed);
-    TRY(fill(&question, &question_room, tokenizer, task->question, &items[asked], error));
-    TRY(fill(&prompt.answer, &answer_room, tokenizer, "{v}", &items[asked], error));
+    size_t prompt_room = 0, answer_room = 0, n = f->length - begin->count, seen = n + f->scored + 1;
+    uint64_t seed = f->seed;
+    size_t from = f->text->start[base_random_next(&seed) % starts_of(f->text, seen)];
+    TRY(append(&ret->tokens, &prompt_room, begin, error));
+    for (size_t i = 0; i < seen; i++) {
+        struct eng_tokens one = {.ids = &f->text->tokens.ids[(from + i) % f->text->tokens.count], .count = 1};
+        TRY(i < n ? append(&ret->tokens, &prompt_room, &one, error)
+                  : append(&ret->answer, &answer_room, &one, error));
+    }
+out:
+    return status;
+}
+
+/* The items of a prompt: what is planted, which one is asked for, and the question's and answer's tokens. */
+struct items {
+    struct item item[MOST_ITEMS];
+    struct eng_tokens question;
+    size_t asked, planted; /* planted: tokens of all items */
+};
+
+static enum base_status make_items(struct items *items, struct eng_tokens *answer,
+                                   const struct eval_prompt_form *f, uint64_t *seed, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct eval_task *task = f->task;
+    size_t answer_room = 0, question_room = 0;
+    items->asked = (size_t)(base_random_next(seed) % task->items);
+    name_items(items->item, task->items, f->text, seed);
+    TRY(fill(&items->question, &question_room, f->tokenizer, task->question, &items->item[items->asked],
+             error));
+    TRY(fill(answer, &answer_room, f->tokenizer, "{v}", &items->item[items->asked], error));
+    TRY_THAT(answer->count <= EVAL_ANSWER, error, BASE_ERR_SUPPORT,
+             "task %s: this tokenizer makes %zu tokens of a number of five digits: %d at most", task->name,
+             answer->count, EVAL_ANSWER);
     for (size_t i = 0; i < task->items; i++)
         for (int j = 0; j < 2 && task->plant[j] != NULL; j++) {
-            TRY(fill(&items[i].plant[j], &items[i].room[j], tokenizer, task->plant[j], &items[i], error));
-            planted += items[i].plant[j].count;
+            struct item *item = &items->item[i];
+            TRY(fill(&item->plant[j], &item->room[j], f->tokenizer, task->plant[j], item, error));
+            items->planted += item->plant[j].count;
         }
-    TRY_THAT(begin.count + planted + question.count < length, error, BASE_ERR_ARGUMENT,
-             "task %s: its items alone are longer than %zu tokens", task->name, length);
-    size_t hay = length - begin.count - planted - question.count;
+out:
+    return status;
+}
+
+static enum base_status make_asking(struct eval_prompt *ret, const struct eval_prompt_form *f,
+                                    const struct eng_tokens *begin, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct eval_task *task = f->task;
+    struct items items;
+    memset(&items, 0, sizeof items);
+    uint64_t seed = f->seed;
+    size_t room = 0, first = (size_t)(base_random_next(&seed) % f->text->sentences);
+    TRY(make_items(&items, &ret->answer, f, &seed, error));
+    size_t own = begin->count + items.planted + items.question.count;
+    TRY_THAT(own < f->length, error, BASE_ERR_ARGUMENT, "task %s: its items alone are longer than %zu tokens",
+             task->name, f->length);
+    size_t hay = f->length - own;
     for (size_t i = 0; i < task->items; i++) {
-        size_t a = (size_t)(draw(&seed) % (hay + 1)), b = (size_t)(draw(&seed) % (hay + 1));
-        bool is_asked = i == asked && task->plant[1] == NULL;
-        items[i].at[0] = boundary(text, first, is_asked ? (size_t)(depth * (double)hay) : a < b ? a : b, hay);
-        items[i].at[1] = boundary(text, first, a < b ? b : a, hay);
+        size_t a = (size_t)(base_random_next(&seed) % (hay + 1)),
+               b = (size_t)(base_random_next(&seed) % (hay + 1));
+        bool is_asked = i == items.asked && task->plant[1] == NULL;
+        size_t wanted = is_asked ? (size_t)(f->depth * (double)hay) : a < b ? a : b;
+        items.item[i].at[0] = boundary(f->text, first, wanted, hay);
+        items.item[i].at[1] = boundary(f->text, first, a < b ? b : a, hay);
     }
-    TRY(append(&prompt.tokens, &room, &begin, error));
-    TRY(weave(&prompt, &room, text, first, hay, items, task->items, error));
-    TRY(append(&prompt.tokens, &room, &question, error));
-    *ret = prompt;
-    prompt = (struct eval_prompt){0};
+    TRY(append(&ret->tokens, &room, begin, error));
+    TRY(weave(ret, &room, f->text, first, hay, items.item, task->items, error));
+    TRY(append(&ret->tokens, &room, &items.question, error));
 out:
     for (size_t i = 0; i < task->items; i++)
         for (int j = 0; j < 2; j++)
-            eng_tokens_finish(&items[i].plant[j]);
-    eng_tokens_finish(&question);
-    eval_prompt_finish(&prompt);
+            eng_tokens_finish(&items.item[i].plant[j]);
+    eng_tokens_finish(&items.question);
+    return status;
+}
+
+enum base_status eval_prompt_make(struct eval_prompt *ret, const struct eval_prompt_form *form,
+                                  struct base_error *error)
+{
+    struct eval_prompt prompt = {0};
+    int32_t bos = eng_tokenizer_bos(form->tokenizer);
+    struct eng_tokens begin = {.ids = &bos, .count = bos >= 0};
+    enum base_status status = form->task->items == 0 ? make_running(&prompt, form, &begin, error)
+                                                     : make_asking(&prompt, form, &begin, error);
+    if (status == BASE_OK)
+        *ret = prompt;
+    else
+        eval_prompt_finish(&prompt);
     return status;
 }
 

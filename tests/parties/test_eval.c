@@ -1,5 +1,6 @@
 /* The prompts of cachet eval: exact lengths, equal for equal seeds, the answer planted at its depth, and
  * refusals. */
+#include "base/file.h"
 #include "parties/eval/task.h"
 
 #include <stdarg.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #define MODEL CACHET_SOURCE_DIR "/models/keeper"
+#define PROSE CACHET_SOURCE_DIR "/models/prose.txt"
+enum { SCORED = 32 };
 
 struct stage {
     struct eng_tokenizer *tokenizer;
@@ -22,7 +25,7 @@ static int open_stage(void **state)
     struct base_error error = {0};
     *state = &s;
     return eng_tokenizer_open(&s.tokenizer, MODEL, &error) != BASE_OK ||
-           eval_text_open(&s.text, s.tokenizer, MODEL "/calibration.txt", &error) != BASE_OK;
+           eval_text_open(&s.text, s.tokenizer, PROSE, &error) != BASE_OK;
 }
 
 static int close_stage(void **state)
@@ -38,7 +41,14 @@ static struct eval_prompt make(const struct stage *s, const struct eval_task *ta
 {
     struct eval_prompt prompt;
     struct base_error error = {0};
-    if (eval_prompt_make(&prompt, task, &s->text, s->tokenizer, length, depth, seed, &error) != BASE_OK)
+    struct eval_prompt_form form = {.task = task,
+                                    .text = &s->text,
+                                    .tokenizer = s->tokenizer,
+                                    .length = length,
+                                    .scored = SCORED,
+                                    .depth = depth,
+                                    .seed = seed};
+    if (eval_prompt_make(&prompt, &form, &error) != BASE_OK)
         fail_msg("%s", error.text);
     return prompt;
 }
@@ -64,11 +74,42 @@ static void test_prompts(void **state)
             assert_memory_equal(a.tokens.ids, b.tokens.ids, length * sizeof *a.tokens.ids);
             assert_true(memcmp(a.tokens.ids, c.tokens.ids, length * sizeof *a.tokens.ids) != 0);
             assert_true(a.answer.count >= 5);
-            assert_true(find(&a) < length - a.answer.count);
+            assert_true((*task)->items == 0 || find(&a) < length - a.answer.count);
             eval_prompt_finish(&a);
             eval_prompt_finish(&b);
             eval_prompt_finish(&c);
         }
+}
+
+/* Running text goes on in its answer as the text does, and never comes to the text's end. */
+static void test_running(void **state)
+{
+    enum { LENGTH = 256 };
+    const struct stage *s = *state;
+    const struct eng_tokens *all = &s->text.tokens;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct eval_prompt p = make(s, eval_task_find("ppl"), LENGTH, 0, seed);
+        size_t at = 0;
+        assert_int_equal(p.answer.count, SCORED + 1);
+        while (at + LENGTH + SCORED <= all->count &&
+               memcmp(all->ids + at, p.tokens.ids + 1, (LENGTH - 1) * sizeof *all->ids) != 0)
+            at++;
+        assert_true(at + LENGTH + SCORED <= all->count);
+        assert_memory_equal(all->ids + at + LENGTH - 1, p.answer.ids, (SCORED + 1) * sizeof *all->ids);
+        eval_prompt_finish(&p);
+    }
+}
+
+/* Nothing that tasks plant stands in the text that comes with the house. */
+static void test_prose(void **state)
+{
+    static const char *const planted[] = {"pass key", "secret code", "REGISTER", "VAR", "Gutenberg"};
+    struct base_file file;
+    struct base_error error = {0};
+    assert_int_equal(base_file_map(&file, PROSE, &error), BASE_OK);
+    for (size_t i = 0; i < sizeof planted / sizeof *planted; i++)
+        assert_null(memmem(file.data, file.size, planted[i], strlen(planted[i])));
+    base_file_unmap(&file);
 }
 
 /* Within a sentence or two of where it is asked for. */
@@ -90,9 +131,9 @@ static void test_refused(void **state)
     const struct stage *s = *state;
     struct eval_prompt prompt;
     struct base_error error = {0};
-    assert_int_equal(
-        eval_prompt_make(&prompt, eval_task_find("kv"), &s->text, s->tokenizer, 64, 0, 1, &error),
-        BASE_ERR_ARGUMENT);
+    struct eval_prompt_form form = {
+        .task = eval_task_find("kv"), .text = &s->text, .tokenizer = s->tokenizer, .length = 64};
+    assert_int_equal(eval_prompt_make(&prompt, &form, &error), BASE_ERR_ARGUMENT);
     assert_non_null(strstr(error.text, "64"));
     assert_null(eval_task_find("haystack"));
     struct eval_text text;
@@ -102,7 +143,8 @@ static void test_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prompts), cmocka_unit_test(test_depths),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prompts), cmocka_unit_test(test_running),
+                                       cmocka_unit_test(test_prose), cmocka_unit_test(test_depths),
                                        cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, open_stage, close_stage);
 }
