@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/realmath.h"
+#include "engine/calibrate_profile.h"
 #include "engine/calibrate_scores.h"
 
 #include <math.h>
@@ -18,6 +19,7 @@ struct extremes {
     double *rows;
     struct eng_head_extremes *head; /* [layers][heads] */
     const struct eng_model_shape *shape;
+    struct eng_profile_probe *profile; /* NULL: none is made */
     bool finite;
 };
 
@@ -35,6 +37,8 @@ static void collect_queries(struct extremes *e, int wire, size_t layer, const fl
 static void collect(void *context, int wire, size_t layer, size_t head, const float *v, size_t count)
 {
     struct extremes *e = context;
+    if (e->profile != NULL)
+        eng_profile_see(e->profile, wire, layer, head, v, count);
     if (wire == ENG_SCORE)
         eng_head_see(&e->head[layer * e->shape->heads + head], v, count);
     if (wire == ENG_Q || wire == ENG_UQ)
@@ -58,11 +62,12 @@ static void collect(void *context, int wire, size_t layer, size_t head, const fl
 }
 
 static enum base_status observe(struct extremes *e, const struct eng_weight_source *source,
-                                const struct eng_calibration *c, struct base_progress *progress,
-                                struct base_error *error)
+                                const struct eng_calibration *c, struct kv_profile *ret_profile,
+                                struct base_progress *progress, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_reference *reference = NULL;
+    struct eng_profile_probe profile = {0};
     size_t longest = 0, at = 0;
     float *logits = NULL;
     enum { STEP = 32 };
@@ -73,8 +78,14 @@ static enum base_status observe(struct extremes *e, const struct eng_weight_sour
     TRY(eng_reference_create(&reference, source, longest, error));
     TRY(base_alloc(&logits, STEP * source->shape->vocab, sizeof *logits, error));
     eng_reference_set_probe(reference, collect, e);
+    if (c->profile && longest >= ENG_PROFILE_LEAST_TOKENS) {
+        TRY(eng_profile_probe_init(&profile, source->shape, reference, longest, error));
+        e->profile = &profile;
+    }
     for (size_t i = 0; i < c->sequences; i++) {
         eng_reference_reset(reference);
+        if (e->profile != NULL)
+            eng_profile_begin(e->profile, c->lengths[i]);
         for (size_t done = 0; done < c->lengths[i]; done += STEP) {
             size_t n = c->lengths[i] - done < STEP ? c->lengths[i] - done : STEP;
             TRY(eng_reference_forward(reference, c->tokens + at, n, logits, error));
@@ -82,10 +93,18 @@ static enum base_status observe(struct extremes *e, const struct eng_weight_sour
             if (progress != NULL)
                 base_progress_update(progress, at, 0);
         }
+        if (e->profile != NULL)
+            eng_profile_end(e->profile);
     }
     TRY_THAT(e->finite, error, BASE_ERR_RANGE,
              "the model gives numbers that are not finite on the calibration text: check the model file");
+    if (e->profile != NULL) {
+        TRY(eng_profile_repeat(&profile, reference, error));
+        TRY(eng_profile_make(&profile, ret_profile, error));
+    }
 out:
+    e->profile = NULL;
+    eng_profile_probe_finish(&profile);
     base_free_secret(&logits);
     eng_reference_destroy(&reference);
     return status;
@@ -98,8 +117,8 @@ static double log_two(double x)
     return log2(fmax(x, SMALLEST));
 }
 
-/* ceil(log2) of an observed maximum, with margin. Never so small that the rounding of what a wire is made of is
- * beyond it: a layer may write nothing at all. */
+/* ceil(log2) of an observed maximum, with margin. Never so small that the rounding of what a wire is made of
+ * is beyond it: a layer may write nothing at all. */
 static int bits_for(double largest)
 {
     return (int)ceil(log_two(largest) + MARGIN);
@@ -289,7 +308,7 @@ enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_sou
     plan.fold = c->fold || source->shape->qkv_bias;
     if (c->thin)
         eng_plan_set_thin(&plan);
-    TRY(observe(&e, source, c, progress, error));
+    TRY(observe(&e, source, c, &plan.profile, progress, error));
     plan.lm_bits = bits_for(e.largest[ENG_PROBE_LOGITS]);
     TRY(plan_layers(&plan, &e, c, choices, error));
     if (fit(&plan, smallest_rms(&e, layers), NULL) != BASE_OK) {

@@ -16,6 +16,7 @@ struct eng_calibration {
     size_t context; /* longest prompt plus answer that the plan is for */
     /* General gates even where the range of a layer would allow the cheap ones. */
     bool general_attention, general_activation;
+    bool profile; /* the profile of heads and layers, too (engine/calibrate_profile.h) */
     /* Of layers whose attention finds row maxima: */
     bool thin; /* bins of 4 nats and cells of 8: fewer dealt bytes, one round more per layer */
     bool fold; /* the norm is folded into q, k, v when decoding too: 17 rounds, fewer bytes per cached row */

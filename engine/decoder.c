@@ -64,6 +64,7 @@ static struct kv_dims dims_of(const struct eng_decoder_form *form, size_t prompt
                             .kv_heads = form->shape->kv_heads,
                             .prompt = prompt,
                             .context = context,
+                            .profile = &form->plan->profile,
                             .chunk = form->chunk != 0 ? form->chunk
                                                       : eng_decoder_choose_chunk(form->shape, form->context)};
 }

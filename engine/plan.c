@@ -77,21 +77,25 @@ void eng_plan_finish(struct eng_plan *plan)
 {
     base_free(&plan->layer);
     base_free(&plan->head);
+    kv_profile_finish(&plan->profile);
 }
 
 enum base_status eng_plan_copy(struct eng_plan *ret, const struct eng_plan *plan, struct base_error *error)
 {
-    struct eng_plan copy;
-    enum base_status status =
-        eng_plan_init(&copy, plan->layers, (size_t)plan->heads, (size_t)plan->context, error);
-    if (status != BASE_OK)
-        return status;
+    enum base_status status = BASE_OK;
+    struct eng_plan copy = {0};
+    TRY(eng_plan_init(&copy, plan->layers, (size_t)plan->heads, (size_t)plan->context, error));
+    TRY(kv_profile_copy(&copy.profile, &plan->profile, error));
     memcpy(copy.layer, plan->layer, plan->layers * sizeof *copy.layer);
     memcpy(copy.head, plan->head, plan->layers * (size_t)plan->heads * sizeof *copy.head);
     *ret = *plan;
     ret->layer = copy.layer;
     ret->head = copy.head;
+    ret->profile = copy.profile;
     return BASE_OK;
+out:
+    eng_plan_finish(&copy);
+    return status;
 }
 
 void eng_plan_derive_norms(struct eng_plan *plan, size_t layer, size_t width, double norm_eps)

@@ -7,7 +7,7 @@
 #ifndef CACHET_ENGINE_PLAN_H
 #define CACHET_ENGINE_PLAN_H
 
-#include "base/status.h"
+#include "kvcache/profile.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -121,6 +121,7 @@ struct eng_plan {
     size_t layers;
     struct eng_layer_plan *layer;
     struct eng_head_plan *head; /* [layers][heads] */
+    struct kv_profile profile;  /* of heads and layers, for cache policies; optional */
     char model[65];             /* hex digest of the model it was made for */
 };
 
@@ -194,7 +195,7 @@ int eng_plan_log_context(const struct eng_plan *plan);
 /* Every ring and bound condition by name. Errors: BASE_ERR_RANGE naming layer, condition and both values. */
 BASE_MUST_USE enum base_status eng_plan_check(const struct eng_plan *plan, struct base_error *error);
 
-/* plan.json: duplicate, missing or foreign keys are refused by name. */
+/* plan.json: duplicate, missing or foreign keys are refused by name; "profile" may be missing. */
 BASE_MUST_USE enum base_status eng_plan_write(const struct eng_plan *plan, const char *path,
                                               struct base_error *error);
 BASE_MUST_USE enum base_status eng_plan_read(struct eng_plan *ret, const char *path,

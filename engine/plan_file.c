@@ -58,6 +58,7 @@ static const struct field range_fields[] = {RANGE_FIELD(bits, 0, ENG_MOST_RANGE)
 static const struct field head_fields[] = {HEAD_FIELD(ceiling, -MAX_CEILING, MAX_CEILING),
                                            HEAD_FIELD(from, 0, ENG_FROMS - 1),
                                            HEAD_FIELD(range, 0, ENG_RANGES - 1)};
+static const struct field curve_field = {"curve", 0, 0, KV_PROFILE_ONE};
 
 #define COUNT_OF(table) (int)(sizeof(table) / sizeof *(table))
 enum {
@@ -104,6 +105,31 @@ static json_t *layer_to_json(const struct eng_plan *plan, size_t l)
     return object;
 }
 
+/* How a list of a score of all heads of a layer is written. */
+static struct field score_field(int score)
+{
+    return (struct field){kv_head_score_name((enum kv_head_score)score), 0, 0, KV_PROFILE_MOST_SCORE};
+}
+
+static json_t *profile_to_json(const struct kv_profile *profile)
+{
+    json_t *root = json_object(), *layers = json_array();
+    for (size_t l = 0; l < profile->layers; l++) {
+        const struct kv_head_profile *head = profile->head + l * profile->kv_heads;
+        json_t *layer = json_object();
+        for (int s = 0; s < KV_HEAD_SCORES; s++)
+            json_object_set_new(layer, score_field(s).name,
+                                list_to_json(&head->score[s], profile->kv_heads, sizeof *head));
+        json_object_set_new(
+            layer, curve_field.name,
+            list_to_json(profile->curve + l * KV_CURVE_POINTS, KV_CURVE_POINTS, sizeof *profile->curve));
+        json_array_append_new(layers, layer);
+    }
+    json_object_set_new(root, "kv_heads", json_integer((json_int_t)profile->kv_heads));
+    json_object_set_new(root, "layers", layers);
+    return root;
+}
+
 static json_t *to_json(const struct eng_plan *plan)
 {
     json_t *root = json_object(), *layers = json_array();
@@ -115,6 +141,8 @@ static json_t *to_json(const struct eng_plan *plan)
     for (size_t l = 0; l < plan->layers; l++)
         json_array_append_new(layers, layer_to_json(plan, l));
     json_object_set_new(root, "layers", layers);
+    if (plan->profile.layers != 0)
+        json_object_set_new(root, "profile", profile_to_json(&plan->profile));
     return root;
 }
 
@@ -205,6 +233,48 @@ out:
     return status;
 }
 
+static enum base_status read_profile_layer(json_t *object, struct kv_profile *profile, size_t l,
+                                           struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct kv_head_profile *head = profile->head + l * profile->kv_heads;
+    TRY_THAT(json_is_object(object) && json_object_size(object) == KV_HEAD_SCORES + 1, error, BASE_ERR_FORMAT,
+             "a layer of the profile must hold \"%s\" and %d other fields", curve_field.name, KV_HEAD_SCORES);
+    for (int s = 0; s < KV_HEAD_SCORES; s++) {
+        struct field field = score_field(s);
+        TRY(read_list(object, &field, profile->kv_heads, sizeof *head, &head->score[s], error));
+    }
+    TRY(read_list(object, &curve_field, KV_CURVE_POINTS, sizeof *profile->curve,
+                  profile->curve + l * KV_CURVE_POINTS, error));
+out:
+    return status;
+}
+
+static enum base_status read_profile(json_t *object, struct eng_plan *plan, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    json_t *layers = json_object_get(object, "layers");
+    int kv_heads = 0;
+    TRY_THAT(json_is_object(object) && json_object_size(object) == 2 &&
+                 json_array_size(layers) == plan->layers,
+             error, BASE_ERR_FORMAT, "field \"profile\" must hold \"kv_heads\" and \"layers\", %zu of them",
+             plan->layers);
+    TRY(read_int(object, "kv_heads", 1, plan->heads, &kv_heads, error));
+    TRY_THAT(plan->heads % kv_heads == 0, error, BASE_ERR_FORMAT,
+             "field \"kv_heads\" is %d: must divide the %d heads", kv_heads, plan->heads);
+    TRY(kv_profile_init(&plan->profile, plan->layers, (size_t)kv_heads, error));
+    for (size_t l = 0; l < plan->layers; l++) {
+        status = read_profile_layer(json_array_get(layers, l), &plan->profile, l, error);
+        if (status != BASE_OK) {
+            base_error_prefix(error, "profile, layer %zu", l);
+            goto out;
+        }
+    }
+    TRY(kv_profile_check(&plan->profile, error));
+out:
+    return status;
+}
+
 static enum base_status from_json(json_t *root, struct eng_plan *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -215,16 +285,17 @@ static enum base_status from_json(json_t *root, struct eng_plan *ret, struct bas
     TRY_THAT(format == PLAN_FORMAT, error, BASE_ERR_SUPPORT,
              "plan format %d, this program reads %d: make the plan again with `cachet plan`", format,
              PLAN_FORMAT);
-    json_t *layers = json_object_get(root, "layers");
+    json_t *layers = json_object_get(root, "layers"), *profile = json_object_get(root, "profile");
+    const size_t present = FIELDS + 3 + (profile != NULL);
     const char *model = json_string_value(json_object_get(root, "model"));
     size_t count = json_array_size(layers);
     TRY_THAT(count >= 1 && count <= MAX_LAYERS, error, BASE_ERR_FORMAT,
              "field \"layers\" has %zu entries: must be 1 to %d", count, MAX_LAYERS);
     TRY_THAT(model != NULL && strlen(model) == 64, error, BASE_ERR_FORMAT,
              "field \"model\" must be a digest of 64 hex digits");
-    TRY_THAT(json_object_size(root) == FIELDS + 3, error, BASE_ERR_FORMAT,
-             "%zu fields where a plan has %d: an unknown field is present or one is missing",
-             json_object_size(root), FIELDS + 3);
+    TRY_THAT(json_object_size(root) == present, error, BASE_ERR_FORMAT,
+             "%zu fields where a plan has %zu: an unknown field is present or one is missing",
+             json_object_size(root), present);
     int heads = 0;
     TRY(read_int(root, "heads", 1, MAX_HEADS, &heads, error));
     TRY(eng_plan_init(&plan, count, (size_t)heads, 1, error));
@@ -239,6 +310,8 @@ static enum base_status from_json(json_t *root, struct eng_plan *ret, struct bas
             goto out;
         }
     }
+    if (profile != NULL)
+        TRY(read_profile(profile, &plan, error));
     TRY(eng_plan_check(&plan, error));
     *ret = plan;
     return BASE_OK;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BATCH = 64 };
+enum { BATCH = ENG_REFERENCE_ROWS };
 
 struct reference_layer {
     float *q, *k, *v, *o, *gate, *up, *down; /* gains and 1 / sqrt(head_dim) folded in */
@@ -180,6 +180,11 @@ void eng_reference_set_probe(struct eng_reference *r, eng_probe_fn probe, void *
 {
     r->probe = probe;
     r->probe_context = context;
+}
+
+const float *eng_reference_values(const struct eng_reference *r, size_t layer)
+{
+    return r->values + layer * r->context * r->narrow;
 }
 
 /* --- forward ------------------------------------------------------------------------------------------- */
@@ -369,6 +374,14 @@ static void forward_batch(struct eng_reference *r, const int32_t *tokens, size_t
     matmul(ret_logits, r->w.x, n, r->head, r->shape.vocab, d);
     see(r, ENG_PROBE_LOGITS, 0, ret_logits, n * r->shape.vocab);
     scale_rows(ret_logits, ret_logits, r->w.mean, n, r->shape.vocab);
+}
+
+void eng_reference_project(const struct eng_reference *r, size_t layer, size_t kv_head, const float *outputs,
+                           float *ret)
+{
+    size_t count = r->wide / r->shape.kv_heads;
+    for (size_t c = 0; c < r->shape.width; c++)
+        ret[c] = dot(outputs, r->layer[layer].o + c * r->wide + kv_head * count, count);
 }
 
 enum base_status eng_reference_forward(struct eng_reference *r, const int32_t *tokens, size_t n,

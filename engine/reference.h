@@ -12,10 +12,13 @@
 enum { ENG_PROBE_SQUARES = ENG_WIRES, ENG_PROBE_LOGITS = ENG_WIRES + ENG_NORMS, ENG_PROBES };
 
 /* `count` values of a wire of one layer: as floats before the plan's scaling (u_q with the gain and 1 /
- * sqrt(head_dim), without 1 / rms). ENG_SCORE: the scores of one row of `head`, its own last; other wires: rows
- * of the whole layer, and head is 0. */
+ * sqrt(head_dim), without 1 / rms). ENG_SCORE: the scores of one row of `head`, its own last; other wires:
+ * rows of the whole layer, and head is 0. */
 typedef void (*eng_probe_fn)(void *context, int wire, size_t layer, size_t head, const float *values,
                              size_t count);
+
+/* Rows that go through a layer together. */
+enum { ENG_REFERENCE_ROWS = 64 };
 
 struct eng_reference;
 
@@ -27,6 +30,12 @@ void eng_reference_destroy(struct eng_reference **reference);
 /* Forgets the context. */
 void eng_reference_reset(struct eng_reference *reference);
 void eng_reference_set_probe(struct eng_reference *reference, eng_probe_fn probe, void *context);
+/* Rows of V of a layer so far, those of the step under way included: [rows][kv_heads][head_dim]. */
+const float *eng_reference_values(const struct eng_reference *reference, size_t layer);
+/* What the outputs of one KV head's query heads, [heads / kv_heads][head_dim], add to the residual: ret
+ * [width]. */
+void eng_reference_project(const struct eng_reference *reference, size_t layer, size_t kv_head,
+                           const float *outputs, float *ret);
 
 /* Runs n more tokens. ret_logits: [n][vocab] (normalised), NULL to skip the head. Errors: BASE_ERR_ARGUMENT
  * (a token outside the vocabulary, or more positions than the context). */

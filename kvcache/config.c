@@ -31,6 +31,7 @@ static const struct kv_key_entry keys[KV_KEYS] = {
     [KV_ALPHA] = {"alpha", "weight of the largest keys of a unit, in sixteenths", 0, 16},
     [KV_PROBE] = {"probe", "rows of a probe; 0: a step that scores attends to all rows", 0, 64},
     [KV_LEVELS] = {"levels", "2: pairs of units are chosen first", 1, 2},
+    [KV_FULL] = {"full", "percent of the KV heads that see everything", 1, 100},
 };
 
 const struct kv_key_entry *kv_key_entry(enum kv_key key)

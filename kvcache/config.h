@@ -33,6 +33,7 @@ enum kv_key {
     KV_ALPHA,    /* weight of the largest keys of a unit, in sixteenths */
     KV_PROBE,    /* rows of a probe, the mean of their keys; 0: a scoring step attends to all rows */
     KV_LEVELS,   /* 2: pairs of units are chosen first; 1: units alone */
+    KV_FULL,     /* percent of the KV heads that see everything; 0: as the policy or the budget says */
     KV_KEYS,
 };
 

@@ -75,6 +75,23 @@ out:
     return status;
 }
 
+static enum base_status check_profile(const struct kv_plan *plan, const char *name, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct kv_dims *d = &plan->dims;
+    const struct kv_profile *p = d->profile;
+    TRY_THAT(p != NULL && p->layers != 0, error, BASE_ERR_ARGUMENT,
+             "policy %s needs a profile of the model's heads, and the numeric plan has none: make the plan "
+             "again with `cachet plan`, from calibration text of 16 tokens or more",
+             name);
+    TRY_THAT(p->layers == d->layers && p->kv_heads == d->kv_heads, error, BASE_ERR_ARGUMENT,
+             "policy %s: the plan's profile has %zu layers of %zu KV heads, the model %zu of %zu: make the "
+             "plan again with `cachet plan`",
+             name, p->layers, p->kv_heads, d->layers, d->kv_heads);
+out:
+    return status;
+}
+
 /* Slots that rows take which leave by their position alone; 0: not all do. */
 static size_t rolling_slots(const struct kv_plan *plan, const struct kv_layer_plan *layer)
 {
@@ -134,7 +151,10 @@ enum base_status kv_plan_make(struct kv_plan *ret, const struct kv_policy *polic
     enum base_status status = BASE_OK;
     struct kv_plan plan = {.dims = dims, .chunk = dims.chunk};
     TRY(allocate(&plan, error));
+    if (policy->reads_profile)
+        TRY(check_profile(&plan, policy->name, error));
     TRY(policy->plan(config, &plan, error));
+    plan.dims.profile = NULL;
     for (size_t l = 0; l < dims.layers; l++) {
         size_t rows = plan.layer[l].evict.chunk;
         TRY(check_eviction(&plan, &plan.layer[l].evict, policy->name, error));

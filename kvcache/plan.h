@@ -8,7 +8,7 @@
 #ifndef CACHET_KVCACHE_PLAN_H
 #define CACHET_KVCACHE_PLAN_H
 
-#include "base/status.h"
+#include "kvcache/profile.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +20,7 @@ struct kv_dims {
     size_t prompt;  /* rows */
     size_t context; /* prompt plus new rows, at most */
     size_t chunk;   /* rows of one prefill step at most */
+    const struct kv_profile *profile; /* borrowed while a plan is made; NULL: the model has none */
 };
 
 /* A row sees the first `sinks` positions and the last `window` ones, itself included; window 0: all. */

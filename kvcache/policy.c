@@ -4,21 +4,14 @@
 
 extern const struct kv_policy kv_policy_window, kv_policy_a_shape, kv_policy_mpcache, kv_policy_snapkv,
     kv_policy_h2o, kv_policy_tova, kv_policy_pyramidkv, kv_policy_blocks, kv_policy_bounded, kv_policy_select,
-    kv_policy_refresh;
+    kv_policy_refresh, kv_policy_razor, kv_policy_duo, kv_policy_prefixkv;
 
-static const struct kv_policy *const policies[] = {&kv_policy_full,
-                                                   &kv_policy_window,
-                                                   &kv_policy_a_shape,
-                                                   &kv_policy_mpcache,
-                                                   &kv_policy_snapkv,
-                                                   &kv_policy_h2o,
-                                                   &kv_policy_tova,
-                                                   &kv_policy_pyramidkv,
-                                                   &kv_policy_blocks,
-                                                   &kv_policy_bounded,
-                                                   &kv_policy_select,
-                                                   &kv_policy_refresh,
-                                                   NULL};
+/* clang-format off */
+static const struct kv_policy *const policies[] = {
+    &kv_policy_full, &kv_policy_window, &kv_policy_a_shape, &kv_policy_razor, &kv_policy_duo,
+    &kv_policy_mpcache, &kv_policy_snapkv, &kv_policy_pyramidkv, &kv_policy_prefixkv, &kv_policy_h2o, &kv_policy_tova,
+    &kv_policy_blocks, &kv_policy_bounded, &kv_policy_select, &kv_policy_refresh, NULL};
+/* clang-format on */
 
 const struct kv_policy *const *kv_policy_list(void)
 {

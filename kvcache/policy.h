@@ -21,6 +21,7 @@ struct kv_policy {
     const char *summary;
     const char *source;
     const char *leakage; /* what P1, P2 or the client learn beyond the request's public sizes */
+    bool reads_profile;  /* plans only where the profile of the model's heads is there (profile.h) */
     const struct kv_option *options;
     size_t options_count;
     /* Fills the layers of a plan whose spans see everything and which evicts and selects nothing. Errors: a
@@ -44,6 +45,9 @@ bool kv_policy_takes(const struct kv_policy *policy, enum kv_key key);
 /* For policies: what they say of sizes that are all they reveal. */
 #define KV_LEAKAGE_OF_EVICTION                                                                               \
     "sizes only: the budget, sinks, window and unit are public; which rows are kept is opened to nobody"
+
+#define KV_LEAKAGE_OF_PROFILE                                                                                \
+    "nothing beyond the length of the context: what is kept depends on positions and on the plan's profile only"
 
 /* Rows that a budget allows: `keep` where it is given, else the budget's share of the prompt, rounded. */
 size_t kv_budget_rows(const struct kv_config *config, size_t prompt);

@@ -18,7 +18,7 @@
 #include "protocols/choice.h"
 
 /* Bits of a score by attention as it is ranked, and the most rounds of a choice that a step waits for. */
-enum { KV_ATTENTION_BITS = 12, KV_CHOICE_ROUNDS = 8 };
+enum { KV_ATTENTION_BITS = 14, KV_CHOICE_ROUNDS = 8 };
 
 struct kv_selection {
     struct kv_scorer scorer;

@@ -26,6 +26,7 @@ struct cost {
     double floor;
     uint64_t answer;
     bool json, gates;
+    bool uniform; /* the policy reads a profile of heads, and a shape has none */
 };
 
 static enum base_status make_plan(const struct cost *o, const struct model *model, struct eng_plan *ret,
@@ -39,6 +40,7 @@ static enum base_status make_plan(const struct cost *o, const struct model *mode
     TRY(eng_plan_init(ret, model->shape.layers, model->shape.heads, o->plan_options.context, error));
     if (o->plan_options.thin)
         eng_plan_set_thin(ret);
+    TRY(kv_profile_init_uniform(&ret->profile, model->shape.layers, model->shape.kv_heads, error));
     ret->fold = o->plan_options.fold || model->shape.qkv_bias;
     eng_plan_set_typical(ret, model->shape.width, model->shape.norm_eps, (int)o->score_bits);
     if (!o->plan_options.general)
@@ -94,6 +96,10 @@ static void print_table(const struct cost *o, const struct model *model, const s
     if (m->element_online > 0)
         (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per element of the MLP", "", m->element_online,
                      m->element_offline);
+    if (o->uniform)
+        (void)printf(
+            "\na shape has no profile of its heads: the first heads of every layer see everything, layers "
+            "have equal budgets\n");
     (void)printf("\n%-26s %13s  %13s  %13s\n", "memory", "weights", "cache", "work, queues");
     for (int i = 0; i < 3; i++)
         (void)printf("P%d%-24s %10.1f MB  %10.1f MB  %10.1f MB\n", i, "", (double)need[i].weights * 1e-6,
@@ -115,15 +121,16 @@ static void print_json(const struct cost *o, const struct model *model, const st
                                     json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights,
                                               "cache", (json_int_t)need[i].cache, "work",
                                               (json_int_t)(need[i].work + need[i].queues)));
-    json_t *root = json_pack(
-        "{s:s, s:I, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
-        model->shape.model_type, "context", (json_int_t)prompt, "policy", o->policy_text, "general",
-        o->plan_options.general, "thin", o->plan_options.thin, "fold", o->plan_options.fold, "prefill",
-        json_cost(c->prefill, 1, o), "decode", json_cost(c->decode, c->steps, o), "decode_layers",
-        json_cost(c->layers, c->steps, o), "prefill_attention", json_cost(c->cached_prefill, 1, o),
-        "decode_attention", json_cost(c->cached, c->steps, o), "bytes_per_cached_row_and_head",
-        json_margin(m->head_online, m->head_offline), "bytes_per_mlp_element",
-        json_margin(m->element_online, m->element_offline), "memory", memory);
+    json_t *root =
+        json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
+                  model->shape.model_type, "context", (json_int_t)prompt, "policy", o->policy_text, "general",
+                  o->plan_options.general, "thin", o->plan_options.thin, "fold", o->plan_options.fold,
+                  "uniform_profile", o->uniform, "prefill", json_cost(c->prefill, 1, o), "decode",
+                  json_cost(c->decode, c->steps, o), "decode_layers", json_cost(c->layers, c->steps, o),
+                  "prefill_attention", json_cost(c->cached_prefill, 1, o), "decode_attention",
+                  json_cost(c->cached, c->steps, o), "bytes_per_cached_row_and_head",
+                  json_margin(m->head_online, m->head_offline), "bytes_per_mlp_element",
+                  json_margin(m->element_online, m->element_offline), "memory", memory);
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);
@@ -161,7 +168,7 @@ static enum base_status count(struct cost *o, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct model model = {0};
-    struct eng_plan plan = {0};
+    struct eng_plan plan = {0}, layers = {0};
     struct base_progress progress = {0};
     const struct kv_policy *policy;
     struct kv_config config;
@@ -172,10 +179,12 @@ static enum base_status count(struct cost *o, struct base_error *error)
     TRY(policy_flags_read(&o->policy, &policy, &config, error));
     kv_config_print(policy, &config, o->policy_text);
     TRY(model_open(&model, o->input, error));
+    o->uniform = policy->reads_profile && o->plan_path == NULL && o->input.path == NULL;
     struct eng_decoder_form form = {
         .shape = &model.shape, .policy = policy, .config = config, .context = prompt};
-    struct eng_plan layers = {.layers = model.shape.layers};
+    layers.layers = model.shape.layers;
     form.plan = &layers;
+    TRY(kv_profile_init_uniform(&layers.profile, model.shape.layers, model.shape.kv_heads, error));
     TRY(eng_decoder_period(&form, prompt, &steps, error));
     o->plan_options.context += steps; /* and the tokens that are decoded */
     TRY(make_plan(o, &model, &plan, error));
@@ -204,6 +213,7 @@ static enum base_status count(struct cost *o, struct base_error *error)
 out:
     base_progress_finish(&progress);
     eng_plan_finish(&plan);
+    eng_plan_finish(&layers);
     model_close(&model);
     return status;
 }

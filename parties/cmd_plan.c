@@ -96,6 +96,34 @@ static void print_layers(const struct eng_plan *plan, const struct eng_layer_cho
     }
 }
 
+/* "layer 1 head 0 (0.11)": the KV head with the highest score. */
+static void print_best(const struct kv_profile *p, enum kv_head_score score)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < p->layers * p->kv_heads; i++)
+        if (p->head[i].score[score] > p->head[best].score[score])
+            best = i;
+    (void)printf("layer %zu head %zu (%.2f)", best / p->kv_heads, best % p->kv_heads,
+                 (double)p->head[best].score[score] / KV_PROFILE_ONE);
+}
+
+static void print_profile(const struct kv_profile *p)
+{
+    if (p->layers == 0) {
+        (void)printf(
+            "\nthe text is too short for a profile of the heads: policies that read one will be refused\n");
+        return;
+    }
+    (void)printf("\nof %zu KV heads, most attention to what followed the same token before: ",
+                 p->layers * p->kv_heads);
+    print_best(p, KV_HEAD_INDUCTION);
+    (void)printf("; most to that token: ");
+    print_best(p, KV_HEAD_ECHO);
+    (void)printf("; most of the residual changed by a window: ");
+    print_best(p, KV_HEAD_DEVIATION);
+    (void)putchar('\n');
+}
+
 static void print_plan(const struct eng_plan *plan, const struct model_plan_report *report,
                        const struct comparison *c, const char *out)
 {
@@ -110,6 +138,7 @@ static void print_plan(const struct eng_plan *plan, const struct model_plan_repo
             plan->context);
     (void)putchar('\n');
     print_layers(plan, report->choices);
+    print_profile(&plan->profile);
     (void)printf("\none token, %d in the cache: %llu rounds, %.2f MB online and %.2f MB dealt; ",
                  plan->context - 1, (unsigned long long)c->chosen.rounds, (double)c->chosen.online * 1e-6,
                  (double)c->chosen.offline * 1e-6);

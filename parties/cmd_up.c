@@ -110,6 +110,7 @@ static enum base_status check_memory(const struct up *u, struct base_error *erro
                                .queue_bytes = (size_t)AHEAD_MIB << 20};
     uint64_t total = 0, available = memory_available();
     TRY(eng_plan_init(&plan, u->model.shape.layers, u->model.shape.heads, u->context, error));
+    TRY(kv_profile_init_uniform(&plan.profile, u->model.shape.layers, u->model.shape.kv_heads, error));
     struct eng_decoder_form sizes = {.shape = &u->model.shape,
                                      .plan = &plan,
                                      .policy = u->policy,

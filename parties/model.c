@@ -229,6 +229,7 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
                                 .context = options->context,
                                 .general_attention = options->general || model->file == NULL,
                                 .general_activation = options->general || model->file == NULL,
+                                .profile = model->file != NULL,
                                 .thin = options->thin,
                                 .fold = options->fold};
     base_progress_start(&progress, "calibrating", s.total);
@@ -240,6 +241,8 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
             eng_plan_finish(ret);
         TRY(status);
     }
+    if (model->file == NULL)
+        TRY(kv_profile_init_uniform(&ret->profile, model->shape.layers, model->shape.kv_heads, error));
     (void)snprintf(ret->model, sizeof ret->model, "%s", model->digest);
     if (report != NULL) {
         report->texts = s.count;

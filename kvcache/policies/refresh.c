@@ -29,8 +29,8 @@ out:
     return status;
 }
 
-static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0},   {KV_SINKS, 4},  {KV_WINDOW, 32},
-                                           {KV_UNIT, 8},   {KV_REUSE, 16}, {KV_BEFORE, 8}, {KV_PROBE, 0}};
+static const struct kv_option options[] = {{KV_BUDGET, 0}, {KV_KEEP, 0},   {KV_SINKS, 4},  {KV_WINDOW, 8},
+                                           {KV_UNIT, 8},   {KV_REUSE, 16}, {KV_BEFORE, 8}, {KV_PROBE, 2}};
 
 const struct kv_policy kv_policy_refresh = {
     .name = "refresh",

@@ -20,6 +20,7 @@ static void calibrate(struct model *m, struct model_options options)
                                 .context = options.context,
                                 .general_attention = options.general_attention,
                                 .general_activation = options.general_activation,
+                                .profile = true,
                                 .thin = options.thin,
                                 .fold = options.fold};
     check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, NULL, &error), &error, "plan");

@@ -324,6 +324,116 @@ static void test_hostile_heads(void **state)
     refuse_object(place, root, BASE_ERR_FORMAT, "must be a list of 2");
 }
 
+/* --- profile ------------------------------------------------------------------------------------------- */
+
+static struct eng_plan with_profile(void)
+{
+    struct base_error error = {0};
+    struct eng_plan plan = typical();
+    check_ok(kv_profile_init_uniform(&plan.profile, LAYERS, HEADS, &error), &error, "profile");
+    return plan;
+}
+
+/* Every number of a profile is written, read, copied and in the digest, and so is that there is one. */
+static void test_profile_counts(void **state)
+{
+    struct place *place = *state;
+    enum { SCORES = LAYERS * HEADS * KV_HEAD_SCORES };
+    struct base_error error = {0};
+    uint8_t before[32], after[32], without[32];
+    struct eng_plan none = typical();
+    check_ok(eng_plan_digest(&none, without, &error), &error, "digest");
+    for (size_t i = 0; i < SCORES + LAYERS * KV_CURVE_POINTS; i++) {
+        struct eng_plan plan = with_profile(), back, copy;
+        struct kv_profile *p = &plan.profile;
+        check_ok(eng_plan_digest(&plan, before, &error), &error, "digest");
+        assert_memory_not_equal(before, without, sizeof before);
+        check_ok(eng_plan_copy(&copy, &plan, &error), &error, "copy");
+        if (i < SCORES)
+            p->head[i / KV_HEAD_SCORES].score[i % KV_HEAD_SCORES]++;
+        else
+            p->curve[i - SCORES]++;
+        check_ok(eng_plan_digest(&plan, after, &error), &error, "digest");
+        assert_memory_not_equal(before, after, sizeof before);
+        check_ok(eng_plan_write(&plan, place->path, &error), &error, "write");
+        check_ok(eng_plan_read(&back, place->path, &error), &error, "read");
+        assert_int_equal(back.profile.layers, LAYERS);
+        assert_int_equal(back.profile.kv_heads, HEADS);
+        assert_memory_equal(back.profile.head, p->head, LAYERS * HEADS * sizeof *p->head);
+        assert_memory_equal(back.profile.curve, p->curve, LAYERS * KV_CURVE_POINTS * sizeof *p->curve);
+        check_ok(eng_plan_digest(&copy, after, &error), &error, "digest");
+        assert_memory_equal(before, after, sizeof before);
+        eng_plan_finish(&plan);
+        eng_plan_finish(&back);
+        eng_plan_finish(&copy);
+    }
+    eng_plan_finish(&none);
+}
+
+/* The file of a plan with a profile; *ret_layer: its second layer. */
+static json_t *profile_file(const struct place *place, json_t **ret_profile, json_t **ret_layer)
+{
+    struct base_error error = {0};
+    struct eng_plan plan = with_profile();
+    check_ok(eng_plan_write(&plan, place->path, &error), &error, "write");
+    eng_plan_finish(&plan);
+    json_t *root = json_load_file(place->path, 0, NULL);
+    assert_non_null(root);
+    *ret_profile = json_object_get(root, "profile");
+    *ret_layer = json_array_get(json_object_get(*ret_profile, "layers"), 1);
+    return root;
+}
+
+static void test_hostile_profile(void **state)
+{
+    struct place *place = *state;
+    static const char *const lists[] = {"echo", "induction", "deviation", "curve"};
+    json_t *profile, *layer, *root;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (int change = 0; change < 6; change++) {
+            root = profile_file(place, &profile, &layer);
+            json_t *list = json_object_get(layer, lists[i]);
+            if (change < 2)
+                (void)json_array_set_new(list, 1, json_integer(change == 0 ? -1 : KV_PROFILE_MOST_SCORE + 1));
+            else if (change == 2)
+                (void)json_array_set_new(list, 1, json_real(0.5));
+            else if (change == 3)
+                (void)json_array_remove(list, 1);
+            else if (change == 4)
+                (void)json_array_append_new(list, json_integer(0));
+            else
+                (void)json_object_del(layer, lists[i]);
+            refuse_object(place, root, BASE_ERR_FORMAT, change == 5 ? "profile, layer 1" : lists[i]);
+        }
+    root = profile_file(place, &profile, &layer);
+    (void)json_array_set_new(json_object_get(layer, "curve"), 3, json_integer(1));
+    refuse_object(place, root, BASE_ERR_FORMAT, "layer 1, point 3 of the curve is 1 after");
+    root = profile_file(place, &profile, &layer);
+    (void)json_object_set_new(layer, "extra", json_integer(1));
+    refuse_object(place, root, BASE_ERR_FORMAT, "profile, layer 1");
+    root = profile_file(place, &profile, &layer);
+    (void)json_object_set_new(profile, "extra", json_integer(1));
+    refuse_object(place, root, BASE_ERR_FORMAT, "\"profile\" must hold");
+    root = profile_file(place, &profile, &layer);
+    (void)json_array_remove(json_object_get(profile, "layers"), 0);
+    refuse_object(place, root, BASE_ERR_FORMAT, "\"profile\" must hold");
+    root = profile_file(place, &profile, &layer);
+    (void)json_object_set_new(root, "profile", json_null());
+    refuse_object(place, root, BASE_ERR_FORMAT, "\"profile\" must hold");
+    for (int kv_heads = 0; kv_heads <= HEADS + 1; kv_heads++) {
+        root = profile_file(place, &profile, &layer);
+        (void)json_object_set_new(profile, "kv_heads", json_integer(kv_heads));
+        if (kv_heads == HEADS)
+            json_decref(root);
+        else
+            refuse_object(place, root, BASE_ERR_FORMAT,
+                          kv_heads == 1 ? "profile, layer 0" : "\"kv_heads\" is");
+    }
+    root = profile_file(place, &profile, &layer);
+    (void)json_object_set_new(root, "extra", json_integer(1));
+    refuse_object(place, root, BASE_ERR_FORMAT, "unknown field");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
@@ -332,6 +442,8 @@ int main(void)
                                        cmocka_unit_test(test_conditions),
                                        cmocka_unit_test(test_conditions_of_ceilings),
                                        cmocka_unit_test(test_heads_count),
-                                       cmocka_unit_test(test_hostile_heads)};
+                                       cmocka_unit_test(test_hostile_heads),
+                                       cmocka_unit_test(test_profile_counts),
+                                       cmocka_unit_test(test_hostile_profile)};
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

@@ -59,6 +59,9 @@ static const char *const policies[] = {
     "refresh:keep=24:window=8:unit=8:before=4:reuse=3:probe=4",
     "mpcache:keep=24:unit=4:static=100:share=1:levels=1:heads=0",
     "mpcache:keep=24:unit=4:static=70",
+    "razor:full=20:sinks=2:window=12",
+    "duo:full=20:sinks=2:window=12",
+    "prefixkv:budget=50",
 };
 
 static void check_all(struct model_options options)
@@ -139,10 +142,14 @@ static void feed(struct eng_twin *twin, const int32_t *token, size_t first, size
 /* Logits of a follower are those of a twin that has read the prompt itself. */
 static void test_followers(void **state)
 {
-    enum { FOLLOWERS = 5 };
-    const char *names[FOLLOWERS] = {"blocks:budget=50:window=8:unit=8", "mpcache:budget=50",
+    enum { FOLLOWERS = 7 };
+    const char *names[FOLLOWERS] = {"blocks:budget=50:window=8:unit=8",
+                                    "mpcache:budget=50",
                                     "h2o:budget=40:window=8:every=4",
-                                    "select:keep=32:window=8:unit=4:reuse=2:async=1", "full"};
+                                    "select:keep=32:window=8:unit=4:reuse=2:async=1",
+                                    "razor:budget=50",
+                                    "prefixkv:budget=50",
+                                    "full"};
     struct model model;
     struct eng_twin leader, follower[FOLLOWERS], alone;
     struct eng_decoder *decoders[FOLLOWERS];
