@@ -1,10 +1,9 @@
 #include "bench/attention_operators.h"
 
 #include "base/memory.h"
-#include "base/random.h"
 #include "base/realmath.h"
-#include "kvcache/store.h"
-#include "mpc/lift.h"
+#include "bench/attention_state.h"
+#include "bench/selection_operators.h"
 #include "protocols/box.h"
 #include "protocols/split.h"
 
@@ -15,55 +14,12 @@ enum {
     CHANNELS = BENCH_CHANNELS,
     ROWS = BENCH_ROWS,
     CLUSTER = BENCH_CLUSTER,
-    KEPT = 3 * CLUSTER,
-    ELEMENTS = HEADS * CHANNELS,
+    ELEMENTS = BENCH_ELEMENTS,
     RANGE = 64,
     HEADROOM = 24,
     SCORE_BITS = 5,
     SIMILARITY_BITS = 11
 };
-
-/* --- numbers made up --- */
-
-enum kind { QUERY, KEY, VALUE };
-
-/* In [-1, 1), the same at every role. */
-static double made_up(enum kind kind, size_t head, size_t row, size_t channel)
-{
-    uint64_t state = (((uint64_t)kind * HEADS + head) * ROWS + row) * CHANNELS + channel;
-    return 2 * base_random_fraction(&state) - 1;
-}
-
-/* [HEADS][rows][CHANNELS] from row `first` on: scores within some 6 nats, values within 4. */
-static int64_t *numbers(const struct bench_attention_setting *s, enum kind kind, size_t first, size_t rows,
-                        struct base_error *error)
-{
-    const double scale[] = {[QUERY] = 2 / sqrt(CHANNELS) * s->query_scale * base_power_of_two(s->plan.fu),
-                            [KEY] = 2 * base_power_of_two(s->plan.fu),
-                            [VALUE] = 4 * base_power_of_two(s->w.v_frac)};
-    int64_t *x = NULL;
-    if (base_alloc(&x, ELEMENTS * rows, sizeof *x, error) != BASE_OK)
-        return NULL;
-    for (size_t h = 0, at = 0; h < HEADS; h++)
-        for (size_t r = 0; r < rows; r++)
-            for (size_t c = 0; c < CHANNELS; c++)
-                x[at++] = (int64_t)nearbyint(made_up(kind, h, first + r, c) * scale[kind]);
-    return x;
-}
-
-static struct mpc_wire wire_of(struct mpc_party *p, const struct bench_attention_setting *s, enum kind kind,
-                               size_t first, size_t rows, int ring, struct base_error *error)
-{
-    const struct eng_layer_plan *l = &s->plan.layer[0];
-    int frac = kind == VALUE ? s->w.v_frac : s->plan.fu;
-    int bits = l->bits[kind == QUERY ? ENG_Q : kind == KEY ? ENG_K : ENG_V];
-    int64_t *x = numbers(s, kind, first, rows, error);
-    struct mpc_wire w = {0};
-    if (x != NULL)
-        w = bench_known_wire(p, x, ELEMENTS * rows, ring, frac, frac + bits);
-    base_free(&x);
-    return w;
-}
 
 /* --- state of a role: a cache, a query, the newest row --- */
 
@@ -77,29 +33,14 @@ static enum base_status prepare(struct mpc_party *p, const struct bench_operator
 {
     const struct bench_attention_setting *s = what->setting;
     enum base_status status = BASE_OK;
-    uint32_t slots[ROWS];
     struct state *state = NULL;
-    struct kv_form form = {.kv_heads = HEADS,
-                           .head_dim = CHANNELS,
-                           .capacity = what->rows,
-                           .ring_k = s->ring_qk,
-                           .frac_k = s->plan.fu,
-                           .bound_k = s->plan.fu + s->plan.layer[0].bits[ENG_K],
-                           .ring_v = s->w.e_ring,
-                           .frac_v = s->w.v_frac,
-                           .bound_v = s->w.v_frac + s->plan.layer[0].bits[ENG_V]};
     TRY(base_alloc(&state, 1, sizeof *state, error));
-    TRY(kv_store_init(&state->store, p->role, form, error));
-    for (uint32_t i = 0; i < what->rows; i++)
-        slots[i] = i;
-    struct mpc_wire k = wire_of(p, s, KEY, 0, what->rows, form.ring_k, error),
-                    v = wire_of(p, s, VALUE, 0, what->rows, form.ring_v, error);
-    kv_store_append(&state->store, p, k, v, 0, slots, what->rows);
-    state->q = wire_of(p, s, QUERY, 0, 1, s->ring_qk, error);
-    state->v = wire_of(p, s, VALUE, what->rows - 1, 1, s->w.v_ring, error);
-    state->keys = wire_of(p, s, KEY, 0, CLUSTER, s->ring_qk, error);
-    status = error->code != BASE_OK ? error->code : p->status;
-    TRY_THAT(status == BASE_OK, error, status, "%s", p->error.text);
+    TRY(bench_store_open(&state->store, p, s, bench_store_form(s, what->rows, s->ring_qk), what->rows,
+                         error));
+    state->q = bench_wire_of(p, s, BENCH_QUERY, 0, 1, s->ring_qk, error);
+    state->v = bench_wire_of(p, s, BENCH_VALUE, what->rows - 1, 1, s->w.v_ring, error);
+    state->keys = bench_wire_of(p, s, BENCH_KEY, 0, CLUSTER, s->ring_qk, error);
+    TRY(bench_prepared(p, error));
     *ret_state = state;
     return BASE_OK;
 out:
@@ -116,131 +57,24 @@ static void release(void **ret_state)
     base_free(ret_state);
 }
 
-/* q . K of every head: [HEADS][rows]. */
-static struct mpc_share score_share(struct mpc_party *p, const struct state *state, size_t rows)
-{
-    struct mpc_share share =
-        mpc_share_make(p, HEADS * rows, state->q.ring, state->q.frac + state->store.form.frac_k);
-    for (size_t h = 0; h < HEADS; h++)
-        mpc_share_matmul_at(p, mpc_slice(state->q, h * CHANNELS, CHANNELS), 1, &state->store.k[h], &share,
-                            h * rows, rows);
-    return share;
-}
+/* --- attention --- */
 
-/* --- attention: 4 rounds --- */
-
-static struct mpc_wire below_ceiling(struct mpc_party *p, const struct bench_attention_setting *s,
-                                     struct mpc_wire score)
-{
-    int64_t *ceiling = mpc_bytes(p, score.count * sizeof *ceiling);
-    double nats = (double)eng_plan_heads(&s->plan, 0)->ceiling / ENG_CEILING_UNITS;
-    for (size_t i = 0; ceiling != NULL && i < score.count; i++)
-        ceiling[i] = base_nearest(nats * s->query_scale * base_power_of_two(ENG_CEILING_SCORE));
-    struct mpc_wire top = mpc_public(p, ceiling, score.count, score.ring, score.frac, score.ring - 1);
-    return mpc_add(p, top, score, -1, score.ring);
-}
-
-/* e of every score, and the newest row of V extended and stored. */
-static enum base_status exponentiate(struct mpc_party *p, const struct bench_attention_setting *s,
-                                     struct state *state, size_t rows, struct mpc_wire *ret)
-{
-    const struct eng_layer_gates *gates = &s->gates.layer[0];
-    enum base_status status = BASE_OK;
-    int k = eng_range_units(&s->plan.layer[0].range[0]) + 1;
-    uint32_t slot = (uint32_t)rows - 1;
-    struct mpc_wire y =
-        mpc_cut(p, score_share(p, state, rows), s->w.score_cut + k, s->w.score_cut, k - 1, true, "score");
-    TRY(mpc_round(p));
-    y = below_ceiling(p, s, y);
-    sec_guard_eval(p, &gates->guard[0], y, 0, "score");
-    *ret = sec_exp_two_eval(p, &s->gates.exp_two[gates->exp_two[0]], y, "exp");
-    struct mpc_wire v = mpc_extend(p, state->v, s->w.e_ring, "extend v");
-    TRY(mpc_round(p));
-    ret->bound = s->w.e_frac - s->w.empty;
-    for (size_t h = 0; h < HEADS; h++)
-        mpc_matrix_put(p, &state->store.v[h], 0, slot, true, mpc_slice(v, h * CHANNELS, CHANNELS));
-    status = p->status;
-out:
-    return status;
-}
-
-static enum base_status divide(struct mpc_party *p, const struct bench_attention_setting *s,
-                               const struct state *state, struct mpc_wire e, size_t rows,
-                               struct mpc_wire *ret)
-{
-    const struct eng_ceiling_widths *w = &s->w;
-    const struct sec_reciprocal_two *gate = &s->gates.reciprocal_two[s->gates.layer[0].reciprocal_two];
-    enum base_status status = BASE_OK;
-    const int *b = s->plan.layer[0].bits;
-    int lost = w->read_frac + w->inverse_frac - s->plan.fu;
-    uint32_t starts[HEADS + 1];
-    for (size_t h = 0; h <= HEADS; h++)
-        starts[h] = (uint32_t)(h * rows);
-    struct mpc_wire inverse[SEC_WINDOWS],
-        S = mpc_sum_runs(p, e, starts, HEADS, e.bound + eng_plan_log_context(&s->plan));
-    sec_reciprocal_two_eval(p, gate, S, inverse, "1/S");
-    struct mpc_share share = mpc_share_make(p, ELEMENTS, e.ring, e.frac + w->v_frac);
-    for (size_t h = 0; h < HEADS; h++)
-        mpc_share_matmul_at(p, mpc_slice(e, h * rows, rows), 1, &state->store.v[h], &share, h * CHANNELS,
-                            CHANNELS);
-    struct mpc_wire o = mpc_cut(p, share, w->e_ring, share.frac - w->sum_frac,
-                                w->sum_frac + w->sum + b[ENG_V], false, "sum e v");
-    TRY(mpc_round(p));
-    share = sec_reciprocal_two_divide(p, gate, S, inverse, o, w->read_frac + b[ENG_V] + 1, w->o_ring + lost);
-    *ret = mpc_cut(p, share, w->o_ring + lost, lost, s->plan.fu + b[ENG_O], false, "o");
-    TRY(mpc_round(p));
-out:
-    return status;
-}
-
-static enum base_status attention(struct mpc_party *p, const struct bench_operator *what, void *state,
+static enum base_status attention(struct mpc_party *p, const struct bench_operator *what, void *context,
                                   struct mpc_wire *ret)
 {
-    enum base_status status = BASE_OK;
-    struct mpc_wire e;
-    TRY(exponentiate(p, what->setting, state, what->rows, &e));
-    TRY(divide(p, what->setting, state, e, what->rows, ret));
-out:
-    return status;
-}
-
-/* One head: softmax in double precision on the same rounded inputs. */
-static double attention_error(const struct bench_attention_setting *s, const int64_t *q, const int64_t *k,
-                              const int64_t *v, size_t rows, const int64_t *o)
-{
-    double sum = 0, weighted[CHANNELS] = {0}, worst = 0,
-           unit = base_power_of_two(-2 * s->plan.fu) / s->query_scale;
-    for (size_t r = 0; r < rows; r++) {
-        double score = 0;
-        for (size_t c = 0; c < CHANNELS; c++)
-            score += (double)q[c] * (double)k[r * CHANNELS + c] * unit;
-        sum += exp(score);
-        for (size_t c = 0; c < CHANNELS; c++)
-            weighted[c] += exp(score) * (double)v[r * CHANNELS + c] * base_power_of_two(-s->w.v_frac);
-    }
-    for (size_t c = 0; c < CHANNELS; c++)
-        worst = fmax(worst, fabs(weighted[c] / sum - (double)o[c] * base_power_of_two(-s->plan.fu)));
-    return worst;
+    struct state *state = context;
+    return bench_attend(p, what->setting, &state->store, state->q, state->v, what->rows, ret);
 }
 
 static enum base_status check_attention(const struct bench_operator *what, const int64_t *result,
                                         size_t count, int frac, struct base_error *error)
 {
-    const struct bench_attention_setting *s = what->setting;
     enum base_status status = BASE_OK;
-    const double allowed = 0x1p-8;
-    size_t head = what->rows * CHANNELS;
-    double worst = 0;
-    int64_t *q = numbers(s, QUERY, 0, 1, error), *k = numbers(s, KEY, 0, what->rows, error),
-            *v = numbers(s, VALUE, 0, what->rows, error);
+    int64_t *k = bench_numbers(what->setting, BENCH_KEY, 0, what->rows, error),
+            *v = bench_numbers(what->setting, BENCH_VALUE, 0, what->rows, error);
     TRY(error->code);
-    for (size_t h = 0; h < HEADS; h++)
-        worst = fmax(worst, attention_error(s, q + h * CHANNELS, k + h * head, v + h * head, what->rows,
-                                            result + h * CHANNELS));
-    TRY_THAT(count == ELEMENTS && frac == s->plan.fu && worst < allowed, error, BASE_ERR_MISMATCH,
-             "%s: off by %.2g, %.2g are allowed", what->name, worst, allowed);
+    status = bench_check_attention(what, k, v, what->rows, result, count, frac, error);
 out:
-    base_free(&q);
     base_free(&k);
     base_free(&v);
     return status;
@@ -249,12 +83,13 @@ out:
 /* --- what clusters cost before anything is chosen among them --- */
 
 /* The score of every cluster, one representative row each, as a wire that a choice can read. */
-static enum base_status similarity(struct mpc_party *p, const struct bench_operator *what, void *state,
+static enum base_status similarity(struct mpc_party *p, const struct bench_operator *what, void *context,
                                    struct mpc_wire *ret)
 {
+    const struct state *state = context;
     int ring = ((const struct bench_attention_setting *)what->setting)->ring_qk;
-    *ret = mpc_cut(p, score_share(p, state, what->rows), ring, ring - SIMILARITY_BITS, SIMILARITY_BITS - 1,
-                   false, "similarity");
+    *ret = mpc_cut(p, bench_scores(p, state->store.k, state->q, what->rows), ring, ring - SIMILARITY_BITS,
+                   SIMILARITY_BITS - 1, false, "similarity");
     return mpc_round(p);
 }
 
@@ -263,7 +98,8 @@ static enum base_status check_similarity(const struct bench_operator *what, cons
 {
     const struct bench_attention_setting *s = what->setting;
     enum base_status status = BASE_OK;
-    int64_t *q = numbers(s, QUERY, 0, 1, error), *k = numbers(s, KEY, 0, what->rows, error);
+    int64_t *q = bench_numbers(s, BENCH_QUERY, 0, 1, error),
+            *k = bench_numbers(s, BENCH_KEY, 0, what->rows, error);
     TRY(error->code);
     for (size_t i = 0; i < count; i++) {
         double want = 0;
@@ -303,7 +139,7 @@ static enum base_status check_boxes(const struct bench_operator *what, const int
                                     int frac, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    int64_t *k = numbers(what->setting, KEY, 0, CLUSTER, error);
+    int64_t *k = bench_numbers(what->setting, BENCH_KEY, 0, CLUSTER, error);
     TRY(error->code);
     for (size_t i = 0; i < ELEMENTS; i++) {
         int64_t high = INT64_MIN, low = INT64_MAX;
@@ -335,7 +171,7 @@ static enum base_status check_signs(const struct bench_operator *what, const int
                                     int frac, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    int64_t *q = numbers(what->setting, QUERY, 0, 1, error);
+    int64_t *q = bench_numbers(what->setting, BENCH_QUERY, 0, 1, error);
     TRY(error->code);
     for (size_t i = 0; i < ELEMENTS; i++)
         TRY_THAT(result[i] == (q[i] > 0 ? q[i] : 0) && result[ELEMENTS + i] == (q[i] < 0 ? q[i] : 0), error,
@@ -345,7 +181,7 @@ out:
     return status;
 }
 
-/* To add an operator (a choice among clusters, a gather): its run and check above, a line here.
+/* To add an operator: its run and check above or in selection_operators.c, a line here or there.
  * SPU's figures are sums of its operators where ours is one: full = 2 x 0.92 (q . K and e . V) + 56.13
  * (softmax) MB, 2 x 0.15 + 0.73 s; kept = 2 x 0.14 + 5.39 MB, 2 x 0.08 + 0.23 s. */
 static const struct bench_operator operators[] = {
@@ -354,13 +190,15 @@ static const struct bench_operator operators[] = {
      .run = attention,
      .check = check_attention,
      .rows = ROWS,
+     .whole = true,
      .peer_megabytes = 57.97,
      .peer_seconds = 1.03},
     {.name = "attention-kept",
      .what = "the same over the 48 rows of three kept clusters",
      .run = attention,
      .check = check_attention,
-     .rows = KEPT,
+     .rows = BENCH_KEPT,
+     .whole = true,
      .peer_megabytes = 5.67,
      .peer_seconds = 0.39},
     {.name = "similarity",
@@ -381,14 +219,21 @@ static const struct bench_operator operators[] = {
      .check = check_signs,
      .rows = 1},
 };
-const size_t bench_attention_operator_count = sizeof operators / sizeof *operators;
+enum { OWN = sizeof operators / sizeof *operators };
+
+size_t bench_attention_operator_count(void)
+{
+    return OWN + bench_selection_operator_count;
+}
 
 struct bench_operator bench_attention_operator(const struct bench_attention_setting *setting, size_t which)
 {
-    struct bench_operator what = operators[which];
+    struct bench_operator what = which < OWN ? operators[which] : bench_selection_operators[which - OWN];
     what.setting = setting;
-    what.prepare = prepare;
-    what.release = release;
+    if (which < OWN) {
+        what.prepare = prepare;
+        what.release = release;
+    }
     return what;
 }
 

@@ -28,8 +28,9 @@ BASE_MUST_USE enum base_status bench_attention_init(struct bench_attention_setti
                                                     struct base_error *error);
 void bench_attention_finish(struct bench_attention_setting *setting);
 
-/* Operator `which` of those below the count, ready to be measured; it borrows the setting. */
+/* Operator `which` of those below the count, attention to every row first, ready to be measured; it borrows
+ * the setting. */
 struct bench_operator bench_attention_operator(const struct bench_attention_setting *setting, size_t which);
-extern const size_t bench_attention_operator_count;
+size_t bench_attention_operator_count(void);
 
 #endif

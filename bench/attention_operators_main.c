@@ -19,26 +19,44 @@ static double megabytes(uint64_t bytes)
     return (double)bytes / 1e6;
 }
 
-static void print_row(const struct bench_operator *what, const struct bench_measure *m)
+/* Of one decode step. */
+struct step {
+    double rounds, online, dealt, all, beside, ahead; /* MB, seconds */
+};
+
+static struct step step_of(const struct bench_operator *what, const struct bench_measure *m)
 {
-    char peer[64] = "       -        -        -";
-    double all = megabytes(m->wire_bytes);
-    if (what->peer_megabytes > 0)
-        (void)snprintf(peer, sizeof peer, "%8.2f %8.2f %8.1f", what->peer_megabytes, what->peer_seconds,
-                       what->peer_megabytes / all);
-    (void)printf("%-16s %6llu %8.3f %8.3f %8.3f %8.4f %8.4f %s  %s\n", what->name,
-                 (unsigned long long)m->cost.rounds, megabytes(m->cost.online), megabytes(m->cost.offline),
-                 all, m->beside, m->ahead, peer, what->what);
+    double steps = what->steps == 0 ? 1 : (double)what->steps;
+    return (struct step){.rounds = (double)m->cost.rounds / steps,
+                         .online = megabytes(m->cost.online) / steps,
+                         .dealt = megabytes(m->cost.offline) / steps,
+                         .all = megabytes(m->wire_bytes) / steps,
+                         .beside = m->beside / steps,
+                         .ahead = m->ahead / steps};
 }
 
-static void print_json(const struct bench_operator *what, const struct bench_measure *m, bool last)
+/* full: MB of attention to every row. */
+static void print_row(const struct bench_operator *what, struct step s, double full)
 {
-    (void)printf("  {\"operator\": \"%s\", \"what\": \"%s\", \"rounds\": %llu, \"online_bytes\": %llu, "
-                 "\"dealt_bytes\": %llu, \"wire_bytes\": %llu, "
+    char peer[64] = "       -        -        -", part[16] = "-";
+    if (what->peer_megabytes > 0)
+        (void)snprintf(peer, sizeof peer, "%8.2f %8.2f %8.1f", what->peer_megabytes, what->peer_seconds,
+                       what->peer_megabytes / s.all);
+    if (what->whole)
+        (void)snprintf(part, sizeof part, "%.2f", s.all / full);
+    (void)printf("%-16s %6.5g %8.3f %8.3f %8.3f %8.4f %8.4f %8s %s  %s\n", what->name, s.rounds, s.online,
+                 s.dealt, s.all, s.beside, s.ahead, part, peer, what->what);
+}
+
+static void print_json(const struct bench_operator *what, struct step s, double full, bool last)
+{
+    (void)printf("  {\"operator\": \"%s\", \"what\": \"%s\", \"rounds\": %.6g, \"online_bytes\": %.0f, "
+                 "\"dealt_bytes\": %.0f, \"wire_bytes\": %.0f, "
                  "\"seconds\": %.6f, \"seconds_dealt_ahead\": %.6f",
-                 what->name, what->what, (unsigned long long)m->cost.rounds,
-                 (unsigned long long)m->cost.online, (unsigned long long)m->cost.offline,
-                 (unsigned long long)m->wire_bytes, m->beside, m->ahead);
+                 what->name, what->what, s.rounds, s.online * 1e6, s.dealt * 1e6, s.all * 1e6, s.beside,
+                 s.ahead);
+    if (what->whole)
+        (void)printf(", \"of_full\": %.4f", s.all / full);
     if (what->peer_megabytes > 0)
         (void)printf(", \"spu_bytes\": %.0f, \"spu_seconds\": %.2f", what->peer_megabytes * 1e6,
                      what->peer_seconds);
@@ -49,32 +67,42 @@ static enum base_status measure_all(const struct bench_attention_setting *s, boo
                                     struct base_error *error)
 {
     enum base_status status = BASE_OK;
+    const size_t count = bench_attention_operator_count();
+    double full = 0, spu = 0;
     if (json)
         (void)printf("{\"bench\": \"attention operators\", \"heads\": %d, \"channels\": %d, \"rows\": %d, "
                      "\"spu_source\": \"%s\", \"spu_other\": \"%s\", \"results\": [\n",
                      BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS, spu_source, spu_other);
     else
-        (void)printf(
-            "%d heads of %d channels, %d cached rows, clusters of %d; MB: online between P1 and P2, "
-            "dealt by P0, all with frame headers;\n"
-            "seconds: threads over memory links, P0 dealing beside or all dealt ahead; SPU: MB, seconds, "
-            "and its MB over all of ours\n"
-            "%-16s %6s %8s %8s %8s %8s %8s %8s %8s %8s\n",
-            BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS, BENCH_CLUSTER, "", "rounds", "online", "dealt", "all",
-            "seconds", "ahead", "SPU MB", "SPU s", "ratio");
-    for (size_t i = 0; i < bench_attention_operator_count; i++) {
+        (void)printf("%d heads of %d channels, %d cached rows, clusters of %d; MB: online between P1 and P2, "
+                     "dealt by P0, all with frame headers;\n"
+                     "seconds: threads over memory links, P0 dealing beside or all dealt ahead; of full: "
+                     "all, of that of "
+                     "attention to every row;\n"
+                     "SPU: MB, seconds, and its MB over all of ours\n"
+                     "%-16s %6s %8s %8s %8s %8s %8s %8s %8s %8s %8s\n",
+                     BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS, BENCH_CLUSTER, "", "rounds", "online", "dealt",
+                     "all", "seconds", "ahead", "of full", "SPU MB", "SPU s", "ratio");
+    for (size_t i = 0; i < count; i++) {
         struct bench_operator what = bench_attention_operator(s, i);
         struct bench_measure measure;
         TRY(bench_operator_measure(&what, repeats, &measure, error));
+        struct step step = step_of(&what, &measure);
+        full = i == 0 ? step.all : full;
+        spu = what.peer_megabytes;
         if (json)
-            print_json(&what, &measure, i + 1 == bench_attention_operator_count);
+            print_json(&what, step, full, i + 1 == count);
         else
-            print_row(&what, &measure);
+            print_row(&what, step, full);
     }
     if (json)
         (void)printf("]}\n");
     else
-        (void)printf("SPU: %s; %s\n", spu_source, spu_other);
+        (void)printf(
+            "attention to every row takes %.2f MB here; SPU's step that chooses 48 rows %.2f MB, %.1f "
+            "times as much\n"
+            "SPU: %s; %s\n",
+            full, spu, spu / full, spu_source, spu_other);
 out:
     return status;
 }

@@ -213,9 +213,9 @@ size_t eng_decoder_work_size(const struct eng_decoder *decoder)
     const struct eng_model_shape *s = decoder->form.shape;
     size_t n = decoder->form.chunk, scores = n * s->heads * most_slots(decoder);
     size_t wide = n * (s->width + s->ffn + s->heads * s->head_dim), head = s->vocab * (n + 4);
-    /* Arrays of 8 bytes alive together: about 40 per score, 60 per activation, 6 per logit or one-hot entry.
-     */
-    return (size_t)8 * (40 * scores + 60 * wide + 6 * head) + ((size_t)64 << 20);
+    /* Arrays of 8 bytes alive together: about 40 per score, 60 per activation, 6 per logit or one-hot entry;
+     * and what a follower adds up of the scores. */
+    return (size_t)8 * ((40 + 6 * decoder->form.followers) * scores + 60 * wide + 6 * head) + ((size_t)64 << 20);
 }
 
 static bool reads_densely(const struct eng_decoder *d)

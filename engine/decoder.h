@@ -40,6 +40,7 @@ struct eng_decoder_form {
     struct kv_config config;
     size_t context; /* prompt plus answer of the longest request */
     size_t chunk;   /* rows of one step at most; 0: chosen so that a chunk's scores fit the work area */
+    size_t followers; /* the twin: decoders that follow this one at most (eng_decoder_follow) */
     size_t prompt;  /* rows of the prompt, where the policy's sizes are to be those of one request (costs); 0: of any */
 };
 struct eng_decoder {

@@ -217,7 +217,9 @@ static enum base_status open_worker(struct worker *w, struct base_error *error)
     TRY(base_alloc(&w->own, form.shape->vocab, sizeof *w->own, error));
     if (w->task->items == 0)
         TRY(base_alloc(&w->full, w->steps * form.shape->vocab, sizeof *w->full, error));
+    form.followers = f->cell_count;
     TRY(eng_twin_init(&w->leader, form, kern_table_select(~0u), ENG_REQUEST_SAMPLE, error));
+    form.followers = 0;
     TRY(begin(w, &w->leader));
     for (size_t c = 0; c < f->cell_count; c++) {
         form.policy = f->cells[c].policy;

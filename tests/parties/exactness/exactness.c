@@ -12,6 +12,7 @@
 #include "engine/local.h"
 #include "engine/twin.h"
 #include "tests/parties/exactness/deployment.h"
+#include "tests/parties/exactness/logits.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -22,9 +23,6 @@
 
 enum { PROMPTS = 20, PROMPT = 40, NEW = 64, ROWS = PROMPT + NEW, STRIDE = 17, SKIPPED = 77 };
 static const double LEAST_AGREEMENT = 0.995, LARGEST_KL = 2e-5;
-/* Logits of shares and twin differ by what truncation rounds up or down on the way: at most this, in nats.
- * Where the twin's own first two logits lie closer, either may come first. */
-static const double LOGIT_BOUND = 0.1;
 
 struct figures {
     size_t rows, unequal_bits, tokens, tokens_equal, near_ties, share_top, twin_top;
@@ -60,14 +58,6 @@ struct test {
 
 /* --- running ------------------------------------------------------------------------------------------- */
 
-static int32_t largest(const double *v, size_t n)
-{
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        best = v[i] > v[best] ? i : best;
-    return (int32_t)best;
-}
-
 /* Prompt, then NEW greedy tokens; with `given` the tokens are those of an earlier run. The last token is not
  * fed. */
 static enum base_status feed(struct test *t, const struct eng_backend *backend, struct record *r,
@@ -86,7 +76,7 @@ static enum base_status feed(struct test *t, const struct eng_backend *backend, 
             continue;
         struct eng_answer last = {.logits = r->logits + at * vocab, .squares = r->squares + at};
         eng_normalise_logits(&t->model.shape, &t->plan, &last, 1, t->a);
-        r->tokens[at + 1] = largest(t->a, vocab);
+        r->tokens[at + 1] = logits_largest(t->a, vocab);
     }
 out:
     return status;
@@ -137,42 +127,30 @@ static double divergence(const float *reference, const double *logits, size_t n)
     return kl;
 }
 
-static double gap(const double *v, size_t n)
-{
-    int32_t best = largest(v, n);
-    double second = -INFINITY;
-    for (size_t i = 0; i < n; i++)
-        if ((int32_t)i != best)
-            second = fmax(second, v[i]);
-    return v[best] - second;
-}
-
 static void judge_row(struct test *t, size_t row)
 {
     size_t n = t->model.shape.vocab;
     const double *shares = t->a + row * n, *clear = t->b + row * n;
     const float *real = t->float_logits + row * n;
-    double widened = 0, kl = divergence(real, shares, n);
+    double kl = divergence(real, shares, n);
     size_t real_best = 0;
-    for (size_t i = 0; i < n; i++) {
-        widened = fmax(widened, fabs(shares[i] - clear[i]));
+    for (size_t i = 0; i < n; i++)
         real_best = real[i] > real[real_best] ? i : real_best;
-    }
     t->f.rows++;
-    t->f.worst_logit = fmax(t->f.worst_logit, widened);
+    t->f.worst_logit = fmax(t->f.worst_logit, logits_distance(shares, clear, n));
     t->f.share_kl += kl;
     t->f.worst_kl = fmax(t->f.worst_kl, kl);
     t->f.twin_kl += divergence(real, clear, n);
-    t->f.share_top += largest(shares, n) == (int32_t)real_best;
-    t->f.twin_top += largest(clear, n) == (int32_t)real_best;
+    t->f.share_top += logits_largest(shares, n) == (int32_t)real_best;
+    t->f.twin_top += logits_largest(clear, n) == (int32_t)real_best;
     if (row + 1 < PROMPT)
         return;
-    bool equal = largest(shares, n) == largest(clear, n);
+    bool equal = logits_largest(shares, n) == logits_largest(clear, n);
     t->f.tokens++;
     t->f.tokens_equal += equal;
-    t->f.near_ties += !equal && gap(clear, n) < LOGIT_BOUND;
+    t->f.near_ties += !equal && logits_gap(clear, n) < LOGITS_BOUND;
     if (!equal)
-        t->f.widest_tie = fmax(t->f.widest_tie, gap(clear, n));
+        t->f.widest_tie = fmax(t->f.widest_tie, logits_gap(clear, n));
 }
 
 static void add_usage(struct figures *f, const struct eng_usage usage[3])
@@ -314,7 +292,7 @@ static enum base_status open_test(struct test *t, const char *model, const char 
     /* Calibrated on the model's own samples or its own calibration text, never on the prompts. */
     TRY(model_plan(&t->model, &options, &t->plan, NULL, error));
     TRY(eng_gates_init(&t->gates, &t->model.shape, &t->plan, error));
-    TRY(deployment_start(&t->deployment, &t->model, &t->plan, error));
+    TRY(deployment_start(&t->deployment, &t->model, &t->plan, "full", NULL, error));
     TRY(open_clear(t, error));
     size_t words = ROWS * t->model.shape.vocab;
     TRY(base_alloc(&t->shares.logits, words, sizeof(int64_t), error));
@@ -390,10 +368,10 @@ static bool report(const struct test *t, const char *name)
     good &= line(f->tokens_equal + f->near_ties == f->tokens,
                  "tokens equal to the twin's: %zu of %zu; others, where the twin's own first two lie within "
                  "%.2f nats: %zu (widest %.4f)",
-                 f->tokens_equal, f->tokens, LOGIT_BOUND, f->near_ties, f->widest_tie);
-    good &= line(f->worst_logit <= LOGIT_BOUND,
+                 f->tokens_equal, f->tokens, LOGITS_BOUND, f->near_ties, f->widest_tie);
+    good &= line(f->worst_logit <= LOGITS_BOUND,
                  "largest difference of a logit, shares against twin: %.4f (bound %.2f)", f->worst_logit,
-                 LOGIT_BOUND);
+                 LOGITS_BOUND);
     good &= line(t->twin.party.violations == 0, "values outside a declared range: %llu%s%s",
                  (unsigned long long)t->twin.party.violations,
                  t->twin.party.violation == NULL ? "" : ", first in ",
@@ -406,10 +384,11 @@ static bool report(const struct test *t, const char *name)
     good &= line((double)f->twin_top >= LEAST_AGREEMENT * rows && f->twin_kl <= LARGEST_KL * rows,
                  "twin against float32: top-1 %.2f %%, KL mean %.2e nats", 100 * (double)f->twin_top / rows,
                  f->twin_kl / rows);
-    good &= line(steps <= 16 * t->plan.layers + 3 + 2 * found + waves,
-                 "rounds per decode step: %llu; 16 per layer, 2 more in %zu layers that find maxima, 1 in %zu of "
-                 "general attention, 3 for embedding, head and sampling by the client",
-                 (unsigned long long)steps, found, waves);
+    good &=
+        line(steps <= 16 * t->plan.layers + 3 + 2 * found + waves,
+             "rounds per decode step: %llu; 16 per layer, 2 more in %zu layers that find maxima, 1 in %zu of "
+             "general attention, 3 for embedding, head and sampling by the client",
+             (unsigned long long)steps, found, waves);
     good &= costs_line("prefill", f->prefill, f->declared_prefill);
     good &= costs_line("decode", f->decode, f->declared_decode);
     (void)printf("      %.1f ms per position over loopback (prompt and answer, logits of every row)\n",

@@ -97,7 +97,7 @@ static enum base_status run(const char *path, const char *text, FILE *log, struc
     prompt.count = PROMPT;
     TRY(model_plan(&model, &options, &plan, NULL, error));
     TRY_THAT(dup2(fileno(log), STDERR_FILENO) == STDERR_FILENO, error, BASE_ERR_IO, "cannot redirect");
-    status = deployment_start(&d, &model, &plan, error);
+    status = deployment_start(&d, &model, &plan, "full", NULL, error);
     if (status == BASE_OK)
         status = ask_all(&d, &prompt, error);
     stopped = deployment_stop(&d, error);

@@ -1,0 +1,45 @@
+/* What the operators of a selecting step have in common: a role's state, and what it is in the clear. */
+#ifndef CACHET_BENCH_SELECTION_STATE_H
+#define CACHET_BENCH_SELECTION_STATE_H
+
+#include "bench/attention_state.h"
+
+enum {
+    BENCH_FINE_BITS = KV_UNIT_BITS_FRESH + KV_UNIT_FINE,
+    /* A box's row is 3 high + 2 low, five times MPCache's at alpha = 0.6. */
+    BENCH_HIGH_PARTS = 3,
+    BENCH_LOW_PARTS = 2,
+    BENCH_PARTS_BITS = 3
+};
+
+/* A row that arrives after the units: v as it comes, full_v in the store's ring. */
+struct bench_row {
+    struct mpc_wire k, v, full_v;
+};
+
+struct bench_selection {
+    struct kv_store all, active;
+    struct kv_selection_plan plan;
+    struct kv_score_form score;
+    int hot_ring;           /* of one-hot rows */
+    struct mpc_wire q;      /* [heads][channels] */
+    struct mpc_wire keys;   /* of the last unit, [heads][rows][channels] */
+    struct mpc_wire scores; /* [heads][units], of KV_UNIT_BITS_FRESH bits: bench_known_score */
+    struct mpc_wire hot;    /* [heads][BENCH_CHOSEN][units]: bench_chosen_unit */
+    struct bench_row arrived[BENCH_MOST_STEPS];
+    struct mpc_matrix box[BENCH_HEADS]; /* [units][channels]: boxes' rows */
+};
+
+/* `prepare` and `release` of bench/operators.h. */
+BASE_MUST_USE enum base_status bench_selection_prepare(struct mpc_party *p, const struct bench_operator *what,
+                                                       void **ret_state, struct base_error *error);
+void bench_selection_release(void **state);
+
+/* Bits that a unit's score loses before it is rounded. */
+int bench_score_cut(const struct bench_attention_setting *setting);
+/* Distinct within a head. */
+int64_t bench_known_score(size_t head, size_t unit);
+/* Boxes' rows: [heads][units][channels]. NULL: no memory. */
+int64_t *bench_clear_boxes(const struct bench_attention_setting *setting, struct base_error *error);
+
+#endif
