@@ -152,14 +152,16 @@ bool sec_choice_queue(struct mpc_party *p, struct sec_choice *choice)
     if (mpc_failed(p) || (stage == 0 && !begin(p, choice)))
         return false;
     if (stage == sec_choice_rounds(choice->form)) {
-        choice->result = choice->opened;
+        choice->result = ends_with_rows(&choice->form)
+                             ? sec_kept_rows(p, kept_form(&choice->form), choice->opened)
+                             : choice->opened;
         return false;
     }
     if (stage < path->count) {
         choice->level = path->step[stage].level;
         path->step[stage].queue(p, choice);
     } else {
-        choice->opened = sec_kept_rows(p, kept_form(&choice->form), choice->opened, "kept rows");
+        choice->opened = sec_kept_queue(p, kept_form(&choice->form), choice->opened, "kept rows");
     }
     choice->stage++;
     return !mpc_failed(p);

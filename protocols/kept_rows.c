@@ -7,6 +7,28 @@ static size_t rows_of(struct sec_kept_form form)
     return form.lost ? form.n : form.k;
 }
 
+/* Rows whose first element that may be 1 is that of their own number, kept ones and lost ones. */
+struct band {
+    size_t rows, width; /* width elements may be 1 */
+};
+
+static struct band kept_band(struct sec_kept_form form)
+{
+    return (struct band){.rows = form.k, .width = form.n - form.k + 1};
+}
+
+static struct band lost_band(struct sec_kept_form form)
+{
+    return (struct band){.rows = form.lost ? form.n - form.k : 0, .width = form.k + 1};
+}
+
+/* Elements of a row of flags that are opened. */
+static size_t opened_of(struct sec_kept_form form)
+{
+    struct band kept = kept_band(form), lost = lost_band(form);
+    return kept.rows * kept.width + lost.rows * lost.width;
+}
+
 static struct sec_one_hot hot_of(struct sec_kept_form form)
 {
     return (struct sec_one_hot){.bits = sec_kept_bits(form.k), .ring = form.ring};
@@ -15,7 +37,7 @@ static struct sec_one_hot hot_of(struct sec_kept_form form)
 struct mpc_cost sec_kept_rows_cost(struct sec_kept_form form)
 {
     return mpc_cost_add(sec_one_hot_cost(hot_of(form), form.rows * form.n),
-                        mpc_open_share_cost(form.rows * rows_of(form) * form.n, form.ring, 0));
+                        mpc_open_share_cost(form.rows * opened_of(form), form.ring, 0));
 }
 
 /* --- prefix sums --- */
@@ -56,7 +78,7 @@ struct writer {
     uint64_t one;  /* own share of 1 */
     uint64_t *now,
         *last;     /* [P_i >= v] of v = 0 .. k + 1, and of the element before: 0 from v = k + 1 on, 1 at 0 */
-    uint64_t *out; /* [rows][m][n] */
+    uint64_t *out; /* [rows][opened] */
 };
 
 /* A row begins: nothing was kept before its first element. */
@@ -74,17 +96,24 @@ static uint64_t at_least(const struct writer *to, const uint64_t *sums, size_t p
     return plus - minus > to->form.k ? 0 : sums[plus - minus];
 }
 
+/* Where element i of row r of a band lies; i is r to r + width - 1. */
+static size_t place(struct band band, size_t r, size_t i)
+{
+    return r * band.width + i - r;
+}
+
+/* Element i of every row that may be 1 there. */
 static void write_column(const struct writer *to)
 {
-    size_t n = to->form.n, k = to->form.k;
-    uint64_t *out = to->out + to->row * rows_of(to->form) * n + to->i;
-    for (size_t s = 1; s <= k; s++)
-        out[(s - 1) * n] = to->now[s] - to->last[s];
-    if (!to->form.lost)
-        return;
-    /* [P'_i >= s] = 1 - [P_i >= i + 2 - s], less the same of the element before. */
-    for (size_t s = 1; s <= n - k; s++)
-        out[(k + s - 1) * n] = at_least(to, to->last, to->i + 1, s) - at_least(to, to->now, to->i + 2, s);
+    struct band kept = kept_band(to->form), lost = lost_band(to->form);
+    uint64_t *out = to->out + to->row * opened_of(to->form);
+    size_t i = to->i;
+    for (size_t r = i < kept.width ? 0 : i - kept.width + 1; r < kept.rows && r <= i; r++)
+        out[place(kept, r, i)] = to->now[r + 1] - to->last[r + 1];
+    /* [P'_i >= s] = 1 - [P_i >= i + 2 - s], less the same of the element before; s = r + 1. */
+    out += kept.rows * kept.width;
+    for (size_t r = i < lost.width ? 0 : i - lost.width + 1; r < lost.rows && r <= i; r++)
+        out[place(lost, r, i)] = at_least(to, to->last, i, r) - at_least(to, to->now, i + 1, r);
 }
 
 static void take_row(void *context, size_t element, const uint64_t *hot)
@@ -107,10 +136,10 @@ static void take_row(void *context, size_t element, const uint64_t *hot)
     }
 }
 
-struct mpc_wire sec_kept_rows(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire flags,
-                              const char *label)
+struct mpc_wire sec_kept_queue(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire flags,
+                               const char *label)
 {
-    size_t count = form.rows * rows_of(form) * form.n;
+    size_t count = form.rows * opened_of(form);
     int bits = sec_kept_bits(form.k);
     if (!mpc_failed(p) && (form.k < 1 || form.k > form.n || flags.count != form.rows * form.n ||
                            flags.gate_only || flags.ring < bits))
@@ -127,6 +156,23 @@ struct mpc_wire sec_kept_rows(struct mpc_party *p, struct sec_kept_form form, st
     struct mpc_wire sums = prefix_sums(p, mpc_reduce(p, flags, bits), form);
     sec_one_hot_read(p, hot_of(form), sums, NULL, take_row, &to);
     return mpc_open_share(p, to.out, count, sec_one_hot_opening(form.ring, label));
+}
+
+struct mpc_wire sec_kept_rows(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire opened)
+{
+    size_t rows = rows_of(form), count = form.rows * rows * form.n;
+    struct band band[] = {kept_band(form), lost_band(form)};
+    uint32_t *index = mpc_bytes(p, count * sizeof *index);
+    if (mpc_failed(p))
+        return opened;
+    for (size_t e = 0; e < count; e++)
+        index[e] = UINT32_MAX;
+    for (size_t f = 0, from = 0, to = 0; f < form.rows; f++)
+        for (int b = 0; b < 2; b++)
+            for (size_t r = 0; r < band[b].rows; r++, to += form.n)
+                for (size_t i = r; i < r + band[b].width; i++)
+                    index[to + i] = (uint32_t)from++;
+    return mpc_gather(p, opened, index, count);
 }
 
 /* --- conformance: 4 of 9, and the 5 others --- */
@@ -153,8 +199,11 @@ static struct sec_kept_form standard(size_t count)
 
 static enum base_status run(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret)
 {
-    *ret = sec_kept_rows(p, standard(x.count), x, "kept rows");
-    return mpc_round(p);
+    struct sec_kept_form form = standard(x.count);
+    struct mpc_wire opened = sec_kept_queue(p, form, x, "kept rows");
+    enum base_status status = mpc_round(p);
+    *ret = sec_kept_rows(p, form, opened);
+    return status;
 }
 
 static struct mpc_cost cost(size_t count)

@@ -5,7 +5,10 @@
  * P'_i = i + 1 - P_i, so [P'_i >= s] is [P_i <= i + 1 - s], another sum of the same shares. Shapes: flags
  * [rows][n] -> [rows][k][n], or [rows][n][n] with the n - k lost ones after the kept ones. Units: flags 0 or
  * 1, exactly k of each row, in a ring of sec_kept_bits(k) at least; the result is exact in Z_2^ring: the left
- * factor of a product (mpc_share_matmul). Cost: 1 round, 2 rows m n ring bits online, m = k or n; offline
+ * factor of a product (mpc_share_matmul). Kept row s can be 1 at elements s to s + n - k only, as s others are
+ * kept before and k - 1 - s after it, and lost row j at j to j + k: the rest is 0 and is not opened. Cost: 1
+ * round, 2 ring bits online per element that is opened, k (n - k + 1) of each row, with the lost ones
+ * 2 k (n - k) + n; offline
  * sec_one_hot_cost of rows n elements of sec_kept_bits(k) bits. Reveals: nothing. Errors: another number of
  * flags gives other rows and is not noticed. Source: specification, kv.py (keep_index); the prefix sums are
  * read in as many bits as k needs, where it takes those of n. */
@@ -26,9 +29,11 @@ static inline int sec_kept_bits(size_t k)
 {
     return base_bits_of(k);
 }
-/* Queues the opening of the rows. */
-struct mpc_wire sec_kept_rows(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire flags,
-                              const char *label);
+/* Queues the opening of what may be 1 of the rows. */
+struct mpc_wire sec_kept_queue(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire flags,
+                               const char *label);
+/* After the round: the rows. Local. */
+struct mpc_wire sec_kept_rows(struct mpc_party *p, struct sec_kept_form form, struct mpc_wire opened);
 struct mpc_cost sec_kept_rows_cost(struct sec_kept_form form);
 
 extern const struct sec_gate sec_gate_kept_rows;

@@ -266,11 +266,11 @@ static void test_terms(void **state)
 
 static enum base_status kept_program(struct mpc_party *p, const struct trio_job *job)
 {
-    struct mpc_wire rows =
-        sec_kept_rows(p, *(const struct sec_kept_form *)job->context, trio_input(p, job, 0), "kept rows");
+    struct sec_kept_form form = *(const struct sec_kept_form *)job->context;
+    struct mpc_wire opened = sec_kept_queue(p, form, trio_input(p, job, 0), "kept rows");
     enum base_status status = mpc_round(p);
     if (status == BASE_OK)
-        trio_output(p, rows);
+        trio_output(p, sec_kept_rows(p, form, opened));
     return status;
 }
 
