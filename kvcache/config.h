@@ -55,7 +55,7 @@ struct kv_policy;
  * and what is allowed. */
 BASE_MUST_USE enum base_status kv_config_parse(const char *text, uint32_t budget, const struct kv_policy **ret_policy,
                                                struct kv_config *ret, struct base_error *error);
-enum { KV_CONFIG_TEXT = 160 };
+enum { KV_CONFIG_TEXT = 320 };
 /* The specification that reads back as the same config: keys whose values are not the policy's own. */
 void kv_config_print(const struct kv_policy *policy, const struct kv_config *config, char ret[KV_CONFIG_TEXT]);
 
