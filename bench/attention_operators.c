@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/realmath.h"
 #include "bench/attention_state.h"
+#include "bench/gather_free_operators.h"
 #include "bench/selection_operators.h"
 #include "protocols/box.h"
 #include "protocols/split.h"
@@ -181,9 +182,9 @@ out:
     return status;
 }
 
-/* To add an operator: its run and check above or in selection_operators.c, a line here or there.
- * SPU's figures are sums of its operators where ours is one: full = 2 x 0.92 (q . K and e . V) + 56.13
- * (softmax) MB, 2 x 0.15 + 0.73 s; kept = 2 x 0.14 + 5.39 MB, 2 x 0.08 + 0.23 s. */
+/* To add an operator: its run and check above or in selection_operators.c, gather_free_operators.c, a line
+ * here or there. SPU's figures are sums of its operators where ours is one: full = 2 x 0.92 (q . K and e . V)
+ * + 56.13 (softmax) MB, 2 x 0.15 + 0.73 s; kept = 2 x 0.14 + 5.39 MB, 2 x 0.08 + 0.23 s. */
 static const struct bench_operator operators[] = {
     {.name = "attention",
      .what = "every cached row, 32 heads of 32: scores, softmax, weighted sum",
@@ -223,12 +224,15 @@ enum { OWN = sizeof operators / sizeof *operators };
 
 size_t bench_attention_operator_count(void)
 {
-    return OWN + bench_selection_operator_count;
+    return OWN + bench_selection_operator_count + bench_gather_free_operator_count;
 }
 
 struct bench_operator bench_attention_operator(const struct bench_attention_setting *setting, size_t which)
 {
-    struct bench_operator what = which < OWN ? operators[which] : bench_selection_operators[which - OWN];
+    const size_t gather_free = OWN + bench_selection_operator_count;
+    struct bench_operator what = which < OWN           ? operators[which]
+                                 : which < gather_free ? bench_selection_operators[which - OWN]
+                                                       : bench_gather_free_operators[which - gather_free];
     what.setting = setting;
     if (which < OWN) {
         what.prepare = prepare;

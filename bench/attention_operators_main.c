@@ -89,7 +89,7 @@ static enum base_status measure_all(const struct bench_attention_setting *s, boo
         TRY(bench_operator_measure(&what, repeats, &measure, error));
         struct step step = step_of(&what, &measure);
         full = i == 0 ? step.all : full;
-        spu = what.peer_megabytes;
+        spu = what.whole && what.peer_megabytes > 0 ? what.peer_megabytes : spu;
         if (json)
             print_json(&what, step, full, i + 1 == count);
         else

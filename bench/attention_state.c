@@ -141,15 +141,35 @@ struct mpc_share bench_scores(struct mpc_party *p, const struct mpc_matrix *k, s
     return share;
 }
 
-static struct mpc_wire below_ceiling(struct mpc_party *p, const struct bench_attention_setting *s,
-                                     struct mpc_wire score)
+struct mpc_wire bench_cut_scores(struct mpc_party *p, const struct bench_attention_setting *s,
+                                 struct mpc_share scores)
+{
+    int k = eng_range_units(&s->plan.layer[0].range[0]) + 1;
+    return mpc_cut(p, scores, s->w.score_cut + k, s->w.score_cut, k - 1, true, "score");
+}
+
+struct mpc_wire bench_below_ceiling(struct mpc_party *p, const struct bench_attention_setting *s,
+                                    struct mpc_wire score)
 {
     int64_t *ceiling = mpc_bytes(p, score.count * sizeof *ceiling);
     double nats = (double)eng_plan_heads(&s->plan, 0)->ceiling / ENG_CEILING_UNITS;
     for (size_t i = 0; ceiling != NULL && i < score.count; i++)
         ceiling[i] = base_nearest(nats * s->query_scale * base_power_of_two(ENG_CEILING_SCORE));
     struct mpc_wire top = mpc_public(p, ceiling, score.count, score.ring, score.frac, score.ring - 1);
-    return mpc_add(p, top, score, -1, score.ring);
+    score = mpc_add(p, top, score, -1, score.ring);
+    sec_guard_eval(p, &s->gates.layer[0].guard[0], score, 0, "score");
+    return score;
+}
+
+const struct sec_exp_two *bench_exp(const struct bench_attention_setting *s)
+{
+    return &s->gates.exp_two[s->gates.layer[0].exp_two[0]];
+}
+
+void bench_store_value(struct mpc_party *p, struct kv_store *store, struct mpc_wire v, size_t slot)
+{
+    for (size_t h = 0; h < HEADS; h++)
+        mpc_matrix_put(p, &store->v[h], 0, slot, true, mpc_slice(v, h * CHANNELS, CHANNELS));
 }
 
 /* e of every score, and the newest row of V extended and stored. */
@@ -157,29 +177,22 @@ static enum base_status exponentiate(struct mpc_party *p, const struct bench_att
                                      struct kv_store *store, struct mpc_wire q, struct mpc_wire v,
                                      size_t rows, struct mpc_wire *ret)
 {
-    const struct eng_layer_gates *gates = &s->gates.layer[0];
     enum base_status status = BASE_OK;
-    int k = eng_range_units(&s->plan.layer[0].range[0]) + 1;
-    uint32_t slot = (uint32_t)rows - 1;
-    struct mpc_wire y = mpc_cut(p, bench_scores(p, store->k, q, rows), s->w.score_cut + k, s->w.score_cut,
-                                k - 1, true, "score");
+    struct mpc_wire y = bench_cut_scores(p, s, bench_scores(p, store->k, q, rows));
     TRY(mpc_round(p));
-    y = below_ceiling(p, s, y);
-    sec_guard_eval(p, &gates->guard[0], y, 0, "score");
-    *ret = sec_exp_two_eval(p, &s->gates.exp_two[gates->exp_two[0]], y, "exp");
+    *ret = sec_exp_two_eval(p, bench_exp(s), bench_below_ceiling(p, s, y), "exp");
     v = mpc_extend(p, v, s->w.e_ring, "extend v");
     TRY(mpc_round(p));
     ret->bound = s->w.e_frac - s->w.empty;
-    for (size_t h = 0; h < HEADS; h++)
-        mpc_matrix_put(p, &store->v[h], 0, slot, true, mpc_slice(v, h * CHANNELS, CHANNELS));
+    bench_store_value(p, store, v, rows - 1);
     status = p->status;
 out:
     return status;
 }
 
-static enum base_status divide(struct mpc_party *p, const struct bench_attention_setting *s,
-                               const struct kv_store *store, struct mpc_wire e, size_t rows,
-                               struct mpc_wire *ret)
+enum base_status bench_divide(struct mpc_party *p, const struct bench_attention_setting *s,
+                              const struct kv_store *store, struct mpc_wire e, size_t rows,
+                              struct mpc_wire *ret)
 {
     const struct eng_ceiling_widths *w = &s->w;
     const struct sec_reciprocal_two *gate = &s->gates.reciprocal_two[s->gates.layer[0].reciprocal_two];
@@ -212,7 +225,7 @@ enum base_status bench_attend(struct mpc_party *p, const struct bench_attention_
     enum base_status status = BASE_OK;
     struct mpc_wire e;
     TRY(exponentiate(p, s, store, q, v, rows, &e));
-    TRY(divide(p, s, store, e, rows, ret));
+    TRY(bench_divide(p, s, store, e, rows, ret));
 out:
     return status;
 }

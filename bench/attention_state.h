@@ -36,6 +36,19 @@ BASE_MUST_USE enum base_status bench_attend(struct mpc_party *p,
                                             const struct bench_attention_setting *setting,
                                             struct kv_store *store, struct mpc_wire q, struct mpc_wire v,
                                             size_t rows, struct mpc_wire *ret);
+/* Its parts. Scores are cut and opened to be read by gates alone; they count downwards from the ceiling,
+ * guarded; e [heads][rows] gives weighted sums over the first rows of the store, 2 rounds. */
+struct mpc_wire bench_cut_scores(struct mpc_party *p, const struct bench_attention_setting *setting,
+                                 struct mpc_share scores);
+struct mpc_wire bench_below_ceiling(struct mpc_party *p, const struct bench_attention_setting *setting,
+                                    struct mpc_wire score);
+const struct sec_exp_two *bench_exp(const struct bench_attention_setting *setting);
+/* The newest row's v [heads][channels], extended. */
+void bench_store_value(struct mpc_party *p, struct kv_store *store, struct mpc_wire v, size_t slot);
+BASE_MUST_USE enum base_status bench_divide(struct mpc_party *p,
+                                            const struct bench_attention_setting *setting,
+                                            const struct kv_store *store, struct mpc_wire e, size_t rows,
+                                            struct mpc_wire *ret);
 /* A store's form for `capacity` slots, with K in ring_k. */
 struct kv_form bench_store_form(const struct bench_attention_setting *setting, size_t capacity, int ring_k);
 /* That nothing failed while a role's state was made. */

@@ -20,23 +20,15 @@ enum {
     PARTS = BENCH_HIGH_PARTS + BENCH_LOW_PARTS
 };
 
-static const struct kv_units all_units = {.count = UNITS, .rows = UNIT};
-
 /* --- scores of units --- */
-
-static struct kv_selection selection_of(const struct bench_selection *state)
-{
-    return (struct kv_selection){
-        .scorer = {.plan = &state->plan, .all = &state->all, .form = state->score}, .hot_ring = state->hot_ring};
-}
 
 static enum base_status unit_scores(struct mpc_party *p, const struct bench_operator *what, void *context,
                                     struct mpc_wire *ret)
 {
     const struct bench_selection *state = context;
-    struct kv_selection selection = selection_of(state);
+    struct kv_selection selection = bench_selection_of(state);
     enum base_status status = BASE_OK;
-    TRY(kv_selection_by_query(&selection, p, all_units, state->q));
+    TRY(kv_selection_by_query(&selection, p, bench_units, state->q));
     for (int round = 0; round < 2; round++) {
         (void)kv_selection_queue(p, &selection);
         TRY(mpc_round(p));
@@ -119,10 +111,7 @@ out:
 static enum base_status choose(struct mpc_party *p, const struct bench_selection *state,
                                struct mpc_wire scores, struct mpc_wire *ret)
 {
-    struct sec_choice_form form = {
-        .rows = HEADS, .n = UNITS, .k = CHOSEN, .bits = KV_UNIT_BITS_FRESH, .ring = state->hot_ring};
-    form.way = sec_choice_cheapest(form, KV_CHOICE_ROUNDS);
-    return sec_choice_eval(p, form, scores, ret);
+    return sec_choice_eval(p, bench_choice_form(state->hot_ring), scores, ret);
 }
 
 static enum base_status choice(struct mpc_party *p, const struct bench_operator *what, void *context,
@@ -166,9 +155,9 @@ static enum base_status gather(struct mpc_party *p, const struct bench_operator 
                                struct mpc_wire *ret)
 {
     const struct bench_selection *state = context;
-    struct kv_selection selection = selection_of(state);
+    struct kv_selection selection = bench_selection_of(state);
     enum base_status status = BASE_OK;
-    kv_selection_by_rows(&selection, all_units, state->hot);
+    kv_selection_by_rows(&selection, bench_units, state->hot);
     TRY(run_selection(p, &selection));
     struct mpc_wire k = selection.rows.k, v = selection.rows.v;
     int ring = k.ring < v.ring ? k.ring : v.ring;
@@ -178,30 +167,12 @@ out:
     return status;
 }
 
-/* Rows of the chosen units and `more` that arrived after all units, [heads][KEPT + more][channels]; NULL: no
- * memory. */
-static int64_t *chosen_rows(const struct bench_operator *what, enum bench_number kind, size_t more,
-                            struct base_error *error)
-{
-    size_t rows = KEPT + more, all = ROWS + more;
-    int64_t *x = bench_numbers(what->setting, kind, 0, all, error), *ret = NULL;
-    if (x == NULL || base_alloc(&ret, ELEMENTS * rows, sizeof *ret, error) != BASE_OK)
-        goto out;
-    for (size_t h = 0; h < HEADS; h++)
-        for (size_t r = 0; r < rows; r++) {
-            size_t from = r < KEPT ? bench_chosen_unit(h, r / UNIT) * UNIT + r % UNIT : ROWS + r - KEPT;
-            memcpy(ret + (h * rows + r) * CHANNELS, x + (h * all + from) * CHANNELS, CHANNELS * sizeof *x);
-        }
-out:
-    base_free(&x);
-    return ret;
-}
-
 static enum base_status check_gather(const struct bench_operator *what, const int64_t *result, size_t count,
                                      int frac, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    int64_t *k = chosen_rows(what, BENCH_KEY, 0, error), *v = chosen_rows(what, BENCH_VALUE, 0, error);
+    int64_t *k = bench_chosen_rows(what, BENCH_KEY, 0, error),
+            *v = bench_chosen_rows(what, BENCH_VALUE, 0, error);
     size_t half = ELEMENTS * KEPT;
     TRY(error->code);
     TRY_THAT(count == 2 * half && memcmp(result, k, half * sizeof *k) == 0 &&
@@ -228,9 +199,9 @@ static enum base_status steps_of_one_set(struct mpc_party *p, const struct bench
                                          void *context, struct mpc_wire *ret)
 {
     struct bench_selection *state = context;
-    struct kv_selection selection = selection_of(state);
+    struct kv_selection selection = bench_selection_of(state);
     enum base_status status = BASE_OK;
-    TRY(kv_selection_by_query(&selection, p, all_units, state->q));
+    TRY(kv_selection_by_query(&selection, p, bench_units, state->q));
     TRY(run_selection(p, &selection));
     kv_selection_install(&selection, p, &state->active);
     for (uint32_t i = 0; i < what->steps; i++) {
@@ -275,31 +246,16 @@ static enum base_status steps_of_mpcache(struct mpc_party *p, const struct bench
     struct mpc_wire scores, hot;
     TRY(close_unit(p, state));
     for (uint32_t i = 0; i < what->steps; i++) {
-        struct kv_selection selection = selection_of(state);
+        struct kv_selection selection = bench_selection_of(state);
         TRY(box_scores(p, what, state, &scores));
         TRY(choose(p, state, scores, &hot));
-        kv_selection_by_rows(&selection, all_units, hot);
+        kv_selection_by_rows(&selection, bench_units, hot);
         TRY(run_selection(p, &selection));
         kv_selection_install(&selection, p, &state->active);
         arrive(p, state, 0, i + 1);
         TRY(bench_attend(p, what->setting, &state->active, state->q, state->arrived[i].v, KEPT + i + 1, ret));
     }
 out:
-    return status;
-}
-
-/* Of the last step. */
-static enum base_status check_steps(const struct bench_operator *what, const int64_t *result, size_t count,
-                                    int frac, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    int64_t *k = chosen_rows(what, BENCH_KEY, what->steps, error),
-            *v = chosen_rows(what, BENCH_VALUE, what->steps, error);
-    TRY(error->code);
-    status = bench_check_attention(what, k, v, KEPT + what->steps, result, count, frac, error);
-out:
-    base_free(&k);
-    base_free(&v);
     return status;
 }
 
@@ -339,7 +295,7 @@ const struct bench_operator bench_selection_operators[] = {
     {.name = "select-1",
      .what = "a step: unit-scores, choice, gather, attention to 48 rows and to what arrived since",
      .run = steps_of_one_set,
-     .check = check_steps,
+     .check = bench_check_steps,
      .steps = 1,
      .whole = true,
      SPU_STEP,
@@ -347,7 +303,7 @@ const struct bench_operator bench_selection_operators[] = {
     {.name = "select-4",
      .what = "the same, one set for 4 steps, per step",
      .run = steps_of_one_set,
-     .check = check_steps,
+     .check = bench_check_steps,
      .steps = 4,
      .whole = true,
      SPU_STEP,
@@ -355,7 +311,7 @@ const struct bench_operator bench_selection_operators[] = {
     {.name = "select-16",
      .what = "the same, one set for 16 steps, per step",
      .run = steps_of_one_set,
-     .check = check_steps,
+     .check = bench_check_steps,
      .steps = 16,
      .whole = true,
      SPU_STEP,
@@ -363,7 +319,7 @@ const struct bench_operator bench_selection_operators[] = {
     {.name = "mpcache",
      .what = "box-scores, choice and gather in each of 16 steps, and one box that closes, per step",
      .run = steps_of_mpcache,
-     .check = check_steps,
+     .check = bench_check_steps,
      .steps = 16,
      .whole = true,
      SPU_STEP,

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     HEADS = BENCH_HEADS,
@@ -11,7 +12,8 @@ enum {
     ROWS = BENCH_ROWS,
     UNITS = BENCH_UNITS,
     UNIT = BENCH_CLUSTER,
-    CHOSEN = BENCH_CHOSEN
+    CHOSEN = BENCH_CHOSEN,
+    KEPT = BENCH_KEPT
 };
 
 static struct kv_score_form score_form(const struct bench_attention_setting *s)
@@ -108,7 +110,7 @@ enum base_status bench_selection_prepare(struct mpc_party *p, const struct bench
     int ring = score_ring(s) > s->ring_qk ? score_ring(s) : s->ring_qk;
     state->score = score_form(s);
     state->plan = (struct kv_selection_plan){.units = CHOSEN, .unit = UNIT, .reuse = what->steps};
-    struct kv_form form = bench_store_form(s, ROWS, ring);
+    struct kv_form form = bench_store_form(s, ROWS + BENCH_MOST_STEPS, ring);
     state->hot_ring = form.ring_k > form.moved_v ? form.ring_k : form.moved_v;
     TRY(bench_store_open(&state->all, p, s, form, ROWS, error));
     form.capacity = BENCH_KEPT + BENCH_MOST_STEPS;
@@ -128,5 +130,58 @@ enum base_status bench_selection_prepare(struct mpc_party *p, const struct bench
 out:
     if (state != NULL)
         bench_selection_release((void **)&state);
+    return status;
+}
+
+const struct kv_units bench_units = {.count = UNITS, .rows = UNIT};
+
+struct kv_selection bench_selection_of(const struct bench_selection *state)
+{
+    return (struct kv_selection){.scorer = {.plan = &state->plan, .all = &state->all, .form = state->score},
+                                 .hot_ring = state->hot_ring};
+}
+
+struct sec_choice_form bench_choice_form(int ring)
+{
+    struct sec_choice_form form = {.rows = HEADS,
+                                   .n = UNITS,
+                                   .k = CHOSEN,
+                                   .bits = KV_UNIT_BITS_FRESH,
+                                   .ring = ring,
+                                   .flags_only = ring == 1};
+    form.way = sec_choice_cheapest(form, KV_CHOICE_ROUNDS);
+    return form;
+}
+
+/* --- what came of a step --- */
+
+int64_t *bench_chosen_rows(const struct bench_operator *what, enum bench_number kind, size_t more,
+                           struct base_error *error)
+{
+    size_t rows = KEPT + more, all = ROWS + more;
+    int64_t *x = bench_numbers(what->setting, kind, 0, all, error), *ret = NULL;
+    if (x == NULL || base_alloc(&ret, ELEMENTS * rows, sizeof *ret, error) != BASE_OK)
+        goto out;
+    for (size_t h = 0; h < HEADS; h++)
+        for (size_t r = 0; r < rows; r++) {
+            size_t from = r < KEPT ? bench_chosen_unit(h, r / UNIT) * UNIT + r % UNIT : ROWS + r - KEPT;
+            memcpy(ret + (h * rows + r) * CHANNELS, x + (h * all + from) * CHANNELS, CHANNELS * sizeof *x);
+        }
+out:
+    base_free(&x);
+    return ret;
+}
+
+enum base_status bench_check_steps(const struct bench_operator *what, const int64_t *result, size_t count,
+                                   int frac, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    int64_t *k = bench_chosen_rows(what, BENCH_KEY, what->steps, error),
+            *v = bench_chosen_rows(what, BENCH_VALUE, what->steps, error);
+    TRY(error->code);
+    status = bench_check_attention(what, k, v, KEPT + what->steps, result, count, frac, error);
+out:
+    base_free(&k);
+    base_free(&v);
     return status;
 }

@@ -35,6 +35,19 @@ BASE_MUST_USE enum base_status bench_selection_prepare(struct mpc_party *p, cons
                                                        void **ret_state, struct base_error *error);
 void bench_selection_release(void **state);
 
+extern const struct kv_units bench_units;
+/* By the sums of keys, under the state's plan. */
+struct kv_selection bench_selection_of(const struct bench_selection *state);
+/* One-hot rows in Z_2^ring; in Z_2^1 flags. */
+struct sec_choice_form bench_choice_form(int ring);
+/* Rows of the chosen units and `more` that arrived after all units, [heads][BENCH_KEPT + more][channels];
+ * NULL: no memory. */
+int64_t *bench_chosen_rows(const struct bench_operator *what, enum bench_number kind, size_t more,
+                           struct base_error *error);
+/* `check` of operators whose result is the last of `steps` steps, by the chosen units and what arrived. */
+BASE_MUST_USE enum base_status bench_check_steps(const struct bench_operator *what, const int64_t *result,
+                                                 size_t count, int frac, struct base_error *error);
+
 /* Bits that a unit's score loses before it is rounded. */
 int bench_score_cut(const struct bench_attention_setting *setting);
 /* Distinct within a head. */

@@ -18,6 +18,9 @@ static const struct mpc_opening_entry registry[MPC_OPENING_COUNT] = {
                              "the client samples among them; nothing about the other logits is opened"},
     [MPC_OPEN_SHUFFLED_BITS] = {"shuffled-bits", "comparison bits of freshly shuffled rows with unique tags", "P1 and P2",
                                 "a function of a uniform permutation that neither P1 nor P2 knows whole; never sent to P0"},
+    [MPC_OPEN_SHUFFLED_FLAGS] = {"shuffled-flags", "which places of freshly shuffled items a choice of a public number of them fills", "P1 and P2",
+                                 "the image of a set of fixed size under a uniform permutation that neither P1 nor P2 knows whole: uniform; one "
+                                 "opening for each permutation; never sent to P0"},
     [MPC_OPEN_GUARD] = {"guard", "one bit per step: whether a value that a guard watches left the range of the numeric plan", "client",
                         "two words, equal or not, each uniform: not which value, how many, where, or by how much"},
     [MPC_OPEN_TEST] = {"test", "values of a test", "the test", "no product code opens under this entry"},
@@ -87,6 +90,23 @@ uint64_t *mpc_open_to_parties(struct mpc_party *p, const uint64_t *share, size_t
         w.m = values;
     (void)mpc_queue(p, &(struct mpc_pending){.label = label, .wire = w, .opened = w.m, .count = count, .ring = ring, .ulp = -1});
     return p->role == MPC_HELPER ? NULL : values;
+}
+
+void mpc_pass(struct mpc_party *p, enum mpc_role sender, uint64_t *words, size_t count, int ring, const char *label)
+{
+    if (mpc_failed(p))
+        return;
+    mpc_declare(p, (struct mpc_cost){0, mpc_bits(count, ring), 0});
+    (void)mpc_queue(p, &(struct mpc_pending){.label = label, .opened = words, .count = count, .ring = ring, .sender = sender});
+}
+
+struct mpc_wire mpc_pass_wire(struct mpc_party *p, enum mpc_role sender, struct mpc_wire w, double ulp, const char *label)
+{
+    if (mpc_failed(p))
+        return (struct mpc_wire){0};
+    mpc_declare(p, (struct mpc_cost){0, mpc_bits(w.count, w.ring), 0});
+    return mpc_queue(p, &(struct mpc_pending){.label = label, .wire = w, .opened = w.m, .count = w.count, .ring = w.ring, .ulp = ulp,
+                                              .sender = sender});
 }
 
 enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ring, int64_t *ret_values,

@@ -12,6 +12,7 @@ enum mpc_opening {
     MPC_OPEN_TOP_TOKENS,
     MPC_OPEN_TOP_LOGITS,
     MPC_OPEN_SHUFFLED_BITS,
+    MPC_OPEN_SHUFFLED_FLAGS,
     MPC_OPEN_GUARD,
     MPC_OPEN_TEST,
     MPC_OPENING_COUNT,
@@ -35,6 +36,13 @@ BASE_MUST_USE enum base_status mpc_open_to_client(struct mpc_party *p, struct mp
  * Cost: 2 n ring bits online in the next round. */
 uint64_t *mpc_open_to_parties(struct mpc_party *p, const uint64_t *share, size_t count, int ring, enum mpc_opening opening,
                               const char *label);
+
+/* Queues words that go one way, from `sender` (P1 or P2); the other adds what comes to its own ones, mod 2^ring after the round. Arrays are
+ * NULL where a role has none. The caller answers for what its words reveal.
+ * Cost: n ring bits online in the next round. */
+void mpc_pass(struct mpc_party *p, enum mpc_role sender, uint64_t *words, size_t count, int ring, const char *label);
+/* The same for the m of a wire, complete after the round: the whole m at the sender, zero at the other. */
+struct mpc_wire mpc_pass_wire(struct mpc_party *p, enum mpc_role sender, struct mpc_wire w, double ulp, const char *label);
 
 /* Opens the guard word to the client only, as one value, and starts a new one: p->guard is 0 after it. P1 and P2 first add one more word
  * of their common stream to both words. So the client sees (u, u) or (u, u + d) with u uniform, and d uniform unless nothing was reported:

@@ -77,25 +77,43 @@ struct mpc_wire mpc_queue(struct mpc_party *p, const struct mpc_pending *pending
     return pending->wire;
 }
 
-static void exchange(struct mpc_party *p)
+/* Whether `role` sends its words of an opening. */
+static bool sends(const struct mpc_pending *q, enum mpc_role role)
+{
+    return q->sender == MPC_HELPER || q->sender == role;
+}
+
+static size_t sent_bytes(const struct mpc_party *p, enum mpc_role from)
 {
     size_t size = 0;
     for (size_t i = 0; i < p->pending_count; i++)
-        size += mpc_bits(p->pending[i].count, p->pending[i].ring);
-    uint8_t *mine = mpc_bytes(p, size), *theirs = mpc_bytes(p, size), *at = mine;
+        if (sends(&p->pending[i], from))
+            size += mpc_bits(p->pending[i].count, p->pending[i].ring);
+    return size;
+}
+
+static void exchange(struct mpc_party *p)
+{
+    enum mpc_role peer = p->role == MPC_LEFT ? MPC_RIGHT : MPC_LEFT;
+    size_t out = sent_bytes(p, p->role), in = sent_bytes(p, peer);
+    uint8_t *mine = mpc_bytes(p, out), *theirs = mpc_bytes(p, in), *at = mine;
     if (mine == NULL || theirs == NULL)
         return;
     for (size_t i = 0; i < p->pending_count; i++) {
         const struct mpc_pending *q = &p->pending[i];
+        if (!sends(q, p->role))
+            continue;
         p->kern->pack_bits(at, q->opened, q->count, q->ring);
         at += mpc_bits(q->count, q->ring);
     }
-    p->status = net_link_exchange(p->peer, p->step, mine, size, theirs, size, &p->error);
+    p->status = net_link_exchange(p->peer, p->step, mine, out, theirs, in, &p->error);
     if (mpc_failed(p))
         return;
     at = theirs;
     for (size_t i = 0; i < p->pending_count; i++) {
         const struct mpc_pending *q = &p->pending[i];
+        if (!sends(q, peer))
+            continue;
         p->kern->unpack_add(q->opened, at, q->count, q->ring);
         at += mpc_bits(q->count, q->ring);
     }

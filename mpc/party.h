@@ -38,6 +38,7 @@ struct mpc_pending {
     size_t count;
     int ring;
     double ulp;           /* |value - twin's value| is at most this, in units of the wire, for equal inputs */
+    enum mpc_role sender; /* MPC_HELPER: P1 and P2 send each other their words; else the one that sends, and the other adds what comes */
     mpc_finish_fn finish; /* turns the opened value into wire.m; NULL when opened is wire.m */
     uint64_t *extra;      /* for finish */
 };

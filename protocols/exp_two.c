@@ -219,25 +219,29 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_exp_two *gate, const
     return share;
 }
 
-struct mpc_wire sec_exp_two_eval(struct mpc_party *p, const struct sec_exp_two *gate, struct mpc_wire y,
-                                 const char *label)
+uint64_t *sec_exp_two_shares(struct mpc_party *p, const struct sec_exp_two *gate, struct mpc_wire y,
+                             struct mpc_opening_form *ret_form, const char *label)
 {
     size_t n = y.count;
     struct sec_exp_two_form form = gate->form;
-    struct mpc_opening_form opening = {.ring = form.ring,
-                                       .frac = form.fo,
-                                       .bound = form.fo,
-                                       .label = label,
-                                       .ulp = base_power_of_two(form.fo - form.w) + 1};
+    *ret_form = (struct mpc_opening_form){.ring = form.ring,
+                                          .frac = form.fo,
+                                          .bound = form.fo,
+                                          .label = label,
+                                          .ulp = base_power_of_two(form.fo - form.w) + 1};
     sec_declare_dealt(p, sec_exp_two_cost(form, n));
     if (p->role == MPC_HELPER)
         deal(p, gate, sec_read_mask(p, y, form.s + 1), n);
-    const uint64_t *m = sec_read_open(p, y, form.s + 1, 0), *share = NULL;
-    if (p->role == MPC_CLEAR)
-        share = clear(p, gate, m, n);
-    else if (mpc_computes(p))
-        share = eval(p, gate, m, n);
-    return mpc_open_share(p, share, n, opening);
+    const uint64_t *m = sec_read_open(p, y, form.s + 1, 0);
+    return p->role == MPC_CLEAR ? clear(p, gate, m, n) : mpc_computes(p) ? eval(p, gate, m, n) : NULL;
+}
+
+struct mpc_wire sec_exp_two_eval(struct mpc_party *p, const struct sec_exp_two *gate, struct mpc_wire y,
+                                 const char *label)
+{
+    struct mpc_opening_form form;
+    const uint64_t *share = sec_exp_two_shares(p, gate, y, &form, label);
+    return mpc_open_share(p, share, y.count, form);
 }
 
 /* --- conformance: 44 nats in 2^16 units, and 96 bits in 2^17 units ------------------------------- */

@@ -56,6 +56,10 @@ bool sec_exp_two_same(const struct sec_exp_two_form *a, const struct sec_exp_two
 struct mpc_wire sec_exp_two_eval(struct mpc_party *p, const struct sec_exp_two *gate, struct mpc_wire y,
                                  const char *label);
 struct mpc_cost sec_exp_two_cost(struct sec_exp_two_form form, size_t n);
+/* The same, not opened: additive shares at P1 and P2, values at the twin, NULL elsewhere; *ret_form is how
+ * sec_exp_two_eval opens them. Cost: what is dealt. */
+uint64_t *sec_exp_two_shares(struct mpc_party *p, const struct sec_exp_two *gate, struct mpc_wire y,
+                             struct mpc_opening_form *ret_form, const char *label);
 
 /* 44 nats and 96 bits of range. */
 extern const struct sec_gate sec_gate_exp_two, sec_gate_exp_two_long;

@@ -14,6 +14,7 @@
 #define CACHET_PROTOCOLS_GATE_H
 
 #include "mpc/deal.h"
+#include "mpc/opening.h"
 #include "mpc/product.h"
 
 /* w + offset in [0, 2^k): m at P1 and P2, x + offset at the twin, NULL elsewhere. */
@@ -67,8 +68,9 @@ struct sec_gate {
     enum base_status (*run)(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret);
     /* Declared cost of run on `count` inputs, rounds included. */
     struct mpc_cost (*cost)(size_t count);
-    /* Values that run opens under MPC_OPEN_SHUFFLED_BITS; NULL: the gate opens nothing. */
+    /* Values that run opens, and the entry of the registry; NULL: the gate opens nothing. */
     uint64_t (*opens)(size_t count);
+    enum mpc_opening opens_as;
 };
 
 #endif

@@ -9,6 +9,7 @@
 #include "protocols/exp.h"
 #include "protocols/exp_two.h"
 #include "protocols/guard.h"
+#include "protocols/hidden_set.h"
 #include "protocols/kept_rows.h"
 #include "protocols/one_hot.h"
 #include "protocols/reciprocal_two.h"
@@ -53,6 +54,7 @@ static const struct sec_gate *const gates[] = {
     &sec_gate_choice_one_digit,
     &sec_gate_choice_two_digits,
     &sec_gate_shuffle,
+    &sec_gate_hidden_set,
     &sec_gate_guard,
 };
 

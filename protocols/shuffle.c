@@ -14,32 +14,39 @@ struct draws {
     uint64_t *A, *B;
 };
 
-static uint32_t *draw_permutation(struct mpc_party *p, struct mpc_stream *stream, size_t rows)
+uint32_t *sec_draw_orders(struct mpc_party *p, struct mpc_stream *stream, size_t groups, size_t n)
 {
     if (!stream->present)
         return NULL;
-    uint32_t *order = mpc_bytes(p, rows * sizeof *order);
-    uint64_t *scratch = mpc_words(p, rows);
-    if (!mpc_failed(p))
-        mpc_stream_permutation(stream, order, rows, scratch);
+    uint32_t *order = mpc_bytes(p, groups * n * sizeof *order);
+    uint64_t *scratch = mpc_words(p, n);
+    for (size_t g = 0; !mpc_failed(p) && g < groups; g++)
+        mpc_stream_permutation(stream, order + g * n, n, scratch);
     return order;
 }
 
 static struct draws draw(struct mpc_party *p, size_t rows, size_t count, int ring)
 {
-    struct draws draws = {.pi1 = draw_permutation(p, &p->s1, rows)};
-    draws.pi2 = draw_permutation(p, &p->s2, rows);
+    struct draws draws = {.pi1 = sec_draw_orders(p, &p->s1, 1, rows)};
+    draws.pi2 = sec_draw_orders(p, &p->s2, 1, rows);
     mpc_fresh(p, count, ring, &draws.A, &draws.B);
     return draws;
 }
 
-/* Row order[i] of v becomes row i. */
+uint64_t *sec_permute(struct mpc_party *p, const uint64_t *v, const uint32_t *order, struct sec_order_form form)
+{
+    size_t width = form.width;
+    uint64_t *z = mpc_words(p, form.groups * form.n * width);
+    for (size_t i = 0; z != NULL && i < form.groups * form.n; i++) {
+        size_t other = i / form.n * form.n + order[i], to = form.back ? other : i, from = form.back ? i : other;
+        memcpy(z + to * width, v + from * width, width * sizeof *z);
+    }
+    return z;
+}
+
 static uint64_t *permute(struct mpc_party *p, const uint64_t *v, const uint32_t *order, size_t rows, size_t width)
 {
-    uint64_t *z = mpc_words(p, rows * width);
-    for (size_t r = 0; z != NULL && r < rows; r++)
-        memcpy(z + r * width, v + order[r] * width, width * sizeof *z);
-    return z;
+    return sec_permute(p, v, order, (struct sec_order_form){1, rows, width, false});
 }
 
 static void deal(struct mpc_party *p, const struct mpc_wire *w, size_t rows, const struct draws *draws, const struct mpc_wire *out)
@@ -228,4 +235,4 @@ static uint64_t opens(size_t count)
 
 const struct sec_gate sec_gate_shuffle = {.name = "shuffle", .source = "specification, rows.py: shuffle, open_bits, compact",
                                           .input_ring = 32, .input_frac = 0, .input_bound = 19, .unit = 4, .sample = sample, .run = run,
-                                          .cost = cost, .opens = opens};
+                                          .cost = cost, .opens = opens, .opens_as = MPC_OPEN_SHUFFLED_BITS};

@@ -32,6 +32,15 @@ struct mpc_wire sec_compact(struct mpc_party *p, struct mpc_wire w, size_t rows,
                             const char *label);
 struct mpc_cost sec_compact_cost(size_t count, size_t width, int ring);
 
+/* `groups` orders of 0 .. n - 1 from a stream: [groups][n]; NULL where the role does not hold it. */
+uint32_t *sec_draw_orders(struct mpc_party *p, struct mpc_stream *stream, size_t groups, size_t n);
+/* Within each group item order[i] of v [groups][n][width] becomes item i; `back`: item i becomes item order[i]. A new array. */
+struct sec_order_form {
+    size_t groups, n, width;
+    bool back;
+};
+uint64_t *sec_permute(struct mpc_party *p, const uint64_t *v, const uint32_t *order, struct sec_order_form form);
+
 extern const struct sec_gate sec_gate_shuffle;
 
 #endif

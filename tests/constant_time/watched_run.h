@@ -8,10 +8,10 @@
  *  1. The m of a wire that P1 and P2 both hold. It came in the client's message, or was put together in a round, or by a shuffle: x plus
  *     a mask that is never used again and uniform to everybody but P0, so the word is uniform, and known to both. Gates read public tables
  *     at m, sort their reading points m - knot, walk shared prefixes of those once, and branch on where an interval around m wraps. The
- *     same for bits opened under MPC_OPEN_SHUFFLED_BITS, which are public to both by the registry of openings.
+ *     same for what is opened under MPC_OPEN_SHUFFLED_BITS and MPC_OPEN_SHUFFLED_FLAGS, which is public to both by the registry of openings.
  *     At P1 and P2 alone: P0 holds no m, and nothing becomes public there. What is left: P0 knows the mask, so P0 must not be able to time
  *     P1 and P2 within a round. It receives no message from either.
- *  2. Permutations of rows, which are sorted out of a stream in time that depends on them and then index the rows that move (sec_shuffle).
+ *  2. Permutations of rows, which are sorted out of a stream in time that depends on them and then index the rows that move (sec_permute).
  *     Both holders know the permutation, and no share, mask or input enters it. What is left: the time of P1's sort is a number about a
  *     permutation that P2 does not know, and the other way round.
  *

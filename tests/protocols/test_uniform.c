@@ -124,14 +124,20 @@ static void judge_fields(const struct sec_gate *gate, const struct gate_runs *ru
     free(one.values);
 }
 
-/* m alone, and what P1 (m - l1) and P2 (m - l2) can make of a wire. Opened bits are known on purpose. */
+/* Bits and flags are opened on purpose; an order is shown to the twin, and m is zero. */
+static bool is_open(const char *label)
+{
+    return strcmp(label, "opened bits") == 0 || strcmp(label, "opened flags") == 0 || strcmp(label, "shuffled order") == 0;
+}
+
+/* m alone, and what P1 (m - l1) and P2 (m - l2) can make of a wire. */
 static void judge_wires(const struct sec_gate *gate, const struct gate_runs *runs, struct tests *tests)
 {
     struct pool pool = {0};
     for (size_t w = 0; w < runs->trio[0].record[TRIO_P1].count; w++)
         for (int what = 0; what < 3; what++) {
             const struct trio_seen *seen = &runs->trio[0].record[TRIO_P1].seen[w];
-            if (strcmp(seen->label, "opened bits") == 0 || (what > 0 && seen->wire.gate_only))
+            if (is_open(seen->label) || (what > 0 && seen->wire.gate_only))
                 continue;
             pool.count = 0;
             for (size_t r = 0; r < RUNS; r++) {

@@ -10,6 +10,7 @@
 #include "protocols/compare.h"
 #include "protocols/exp_two.h"
 #include "protocols/guard.h"
+#include "protocols/hidden_set.h"
 #include "protocols/shuffle.h"
 #include "protocols/table.h"
 
@@ -392,9 +393,95 @@ static void test_shuffle_views(void **state)
     }
 }
 
+/* --- hidden sets: two items, one of them chosen ---------------------------------------------------------------------------------------------- */
+
+/* Flags under an order, opened. */
+static enum base_status open_flags(struct mpc_party *p, const struct sec_hidden_set *set, struct mpc_wire flags)
+{
+    enum base_status status = BASE_OK;
+    struct sec_carried carried = sec_carry(p, set, flags, "flags");
+    TRY(mpc_round(p));
+    const uint64_t *share = carried.words;
+    if (p->role == MPC_RIGHT)
+        share = sec_permute(p, share, set->pi2, (struct sec_order_form){1, 2, flags.count / 2, false});
+    (void)mpc_open_to_parties(p, share, flags.count, 1, MPC_OPEN_TEST, "opened flags");
+    TRY(mpc_round(p));
+out:
+    return status;
+}
+
+static enum base_status set_opened(struct mpc_party *p, const struct trio_job *job)
+{
+    struct sec_hidden_set set;
+    struct mpc_wire x = trio_input(p, job, 0);
+    sec_hidden_set_draw(p, &set, 1, 2, 1);
+    return open_flags(p, &set, x);
+}
+
+/* A second choice under the order of the first, known to have taken the first item. */
+static enum base_status order_used_twice(struct mpc_party *p, const struct trio_job *job)
+{
+    struct sec_hidden_set set;
+    struct mpc_wire x = trio_input(p, job, 0);
+    int64_t *known = mpc_bytes(p, x.count * sizeof *known);
+    for (size_t i = 0; known != NULL && i < x.count; i++)
+        known[i] = i < x.count / 2;
+    sec_hidden_set_draw(p, &set, 1, 2, 1);
+    enum base_status status = open_flags(p, &set, x);
+    return status == BASE_OK ? open_flags(p, &set, mpc_public(p, known, x.count, 1, 0, 1)) : status;
+}
+
+/* What is at the first place, kept and returned. */
+static enum base_status set_used(struct mpc_party *p, const struct trio_job *job)
+{
+    enum base_status status = BASE_OK;
+    struct sec_hidden_set set;
+    struct sec_return back;
+    struct mpc_wire x = trio_input(p, job, 0);
+    uint64_t *share = mpc_words(p, x.count / 2);
+    uint32_t first = 0;
+    sec_hidden_set_draw(p, &set, 1, 2, 1);
+    set.place = &first;
+    struct sec_carried carried = sec_carry(p, &set, x, "carried");
+    TRY(mpc_round(p));
+    struct mpc_wire kept = sec_carried_kept(p, &set, &carried, "kept");
+    TRY(mpc_round(p));
+    for (size_t i = 0; mpc_computes(p) && i < kept.count; i++)
+        share[i] = p->role == MPC_LEFT ? 0 - kept.l1[i] : kept.m[i] - kept.l2[i];
+    sec_return_start(&back, &set, share, kept.count, (struct mpc_opening_form){.ring = 1, .bound = 1, .label = "returned"});
+    while (sec_return_queue(p, &back))
+        TRY(mpc_round(p));
+out:
+    return status;
+}
+
+static void test_hidden_set_views(void **state)
+{
+    static const struct {
+        trio_program_fn program;
+        int64_t secrets[2][2];
+        bool leaks;
+    } cases[] = {
+        {set_opened, {{0, 1}, {1, 0}}, false},
+        {order_used_twice, {{0, 1}, {1, 0}}, true},
+        {set_used, {{0, 1}, {1, 1}}, false},
+    };
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        size_t count[2];
+        uint64_t *seen[2];
+        for (int s = 0; s < 2; s++)
+            seen[s] = row_views(cases[c].program, cases[c].secrets[s], &count[s]);
+        assert_int_equal(count[0], count[1]);
+        assert_int_equal(memcmp(seen[0], seen[1], count[0] * sizeof **seen) == 0, !cases[c].leaks);
+        free(seen[0]);
+        free(seen[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_views_are_equal), cmocka_unit_test(test_leaks_are_caught),
-                                       cmocka_unit_test(test_shuffle_views)};
+                                       cmocka_unit_test(test_shuffle_views), cmocka_unit_test(test_hidden_set_views)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
