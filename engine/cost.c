@@ -9,14 +9,22 @@ static struct mpc_cost minus(struct mpc_cost a, struct mpc_cost b)
     return (struct mpc_cost){a.rounds - b.rounds, a.online - b.online, a.offline - b.offline};
 }
 
+/* Logits of one row, without their round. */
+static struct mpc_cost head_cost(const struct eng_model_shape *s, const struct eng_plan *plan)
+{
+    struct mpc_cost cost =
+        mpc_cost_add(mpc_cut_cost(s->vocab, plan->ring, plan->fx + plan->fw - ENG_LOGIT_FRACTION, false),
+                     mpc_cut_cost(1, plan->ring, ENG_SQUARES_CUT, false));
+    cost.rounds = 0;
+    return cost;
+}
+
 /* Embedding, head and final sum of squares of one row. */
 static struct mpc_cost ends_cost(const struct eng_model_shape *s, const struct eng_plan *plan)
 {
     struct mpc_cost cost = sec_row_lookup_cost(1, s->width);
     cost = mpc_cost_add(cost, mpc_extend_cost(s->width, SEC_ROW_RING, plan->ring));
-    cost = mpc_cost_add(cost,
-                        mpc_cut_cost(s->vocab, plan->ring, plan->fx + plan->fw - ENG_LOGIT_FRACTION, false));
-    cost = mpc_cost_add(cost, mpc_cut_cost(1, plan->ring, ENG_SQUARES_CUT, false));
+    cost = mpc_cost_add(cost, head_cost(s, plan));
     /* Openings of one round are declared one by one: the rounds are counted here. */
     cost.rounds = 3;
     return cost;
@@ -79,11 +87,17 @@ out:
     return status;
 }
 
-/* a less `times` of b; rounds of b are not those of steps that are fed together. */
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* a less `times` of b, not below zero: rows that are fed together share the last byte of an opening. Rounds
+ * of b are not those of steps that are fed together. */
 static struct mpc_cost beyond(struct mpc_cost a, struct mpc_cost b, uint64_t times, uint64_t steps)
 {
-    return (struct mpc_cost){a.rounds > steps * b.rounds ? a.rounds - steps * b.rounds : 0, a.online - times * b.online,
-                             a.offline - times * b.offline};
+    return (struct mpc_cost){less(a.rounds, steps * b.rounds), less(a.online, times * b.online),
+                             less(a.offline, times * b.offline)};
 }
 
 enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,
@@ -97,7 +111,10 @@ enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_f
     row.context = 2;
     TRY(count(&alone, &row, 1, NULL, error));
     ret->cached = beyond(ret->decode, alone.prefill, ret->steps, ret->steps);
-    ret->cached_prefill = beyond(ret->prefill, alone.prefill, prompt, (prompt + ret->chunk - 1) / ret->chunk);
+    /* Of a prompt the last row alone has logits. */
+    struct mpc_cost head = head_cost(form->shape, form->plan);
+    ret->cached_prefill = beyond(minus(ret->prefill, head), minus(alone.prefill, head), prompt,
+                                 (prompt + ret->chunk - 1) / ret->chunk);
 out:
     return status;
 }

@@ -93,6 +93,11 @@ static enum base_status plan_cache(struct eng_decoder *d, struct base_error *err
         TRY(kv_plan_make(&d->kv, form->policy, &form->config, dims, error));
     }
     d->form.chunk = d->kv.chunk;
+    /* The answer to a shorter prompt may be longer, and evictions between chunks of a prompt leave all of it.
+     */
+    for (size_t l = 0; form->prompt == 0 && l < form->plan->layers; l++)
+        if (d->kv.layer[l].evict.chunk != 0)
+            d->kv.layer[l].capacity = form->context;
 out:
     return status;
 }
@@ -215,7 +220,8 @@ size_t eng_decoder_work_size(const struct eng_decoder *decoder)
     size_t wide = n * (s->width + s->ffn + s->heads * s->head_dim), head = s->vocab * (n + 4);
     /* Arrays of 8 bytes alive together: about 40 per score, 60 per activation, 6 per logit or one-hot entry;
      * and what a follower adds up of the scores. */
-    return (size_t)8 * ((40 + 6 * decoder->form.followers) * scores + 60 * wide + 6 * head) + ((size_t)64 << 20);
+    return (size_t)8 * ((40 + 6 * decoder->form.followers) * scores + 60 * wide + 6 * head) +
+           ((size_t)64 << 20);
 }
 
 static bool reads_densely(const struct eng_decoder *d)

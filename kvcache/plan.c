@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "kvcache/policy.h"
+#include "protocols/choice.h"
 
 static size_t larger(size_t a, size_t b)
 {
@@ -57,6 +58,8 @@ static enum base_status check_selection(const struct kv_plan *plan, size_t layer
              "policy %s: units of %zu rows: must be 1, 2, 4, .. 64", name, s->unit);
     TRY_THAT(!plan->layer[layer].evict.means, error, BASE_ERR_ARGUMENT,
              "policy %s: a selection cannot rank mean rows", name);
+    TRY_THAT(s->score != KV_SCORE_ATTENTION || plan->layer[layer].evict.keep == 0, error, BASE_ERR_ARGUMENT,
+             "policy %s: a selection by attention cannot follow an eviction", name);
     TRY_THAT(plan->layer[layer].evict.every == 0, error, BASE_ERR_ARGUMENT,
              "policy %s: a selection needs rows that stay where they are while decoding", name);
     TRY_THAT(s->score != KV_SCORE_ATTENTION || (s->unit % s->probe == 0 && s->before % s->probe == 0), error,
@@ -68,6 +71,8 @@ static enum base_status check_selection(const struct kv_plan *plan, size_t layer
                  !(s->ahead && s->set_of != layer),
              error, BASE_ERR_ARGUMENT, "policy %s: layer %zu cannot share the sets of layer %zu", name, layer,
              s->set_of);
+    TRY_THAT(s->unit >= 2 || !kv_reads_boxes(s), error,
+             BASE_ERR_ARGUMENT, "policy %s: boxes need units of 2 rows or more", name);
     TRY_THAT(!s->ahead || s->score != KV_SCORE_BOX, error, BASE_ERR_ARGUMENT,
              "policy %s: scores by boxes cannot be chosen ahead: their queries need rounds of their own",
              name);
@@ -120,6 +125,26 @@ static size_t evicting_slots(const struct kv_plan *plan, const struct kv_evictio
     return larger(peak, left);
 }
 
+/* Units that one choice ranks at most. */
+static enum base_status check_choices(const struct kv_plan *plan, const struct kv_layer_plan *layer,
+                                      const char *name, struct base_error *error)
+{
+    const struct kv_eviction_plan *e = &layer->evict;
+    const struct kv_selection_plan *s = &layer->select;
+    size_t rows = e->every == 0 && plan->dims.prompt < layer->capacity ? plan->dims.prompt : layer->capacity,
+           evicted = e->keep == 0 || e->keep >= rows ? 0 : (rows - e->first - e->last) / e->unit,
+           selected = s->units == 0 || layer->capacity < s->first + s->last
+                          ? 0
+                          : (layer->capacity - s->first - s->last) / s->unit,
+           most = larger(evicted, selected), unit = evicted > selected ? e->unit : s->unit;
+    if (most <= SEC_CHOICE_MOST_N)
+        return BASE_OK;
+    return base_fail(
+        error, BASE_ERR_ARGUMENT,
+        "policy %s: %zu units of %zu rows to choose from: %d at most, raise unit or shorten the prompt", name,
+        most, unit, SEC_CHOICE_MOST_N);
+}
+
 static void set_capacity(const struct kv_plan *plan, struct kv_layer_plan *layer)
 {
     size_t context = plan->dims.context, slots = rolling_slots(plan, layer);
@@ -163,8 +188,10 @@ enum base_status kv_plan_make(struct kv_plan *ret, const struct kv_policy *polic
         while (rows != 0 && rows % plan.chunk != 0)
             plan.chunk--;
     }
-    for (size_t l = 0; l < dims.layers; l++)
+    for (size_t l = 0; l < dims.layers; l++) {
         set_capacity(&plan, &plan.layer[l]);
+        TRY(check_choices(&plan, &plan.layer[l], policy->name, error));
+    }
     *ret = plan;
     return BASE_OK;
 out:

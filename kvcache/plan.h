@@ -73,6 +73,12 @@ struct kv_selection_plan {
     size_t set_of;       /* the layer whose set is used; its own number: it chooses for itself */
 };
 
+/* Boxes are made once, when the prompt has been read: then rows of the answer are attended to as they come. */
+static inline bool kv_reads_boxes(const struct kv_selection_plan *s)
+{
+    return s->score == KV_SCORE_BOX || s->score == KV_SCORE_ALPHA;
+}
+
 struct kv_layer_plan {
     struct kv_span *prompt, *decode; /* [kv_heads] */
     struct kv_eviction_plan evict;

@@ -111,7 +111,7 @@ enum base_status kv_scorer_box(struct kv_scorer *s, struct mpc_party *p, struct 
     enum base_status status = BASE_OK;
     const struct kv_form *form = &s->all->form;
     struct sec_box box, pairs;
-    if (s->plan->score != KV_SCORE_BOX && s->plan->score != KV_SCORE_ALPHA)
+    if (!kv_reads_boxes(s->plan))
         return BASE_OK;
     struct mpc_wire keys = open_keys(s, p, units);
     TRY(mpc_round(p));
@@ -130,6 +130,12 @@ enum base_status kv_scorer_box(struct kv_scorer *s, struct mpc_party *p, struct 
     status = p->status;
 out:
     return status;
+}
+
+void kv_scorer_keep(struct kv_scorer *s, struct mpc_party *p)
+{
+    for (int pairs = 0; pairs < 2; pairs++)
+        s->boxes[pairs] = mpc_copy(p, s->boxes[pairs]);
 }
 
 /* --- queries --- */
@@ -162,10 +168,7 @@ enum base_status kv_scorer_query(const struct kv_scorer *s, struct mpc_party *p,
         *ret = side_by_side(p, sum_group(s, p, positive), sum_group(s, p, negative), s->all->form.head_dim);
     } else if (s->plan->score == KV_SCORE_SQUARES) {
         /* The caller's wire may not live as long as the choice. */
-        uint32_t *index = mpc_bytes(p, q.count * sizeof *index);
-        for (size_t i = 0; index != NULL && i < q.count; i++)
-            index[i] = (uint32_t)i;
-        *ret = mpc_gather(p, q, index, q.count);
+        *ret = mpc_copy(p, q);
     } else
         *ret = sum_group(s, p, q);
     status = p->status;

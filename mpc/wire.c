@@ -164,6 +164,14 @@ struct mpc_wire mpc_gather(struct mpc_party *p, struct mpc_wire w, const uint32_
     return out;
 }
 
+struct mpc_wire mpc_copy(struct mpc_party *p, struct mpc_wire w)
+{
+    uint32_t *index = mpc_bytes(p, w.count * sizeof *index);
+    for (size_t i = 0; index != NULL && i < w.count; i++)
+        index[i] = (uint32_t)i;
+    return index == NULL ? w : mpc_gather(p, w, index, w.count);
+}
+
 struct mpc_wire mpc_concat(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y)
 {
     if (!mpc_failed(p) && (x.ring != y.ring || x.frac != y.frac || x.gate_only != y.gate_only))

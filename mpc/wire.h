@@ -58,6 +58,8 @@ struct mpc_wire mpc_add_const(struct mpc_party *p, struct mpc_wire w, int64_t c)
 
 /* Elements index[i] of w (public indices); index UINT32_MAX gives a public zero. */
 struct mpc_wire mpc_gather(struct mpc_party *p, struct mpc_wire w, const uint32_t *index, size_t count);
+/* The whole wire, in the work area as it is now: for what outlives the one that w was made in. */
+struct mpc_wire mpc_copy(struct mpc_party *p, struct mpc_wire w);
 
 /* x followed by y, of one type; the larger bound. */
 struct mpc_wire mpc_concat(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y);

@@ -289,15 +289,18 @@ static enum base_status price(const struct eval *e, size_t cell, struct eval_row
 {
     enum base_status status = BASE_OK;
     struct eng_decoder_form form = form_of(e);
+    struct eng_plan plan = e->plan; /* borrows what e->plan holds */
     struct eng_cost cost;
     size_t steps;
     form.policy = e->cell[cell].policy;
     form.config = e->cell[cell].config;
-    form.context = row->context;
     TRY(eng_decoder_period(&form, row->context, &steps, error));
-    form.context =
-        row->context + steps < (size_t)e->plan.context ? row->context + steps : (size_t)e->plan.context;
-    TRY(eng_cost_count(&cost, &form, form.context - steps, NULL, error));
+    form.context = row->context + steps;
+    /* The steps that are priced may be more than those that are evaluated. */
+    if (form.context > (size_t)plan.context)
+        plan.context = (int)form.context;
+    form.plan = &plan;
+    TRY(eng_cost_count(&cost, &form, row->context, NULL, error));
     row->bytes = (double)(cost.decode.online + cost.decode.offline) / (double)cost.steps;
     row->rounds = (double)cost.decode.rounds / (double)cost.steps;
 out:

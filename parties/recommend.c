@@ -138,13 +138,12 @@ static void judge_quality(struct recommendation *r, const struct tasks *tasks, s
 
 /* Before there is a plan: whether the policy allows the request, and after how many tokens its cost repeats.
  */
-static void judge_request(struct recommendation *r, struct recommend_choice *c)
+static void judge_request(struct recommendation *r, const struct eng_plan *layers, struct recommend_choice *c)
 {
     struct base_error refused = {0};
-    struct eng_plan layers = {.layers = r->form.shape->layers};
     size_t steps;
     struct eng_decoder_form form = {.shape = r->form.shape,
-                                    .plan = &layers,
+                                    .plan = layers,
                                     .policy = c->policy,
                                     .config = c->config,
                                     .context = r->form.context};
@@ -161,6 +160,7 @@ enum base_status recommend_init(struct recommendation *ret, const struct recomme
     enum base_status status = BASE_OK;
     struct recommendation r = {.form = *form, .steps = 1};
     struct tasks tasks = {0};
+    struct eng_plan layers = {.layers = form->shape->layers};
     const struct eval_results *results = form->results;
     TRY_THAT(results->count > 0, error, BASE_ERR_FORMAT,
              "%s: rows is empty: evaluate first (cachet eval --out)", form->path);
@@ -175,13 +175,15 @@ enum base_status recommend_init(struct recommendation *ret, const struct recomme
         for (size_t i = 0; i < results->count; i++)
             if (is_full(&results->rows[i]) == (others == 0))
                 TRY(add_choice(&r, &results->rows[i], error));
+    TRY(kv_profile_init_uniform(&layers.profile, form->shape->layers, form->shape->kv_heads, error));
     for (size_t c = 0; c < r.count; c++) {
         judge_quality(&r, &tasks, &r.choices[c]);
-        judge_request(&r, &r.choices[c]);
+        judge_request(&r, &layers, &r.choices[c]);
     }
     *ret = r;
     r.choices = NULL;
 out:
+    eng_plan_finish(&layers);
     base_free(&r.choices);
     return status;
 }

@@ -54,6 +54,7 @@ static const char *const policies[] = {
     "select:keep=24:window=8:unit=4:reuse=2:static=60",
     "select:keep=32:window=8:unit=4:reuse=2:score=squares",
     "select:keep=32:window=8:unit=4:reuse=2:score=box",
+    "select:keep=32:window=8:unit=4:reuse=2:score=alpha:share=2",
     "refresh:keep=32:window=8:unit=4:before=4:reuse=3",
     "refresh:keep=32:window=8:unit=4:before=4:reuse=1:probe=2",
     "refresh:keep=24:window=8:unit=8:before=4:reuse=3:probe=4",
