@@ -1,17 +1,20 @@
 /* How a decode step's queries score units of cached rows: one number per set and unit, in one opening.
  *
- *   mean     q against the sum of the unit's keys, and of those of the rows before it: free beyond the
- * opening squares  the sum of (q . k)^2 over the unit and the heads of the set: every row's score is opened,
- * too box      q+ . high + q- . low, the largest score that the unit's box of keys allows (Quest) alpha    q
- * . (alpha high + (1 - alpha) low), alpha in sixteenths (MPCache) Queries of the heads of a set are added up
- * first, but for the squares. Boxes (protocols/box.h) are made once, when the prompt has been read: rows of
- * the answer are attended to as part of the window. Scores have KV_UNIT_BITS bits as they are ranked, means
- * for the step itself KV_UNIT_BITS_FRESH, which a choice of one digit reads in fewer rounds; KV_UNIT_FINE
- * more below take the rounding and are dropped exactly: the twin and the parties choose the same units but
- * for scores at an edge. A score beyond the plan's bound wraps: a worse choice, and, where units are compared
- * in pairs (SEC_CHOICE_PAIRS), ranks that are no permutation: a gathered row may then be nothing, or a sum of
- * units. The twin counts it, no guard watches it. Reveals: nothing. Source: specification, kv.py
- * (unit_scores, second_moment, box, split_q) and README 9.3. */
+ *   mean     q against the sum of the unit's keys, and of those of the rows before it: no more than that
+ *   squares  the sum of (q . k)^2 over the unit and the heads of the set: every row's score is opened, too
+ *   box      q+ . high + q- . low, the largest score that the unit's box of keys allows (Quest)
+ *   alpha    q . (alpha high + (1 - alpha) low), alpha in sixteenths (MPCache)
+ *
+ * Queries of the heads of a set are added up first, but for the squares. Boxes (protocols/box.h) are made
+ * once, when the prompt has been read: rows of the answer are attended to as part of the window.
+ * Scores have KV_UNIT_BITS bits as they are ranked, means for the step itself KV_UNIT_BITS_FRESH, which a
+ * choice of one digit reads in fewer rounds; KV_UNIT_FINE more below take the rounding and are dropped
+ * exactly: the twin and the parties choose the same units but for scores at an edge. A score beyond the
+ * plan's bound wraps: a worse choice, and, where units are compared in pairs (SEC_CHOICE_PAIRS), ranks that
+ * are no permutation: a gathered row may then be nothing, or a sum of units. The twin counts it, no guard
+ * watches it.
+ *
+ * Reveals: nothing. Source: specification, kv.py (unit_scores, second_moment, box, split_q), README 9.3. */
 #ifndef CACHET_KVCACHE_UNIT_SCORES_H
 #define CACHET_KVCACHE_UNIT_SCORES_H
 

@@ -4,11 +4,13 @@
  * Of equal scores the later index comes first.
  *   SEC_CHOICE_PAIRS       the sign of every difference gives ranks; fewest rounds, n^2 / 2 comparisons
  *   SEC_CHOICE_ONE_DIGIT   suffix counts C_v of one histogram; the threshold is #{v >= 1: C_v >= k}; of the
- * scores that equal it, the last ones fill the places left, by a prefix count SEC_CHOICE_TWO_DIGITS  the same
- * on the high digits; then on the low digits of the scores whose high digit is the threshold, with the
- *                          one-hot rows times the masked bit of that (a second dealt row with rho times the
- * first) Counts, thresholds and places are wires under fresh masks, bits are masked: what each party sees is
- * uniform whatever the scores.
+ *                          scores that equal it, the last ones fill the places left, by a prefix count
+ *   SEC_CHOICE_TWO_DIGITS  the same on the high digits; then on the low digits of the scores whose high
+ *                          digit is the threshold, with the one-hot rows times the masked bit of that (a
+ *                          second dealt row with rho times the first)
+ *
+ * Counts, thresholds and places are wires under fresh masks, bits are masked: what each party sees is uniform
+ * whatever the scores.
  *
  * A CHOICE IS RESUMABLE: sec_choice_queue takes what the last round opened and queues the openings of the
  * next one, so its rounds can be those of other work, or of other choices. Nothing but struct sec_choice
@@ -16,12 +18,13 @@
  *
  * Shapes: scores [rows][n] -> flags [rows][n] (flags_only), or one-hot rows [rows][m][n], m = k, or m = n
  * with `lost`: the n - k others follow. Rows are in index order (kept ones by index, then lost ones by
- * index); those of SEC_CHOICE_PAIRS are in rank order, for one round less, unless `ordered`. Units: scores
- * are whole, 0 <= x < 2^bits, in a ring of bits + 1 at least; their fraction is not looked at. Results are
- * exactly 0 or 1 in Z_2^ring. Cost: sec_choice_cost; rounds: PAIRS 3 (ordered rows 4), ONE_DIGIT 7 (rows 8),
- * TWO_DIGITS 12 (rows 13). Reveals: nothing. Errors: BASE_ERR_RANGE for a form that its way cannot do; scores
- * outside wrap, and the twin counts them. Source: specification, README 9.1, rank.py (pairs_hidden,
- * threshold) and kv.py (keep_index). */
+ * index); those of SEC_CHOICE_PAIRS are in rank order, for one round less, unless `ordered`.
+ * Units: scores are whole, 0 <= x < 2^bits, in a ring of bits + 1 at least; their fraction is not looked at.
+ * Results are exactly 0 or 1 in Z_2^ring.
+ * Cost: sec_choice_cost; rounds: PAIRS 3 (ordered rows 4), ONE_DIGIT 7 (rows 8), TWO_DIGITS 12 (rows 13).
+ * Reveals: nothing. Errors: BASE_ERR_RANGE for a form that its way cannot do; scores outside wrap, and the
+ * twin counts them.
+ * Source: specification, README 9.1, rank.py (pairs_hidden, threshold) and kv.py (keep_index). */
 #ifndef CACHET_PROTOCOLS_CHOICE_H
 #define CACHET_PROTOCOLS_CHOICE_H
 
@@ -37,8 +40,7 @@ enum {
 
 struct sec_choice_form {
     size_t rows, n, k; /* 0 < k < n <= SEC_CHOICE_MOST_N */
-    int bits; /* of a score: 1 to SEC_CHOICE_MOST_BITS; one digit: to SEC_CHOICE_DIGIT_BITS; two digits: from
-                 2 */
+    int bits; /* of a score: 1 to SEC_CHOICE_MOST_BITS; one digit: to SEC_CHOICE_DIGIT_BITS */
     enum sec_choice_way way;
     int ring; /* of the result */
     bool flags_only;
