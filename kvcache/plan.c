@@ -67,12 +67,13 @@ static enum base_status check_selection(const struct kv_plan *plan, size_t layer
              "policy %s: units of %zu rows and the %zu before them are not whole probes of %zu", name,
              s->unit, s->before, s->probe);
     of = &plan->layer[s->set_of].select;
-    TRY_THAT(s->set_of <= layer && of->set_of == s->set_of && of->units == s->units && of->unit == s->unit &&
-                 !(s->ahead && s->set_of != layer),
+    TRY_THAT(!s->ahead || s->set_of == layer, error, BASE_ERR_ARGUMENT,
+             "policy %s: layers that choose ahead cannot share sets: drop one of the two", name);
+    TRY_THAT(s->set_of <= layer && of->set_of == s->set_of && of->units == s->units && of->unit == s->unit,
              error, BASE_ERR_ARGUMENT, "policy %s: layer %zu cannot share the sets of layer %zu", name, layer,
              s->set_of);
-    TRY_THAT(s->unit >= 2 || !kv_reads_boxes(s), error,
-             BASE_ERR_ARGUMENT, "policy %s: boxes need units of 2 rows or more", name);
+    TRY_THAT(s->unit >= 2 || !kv_reads_boxes(s), error, BASE_ERR_ARGUMENT,
+             "policy %s: boxes need units of 2 rows or more", name);
     TRY_THAT(!s->ahead || s->score != KV_SCORE_BOX, error, BASE_ERR_ARGUMENT,
              "policy %s: scores by boxes cannot be chosen ahead: their queries need rounds of their own",
              name);

@@ -106,6 +106,11 @@ static enum base_status read_flags(struct eval *e, struct base_error *error)
     enum base_status status = BASE_OK;
     char copy[TEXT_SIZE], *rest = copy, *part, known[EVAL_TASK_NAMES];
     size_t budget[MOST];
+    const char *const lists[] = {e->budgets, e->contexts, e->tasks, e->policies};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        TRY_THAT(strlen(lists[i]) + sizeof "full," <= sizeof copy, error, BASE_ERR_ARGUMENT,
+                 "a list of %zu characters, \"%.40s...\": %d at most", strlen(lists[i]), lists[i],
+                 TEXT_SIZE - (int)sizeof "full,");
     eval_task_names(known);
     if (e->plot != NULL)
         TRY(eval_plot_check(e->plot, error));

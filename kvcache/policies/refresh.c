@@ -23,7 +23,8 @@ static enum base_status plan(const struct kv_config *config, struct kv_plan *ret
     select.ahead = true;
     select.dense = select.probe == 0;
     if (select.dense)
-        select.probe = select.before == 0 || select.before > select.unit ? select.unit : select.before;
+        for (select.probe = select.unit; select.before % select.probe != 0;)
+            select.probe >>= 1;
     kv_select_in_all_layers(ret, &select, 1);
 out:
     return status;

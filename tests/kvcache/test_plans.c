@@ -65,7 +65,7 @@ static void test_refused(void **state)
         {"refresh:unit=2:before=0:probe=4", 25, "are not whole probes of 4"},
         {"refresh:reuse=1:probe=0", 25, "would attend to every row in every step"},
         {"select:async=1:score=box", 25, "cannot be chosen ahead"},
-        {"select:async=1:share=2", 25, "cannot share the sets of layer"},
+        {"select:async=1:share=2", 25, "cannot share sets: drop one"},
         {"select:static=10", 25, "fewer than the"},
         {"mpcache:keep=100:static=10", 0, "fewer than the"},
         {"snapkv:pool=4", 25, "pool is 4: must be odd"},
@@ -182,6 +182,7 @@ static void test_sizes(void **state)
                                        "mpcache:static=100:unit=4",
                                        "select:score=box:reuse=1",
                                        "refresh:unit=16:before=16:probe=16",
+                                       "refresh:unit=8:before=6:probe=0",
                                        "snapkv:unit=8:means=1:heads=0",
                                        "bounded:chunk=64:unit=4:window=4"};
     struct kv_profile profile;
