@@ -34,14 +34,6 @@ static enum base_status start_by_query(struct kv_cache *caches, struct kv_cache 
     return status;
 }
 
-static void start_by_attention(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p,
-                               struct kv_units units)
-{
-    open_run(caches, c, p);
-    kv_selection_by_attention(&c->selection, p, units);
-    kv_cache_swap_arena(c, p);
-}
-
 static void start_by_rows(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p)
 {
     const struct kv_selection *of = &caches[c->selection.scorer.plan->set_of].selection;
@@ -59,6 +51,18 @@ static bool find_units(const struct kv_cache *c, struct kv_units *ret)
     *ret = (struct kv_units){
         .first = scorer->plan->first, .count = scorer->boxed[0], .rows = scorer->plan->unit};
     return ret->count > 0;
+}
+
+/* The scores so far choose the next set, if there is anything to choose, and begin anew. */
+static void start_by_attention(struct kv_cache *caches, struct kv_cache *c, struct mpc_party *p)
+{
+    struct kv_units units;
+    if (find_units(c, &units)) {
+        open_run(caches, c, p);
+        kv_selection_by_attention(&c->selection, p, units);
+        kv_cache_swap_arena(c, p);
+    }
+    kv_scores_clear(&c->selection.attention);
 }
 
 static bool queue(struct kv_cache *c, struct mpc_party *p)
@@ -150,13 +154,10 @@ out:
 void kv_cache_rank(struct kv_cache *caches, size_t layer, struct mpc_party *p)
 {
     struct kv_cache *c = &caches[layer];
-    struct kv_units units;
     if (!c->selection.scoring)
         return;
     c->selection.scoring = false;
-    if (find_units(c, &units))
-        start_by_attention(caches, c, p, units);
-    kv_scores_clear(&c->selection.attention);
+    start_by_attention(caches, c, p);
 }
 
 void kv_cache_keep_query(struct kv_cache *c, struct mpc_party *p, struct mpc_wire q, size_t n)
@@ -192,17 +193,14 @@ enum base_status kv_caches_choose_first(struct kv_cache *caches, size_t layers, 
     for (size_t l = 0; l < layers; l++) {
         struct kv_cache *c = &caches[l];
         const struct kv_selection_plan *s = c->selection.scorer.plan;
-        if (!s->ahead || !find_units(c, &units))
+        if (!s->ahead)
             continue;
-        if (s->score != KV_SCORE_ATTENTION)
+        if (s->score == KV_SCORE_ATTENTION)
+            start_by_attention(caches, c, p);
+        else if (find_units(c, &units))
             TRY(start_by_query(caches, c, p, units, c->selection.kept_query));
-        else
-            start_by_attention(caches, c, p, units);
     }
     TRY(complete(caches, layers, p));
-    for (size_t l = 0; l < layers; l++)
-        if (caches[l].selection.attention.units > 0)
-            kv_scores_clear(&caches[l].selection.attention);
 out:
     return status;
 }

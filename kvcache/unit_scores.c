@@ -111,8 +111,6 @@ enum base_status kv_scorer_box(struct kv_scorer *s, struct mpc_party *p, struct 
     enum base_status status = BASE_OK;
     const struct kv_form *form = &s->all->form;
     struct sec_box box, pairs;
-    if (!kv_reads_boxes(s->plan))
-        return BASE_OK;
     struct mpc_wire keys = open_keys(s, p, units);
     TRY(mpc_round(p));
     struct sec_box_form boxes = {.groups = form->kv_heads * units.count,

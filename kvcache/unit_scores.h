@@ -43,8 +43,8 @@ int kv_scorer_bits(const struct kv_selection_plan *plan);
 int kv_scorer_ring(const struct kv_score_form *form, const struct kv_selection_plan *plan, size_t kv_heads);
 size_t kv_scorer_sets(const struct kv_scorer *scorer);
 
-/* Boxes of the units, where the plan reads any; what they are is kept in p->arena. Runs its rounds: 1 to
- * bring keys under fresh masks and 2 log2(unit), and 2 for pairs. */
+/* Boxes of the units, for a plan that reads them; they lie in p->arena until kv_scorer_keep. Runs its rounds:
+ * 1 to bring keys under fresh masks and 2 log2(unit), and 2 for pairs. */
 BASE_MUST_USE enum base_status kv_scorer_box(struct kv_scorer *scorer, struct mpc_party *p,
                                              struct kv_units units);
 /* Copies boxes into p->arena as it is now: where they are made, much more is needed. */

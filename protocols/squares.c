@@ -1,17 +1,11 @@
 #include "protocols/squares.h"
 
-static int log_up(size_t n)
-{
-    int bits = 0;
-    for (size_t rest = n == 0 ? 0 : n - 1; rest > 0; rest >>= 1)
-        bits++;
-    return bits;
-}
+#include "base/bits.h"
 
 /* Beside the 2 b + log2(run) bits of the largest sum: one as bounds are closed, one for the sign. */
 int sec_squares_ring(int bound, size_t run)
 {
-    return 2 * bound + log_up(run) + 2;
+    return 2 * bound + base_log_ceil(run) + 2;
 }
 
 struct mpc_cost sec_squares_cost(size_t runs, int ring, int cut)
@@ -22,7 +16,7 @@ struct mpc_cost sec_squares_cost(size_t runs, int ring, int cut)
 struct mpc_wire sec_squares(struct mpc_party *p, struct mpc_wire x, size_t run, int cut, const char *label)
 {
     size_t runs = run == 0 ? 0 : x.count / run;
-    int bound = 2 * x.bound + log_up(run) - cut;
+    int bound = 2 * x.bound + base_log_ceil(run) - cut;
     if (!mpc_failed(p) && (runs == 0 || runs * run != x.count))
         mpc_fail(p, BASE_ERR_RANGE, "%s: %zu elements are not runs of %zu", label, x.count, run);
     if (!mpc_failed(p) && (cut < 0 || bound < 1))

@@ -225,8 +225,7 @@ static enum base_status open_worker(struct worker *w, struct base_error *error)
         form.policy = f->cells[c].policy;
         form.config = f->cells[c].config;
         TRY(eng_twin_init(&w->twin[c], form, kern_table_select(~0u), ENG_REQUEST_SAMPLE, error));
-        status = eng_decoder_begin(&w->twin[c].decoder, &w->twin[c].party, w->length, w->steps, error);
-        TRY(status);
+        TRY(eng_decoder_begin(&w->twin[c].decoder, &w->twin[c].party, w->length, w->steps, error));
         one = &w->twin[c].decoder;
         struct base_error refused = {0};
         w->follows[c] = eng_decoder_follow(&w->leader.decoder, &one, 1, &refused) == BASE_OK;
