@@ -50,6 +50,7 @@ static enum base_status project(const struct eng_step *step, struct mpc_wire x, 
     const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
     const int *b = plan->layer[step->layer].bits;
     int linear = plan->fx + plan->fw, turned = linear + plan->fc;
+    (void)eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_share q = mpc_share_matmul(p, x, step->n, &w->q), k = mpc_share_matmul(p, x, step->n, &w->k);
     rotate(step, &q, step->decoder->form.shape->heads);
     rotate(step, &k, step->decoder->form.shape->kv_heads);
@@ -91,6 +92,7 @@ enum base_status eng_choose_rows(const struct eng_step *step, struct mpc_wire q)
     struct eng_decoder *d = step->decoder;
     struct kv_cache *cache = &d->cache[step->layer];
     enum base_status status = BASE_OK;
+    (void)eng_account(step, ENG_CLASS_SELECTION);
     for (size_t i = 1; i < eng_targets(step); i++)
         kv_cache_keep_query(&eng_target(step, i).decoder->cache[step->layer], step->p, q, step->n);
     if (step->first >= d->request.dims.prompt)
@@ -248,6 +250,7 @@ enum base_status eng_normalise_projections(const struct eng_step *step, struct e
     size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
     enum base_status status = BASE_OK;
     struct mpc_wire t;
+    (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
                     &t, "rsqrt");
     TRY(mpc_round(p));

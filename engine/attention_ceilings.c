@@ -134,6 +134,7 @@ static enum base_status measure(const struct eng_step *step, struct eng_projecti
     const struct eng_layer_gates *gates = &step->decoder->form.gates->layer[step->layer];
     enum base_status status = BASE_OK;
     int log;
+    (void)eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_share product = eng_score_share(step, u->q, &log);
     int cut = eng_plan_ceiling_widths(plan, step->layer).score_cut + log;
     for (int r = 0; r < ENG_RANGES; r++) {
@@ -145,6 +146,7 @@ static enum base_status measure(const struct eng_step *step, struct eng_projecti
                            k - 1, true, "score");
     }
     TRY(mpc_round(p));
+    (void)eng_account(step, ENG_CLASS_SOFTMAX);
     for (int r = 0; r < ENG_RANGES; r++) {
         if (range[r].count == 0)
             continue;
@@ -178,7 +180,9 @@ static enum base_status exponentiate(const struct eng_step *step, struct eng_pro
         if (range[r].count > 0)
             e[r] = sec_exp_two_eval(p, &gates->exp_two[exp_two[r]], y[r], "exp");
     }
+    struct mpc_cost *softmax = eng_account(step, ENG_CLASS_LINEAR);
     u->v = mpc_extend(p, u->v, w.e_ring, "extend v");
+    p->account = softmax;
     TRY(mpc_round(p));
     struct mpc_wire both = range[0].count == 0   ? e[1]
                            : range[1].count == 0 ? e[0]
@@ -230,9 +234,11 @@ static enum base_status divide(const struct eng_step *step, struct mpc_wire e, c
     struct eng_unit_sums *sums = eng_unit_sums(step, e, pairs);
     TRY(p->status);
     sec_reciprocal_two_eval(p, gate, S, inverse, "1/S");
+    struct mpc_cost *softmax = eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_share share = eng_weighted_sum(step, e, pairs);
     struct mpc_wire o = mpc_cut(p, share, w.e_ring, share.frac - w.sum_frac,
                                 eng_bound(w.sum_frac + w.sum, b[ENG_V]), false, "sum e v");
+    p->account = softmax;
     TRY(mpc_round(p));
     struct mpc_wire inverses[SEC_WINDOWS];
     for (int i = 0; i < SEC_WINDOWS; i++)

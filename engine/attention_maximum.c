@@ -45,7 +45,9 @@ static enum base_status scores_deferred(const struct eng_step *step, struct eng_
         if (pairs->source[i] != UINT32_MAX)
             source[at++] = pairs->source[i];
     struct mpc_wire t[2], a = {0}, mine, key = mpc_gather(p, u->k, own, heads * dim);
+    (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm_squared, u->squares, t, "rsqrt");
+    (void)eng_account(step, ENG_CLASS_LINEAR);
     mine = mpc_cut(p, mpc_share_dot(p, u->q, key, dim), u->q.ring, cut, eng_bound(plan->fs, b[ENG_AOWN]),
                    false, "a_own");
     if (cached > 0) {
@@ -55,6 +57,7 @@ static enum base_status scores_deferred(const struct eng_step *step, struct eng_
     }
     TRY(mpc_round(p));
 
+    (void)eng_account(step, ENG_CLASS_NORM);
     size_t narrow = shape->kv_heads * dim;
     int bound_s = eng_bound(plan->fs, b[ENG_SCORE]);
     ret->k = mpc_cut(p, mpc_share_mul(p, u->k, t[0], narrow, plan->ring), plan->ring, ft,
@@ -92,6 +95,7 @@ static enum base_status exponentiate(const struct eng_step *step, struct mpc_wir
     int ks = eng_plan_score_ring(plan, step->layer);
     enum base_status status = BASE_OK;
     struct mpc_wire c;
+    (void)eng_account(step, ENG_CLASS_SOFTMAX);
     sec_guard_eval(p, &gates->guard[0], score,
                    UINT64_C(1) << (eng_plan_histogram_ring(plan, step->layer) - 1), "score");
     TRY(sec_coarse_max_eval(p, &gates->coarse_max, score, pairs->starts, pairs->rows, &c));
@@ -139,9 +143,11 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     struct mpc_wire sum = mpc_sum_runs(p, e, pairs->starts, pairs->rows, plan->fo + log_context), inverse;
     sum = mpc_truncate(p, sum, d->form.gates->sum_cut, d->form.gates->sum_bits, "S");
     sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
+    struct mpc_cost *softmax = eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_share share = eng_weighted_sum(step, e, pairs);
     struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2,
                                 eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
+    p->account = softmax;
     TRY(mpc_round(p));
     share = mpc_share_mul(p, o, mpc_slice(inverse, 0, pairs->answered), d->form.shape->head_dim, plan->ring);
     o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false,
@@ -210,6 +216,7 @@ static enum base_status run_folded(const struct eng_step *step, struct eng_proje
     if (!eng_list_pairs(step, false, &pairs))
         return p->status;
     int log;
+    (void)eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_wire score = cut_scores(step, eng_score_share(step, u->q, &log), &pairs);
     TRY(mpc_round(p));
     TRY(exponentiate(step, score, &pairs, &u->v, &e));

@@ -105,9 +105,11 @@ int eng_score_ring(const struct eng_unit_sums *sums, int fraction)
 void eng_queue_scores(const struct eng_step *step, struct mpc_share weight, struct eng_unit_sums *sums)
 {
     struct mpc_party *p = step->p;
+    struct mpc_cost *before = eng_account(step, ENG_CLASS_SELECTION);
     sums->score =
         mpc_cut(p, add_up(p, weight, sums, sums->scores->sets), eng_score_ring(sums, weight.frac),
                 lost(sums, weight.frac), kv_score_sum_bits(sums->scores), false, "attention of units");
+    p->account = before;
 }
 
 static void add(const struct eng_unit_sums *sums)
@@ -129,6 +131,7 @@ void eng_add_scores(const struct eng_step *step, const struct eng_unit_sums *sum
     for (size_t i = 0; i < eng_targets(step); i++)
         if (sums[i].units > 0)
             add(&sums[i]);
+    (void)eng_account(step, ENG_CLASS_SELECTION);
     kv_cache_rank(step->decoder->cache, step->layer, step->p);
 }
 

@@ -2,32 +2,13 @@
 
 #include "base/memory.h"
 
+#include <string.h>
+
 enum { WORK_SIZE_LOG = 36 };
 
 static struct mpc_cost minus(struct mpc_cost a, struct mpc_cost b)
 {
     return (struct mpc_cost){a.rounds - b.rounds, a.online - b.online, a.offline - b.offline};
-}
-
-/* Logits of one row, without their round. */
-static struct mpc_cost head_cost(const struct eng_model_shape *s, const struct eng_plan *plan)
-{
-    struct mpc_cost cost =
-        mpc_cost_add(mpc_cut_cost(s->vocab, plan->ring, plan->fx + plan->fw - ENG_LOGIT_FRACTION, false),
-                     mpc_cut_cost(1, plan->ring, ENG_SQUARES_CUT, false));
-    cost.rounds = 0;
-    return cost;
-}
-
-/* Embedding, head and final sum of squares of one row. */
-static struct mpc_cost ends_cost(const struct eng_model_shape *s, const struct eng_plan *plan)
-{
-    struct mpc_cost cost = sec_row_lookup_cost(1, s->width);
-    cost = mpc_cost_add(cost, mpc_extend_cost(s->width, SEC_ROW_RING, plan->ring));
-    cost = mpc_cost_add(cost, head_cost(s, plan));
-    /* Openings of one round are declared one by one: the rounds are counted here. */
-    cost.rounds = 3;
-    return cost;
 }
 
 static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n, size_t rows,
@@ -70,14 +51,15 @@ static enum base_status count(struct eng_cost *ret, const struct eng_decoder_for
         if (progress != NULL)
             base_progress_update(progress, at, 0);
     }
+    memcpy(cost.prefill_by_class, decoder.account, sizeof cost.prefill_by_class);
     for (size_t i = 0; i < cost.steps && status == BASE_OK; i++)
         status = run(&decoder, &p, 1, 1, &cost.decode);
+    for (int c = 0; c < ENG_CLASSES; c++)
+        cost.by_class[c] = minus(decoder.account[c], cost.prefill_by_class[c]);
     if (status != BASE_OK)
         (void)base_fail(error, status, "%s", p.error.text);
     TRY(status);
-    cost.layers = cost.decode;
-    for (size_t i = 0; i < cost.steps; i++)
-        cost.layers = minus(cost.layers, ends_cost(form->shape, form->plan));
+    cost.layers = minus(cost.decode, cost.by_class[ENG_CLASS_HEAD]);
     *ret = cost;
 out:
     mpc_party_finish(&p);
@@ -112,8 +94,8 @@ enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_f
     TRY(count(&alone, &row, 1, NULL, error));
     ret->cached = beyond(ret->decode, alone.prefill, ret->steps, ret->steps);
     /* Of a prompt the last row alone has logits. */
-    struct mpc_cost head = head_cost(form->shape, form->plan);
-    ret->cached_prefill = beyond(minus(ret->prefill, head), minus(alone.prefill, head), prompt,
+    ret->cached_prefill = beyond(minus(ret->prefill, ret->prefill_by_class[ENG_CLASS_HEAD]),
+                                 minus(alone.prefill, alone.prefill_by_class[ENG_CLASS_HEAD]), prompt,
                                  (prompt + ret->chunk - 1) / ret->chunk);
 out:
     return status;

@@ -9,6 +9,7 @@ struct eng_cost {
     struct mpc_cost prefill; /* of the whole prompt; logits of its last row */
     struct mpc_cost decode;  /* of `steps` tokens after it, logits included */
     struct mpc_cost layers;  /* the decoder layers' part of decode */
+    struct mpc_cost prefill_by_class[ENG_CLASSES], by_class[ENG_CLASSES]; /* prefill and decode, split */
     size_t steps;            /* after which the cost of a token repeats (eng_decoder_period); 1 for most policies */
     size_t chunk;            /* rows of one prefill step */
     /* Of the prompt and of the decoded tokens, what is more than their rows without a cache: attention to other rows, and the policy. */

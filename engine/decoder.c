@@ -4,6 +4,12 @@
 #include "base/realmath.h"
 #include "engine/layer.h"
 
+const char *eng_class_name(enum eng_class class)
+{
+    static const char *const names[ENG_CLASSES] = {"linear", "softmax", "activation", "norm", "selection", "head"};
+    return names[class];
+}
+
 /* Scores of one prefill step, over all heads: what bounds its work area. */
 enum { PAIRS_PER_STEP = 1 << 18, LARGEST_CHUNK = 128 };
 
@@ -181,7 +187,10 @@ enum base_status eng_decoder_period(const struct eng_decoder_form *form, size_t 
 static void before_round(void *context, struct mpc_party *p)
 {
     struct eng_decoder *d = context;
+    struct mpc_cost *before = p->account;
+    p->account = &d->account[ENG_CLASS_SELECTION];
     kv_caches_before_round(d->cache, d->form.plan->layers, p);
+    p->account = before;
 }
 
 enum base_status eng_decoder_begin(struct eng_decoder *d, struct mpc_party *p, size_t prompt,
@@ -338,11 +347,13 @@ enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, st
     enum base_status status = BASE_OK;
     size_t half = d->form.shape->head_dim / 2;
     struct mpc_wire x, y;
+    struct mpc_cost *before = p->account;
     TRY_THAT(n >= 1 && n <= d->form.chunk && d->position + n <= (size_t)d->form.plan->context, &p->error,
              BASE_ERR_ARGUMENT, "a step of %zu rows at position %zu: at most %zu rows and %d positions", n,
              d->position, d->form.chunk, d->form.plan->context);
     if (!d->begun)
         TRY(eng_decoder_begin(d, p, d->form.context, 0, &p->error));
+    p->account = &d->account[ENG_CLASS_HEAD];
     TRY(embed(d, p, hot, n, &x));
     int64_t *cosines = mpc_bytes(p, n * half * sizeof *cosines),
             *sines = mpc_bytes(p, n * half * sizeof *sines);
@@ -365,10 +376,13 @@ enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, st
         base_arena_release(&p->arena, mark);
     }
     d->position += n;
+    p->account = &d->account[ENG_CLASS_SELECTION];
     TRY(kv_caches_close(d->cache, d->form.plan->layers, p));
     TRY(advance_followers(d, p, n));
+    p->account = &d->account[ENG_CLASS_HEAD];
     if (logit_rows > 0)
         TRY(head(d, p, x, n, logit_rows, ret));
 out:
+    p->account = before;
     return status;
 }

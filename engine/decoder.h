@@ -31,6 +31,18 @@
 
 /* What a decoder is made of; all of it is borrowed. In the count role the weights hold extents and types, no
  * data. */
+/* Classes of operations that declared costs are split by. A round belongs to the class of what it is waited for. */
+enum eng_class {
+    ENG_CLASS_LINEAR,     /* matrices, scores q . k, weighted sums of V, residual */
+    ENG_CLASS_SOFTMAX,    /* exponentials, maxima, division */
+    ENG_CLASS_ACTIVATION, /* SiLU, GELU, with the product that follows */
+    ENG_CLASS_NORM,       /* sums of squares, 1 / rms and what is multiplied by it */
+    ENG_CLASS_SELECTION,  /* all that a cache policy does */
+    ENG_CLASS_HEAD,       /* embedding, logits, the choice of a token inside */
+    ENG_CLASSES
+};
+const char *eng_class_name(enum eng_class class);
+
 struct eng_decoder_form {
     const struct eng_model_shape *shape;
     const struct eng_plan *plan;
@@ -51,6 +63,7 @@ struct eng_decoder {
     uint64_t *turn;         /* [head_dim / 2]: RoPE frequencies, 2^-64 turns per position */
     size_t position;        /* rows so far */
     bool begun;
+    struct mpc_cost account[ENG_CLASSES]; /* declared since init */
     /* The twin: decoders that take over what this one computes while it reads a prompt (eng_decoder_follow). Borrowed. */
     struct eng_decoder **followers;
     size_t follower_count;

@@ -32,6 +32,14 @@ BASE_MUST_USE enum base_status eng_residual_add(const struct eng_step *step, str
 /* sum x^2 of each row as the norm's gate reads it. Queues one opening. */
 struct mpc_wire eng_sum_squares(const struct eng_step *step, struct mpc_wire x, int norm);
 
+/* What is declared from here on belongs to `class`; returns what it belonged to, to be put back. */
+static inline struct mpc_cost *eng_account(const struct eng_step *step, enum eng_class class)
+{
+    struct mpc_cost *before = step->p->account;
+    step->p->account = &step->decoder->account[class];
+    return before;
+}
+
 /* A bound of `bits` integer bits at `fraction` fraction bits: at least 1. */
 static inline int eng_bound(int fraction, int bits)
 {

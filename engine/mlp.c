@@ -4,8 +4,12 @@ struct mpc_wire eng_sum_squares(const struct eng_step *step, struct mpc_wire x, 
 {
     const struct eng_plan *plan = step->decoder->form.plan;
     int cut = 2 * plan->fx - plan->layer[step->layer].fs[norm], ring = cut + plan->kn;
+    struct mpc_cost *before = eng_account(step, ENG_CLASS_NORM);
     struct mpc_share s = mpc_share_dot(step->p, x, x, step->decoder->form.shape->width);
-    return mpc_cut(step->p, s, ring < plan->ring ? ring : plan->ring, cut, plan->kn - 1, true, "sum x^2");
+    struct mpc_wire sum =
+        mpc_cut(step->p, s, ring < plan->ring ? ring : plan->ring, cut, plan->kn - 1, true, "sum x^2");
+    step->p->account = before;
+    return sum;
 }
 
 enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x, struct mpc_wire h,
@@ -15,6 +19,7 @@ enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x
     const struct eng_plan *plan = step->decoder->form.plan;
     const int *b = plan->layer[step->layer].bits;
     enum base_status status = BASE_OK;
+    (void)eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_share share = mpc_share_matmul(p, h, step->n, w);
     struct mpc_wire y = mpc_cut(p, share, share.ring, h.frac + w->frac - plan->fx,
                                 eng_bound(plan->fx, b[bits]), false, eng_wire_name(bits));
@@ -108,6 +113,7 @@ static enum base_status activate(const struct eng_step *step, struct mpc_wire g,
         more = SEC_WAVE_OUTPUT - plan->fu;
     enum base_status status = BASE_OK;
     const struct eng_layer_gates *own = &gates->layer[step->layer];
+    (void)eng_account(step, ENG_CLASS_ACTIVATION);
     sec_guard_eval(p, &own->guard_activation, g, own->guard_activation_offset, "g");
     if (l->wave == ENG_WAVE_NONE) {
         *ret_h = sec_segments_eval(p, &gates->activation, g, times,
@@ -143,6 +149,7 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
                     up = up_projection(step, x), s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 
+    (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
     TRY(mpc_round(p));
 
@@ -167,6 +174,7 @@ static enum base_status plain(const struct eng_step *step, struct mpc_wire x, st
                     s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 
+    (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
     TRY(mpc_round(p));
 

@@ -61,6 +61,8 @@ uint64_t *mpc_words(struct mpc_party *p, size_t count)
 void mpc_declare(struct mpc_party *p, struct mpc_cost cost)
 {
     p->declared = mpc_cost_add(p->declared, cost);
+    if (p->account != NULL)
+        *p->account = mpc_cost_add(*p->account, cost);
 }
 
 /* --- rounds ------------------------------------------------------------------------------------------------------- */
@@ -135,7 +137,7 @@ enum base_status mpc_round(struct mpc_party *p)
     }
     p->pending_count = 0;
     p->step++;
-    p->declared.rounds++;
+    mpc_declare(p, (struct mpc_cost){.rounds = 1});
     return p->status;
 }
 

@@ -67,6 +67,7 @@ struct mpc_party {
     uint32_t step;              /* number of rounds so far: the step id of frames between parties */
     uint32_t client_step;       /* messages from and to the client so far: the step id of its frames */
     struct mpc_cost declared;
+    struct mpc_cost *account;   /* where what is declared is added, too; NULL: nowhere else */
     uint64_t openings[MPC_MAX_OPENINGS]; /* values opened, by entry of the registry (mpc/opening.h) */
     uint64_t guard;             /* P1, P2: XOR word of the guards since it was last opened, a share: secret.
                                  * clear: readings outside a guard's range since then; not 0 is void. See protocols/guard.h */

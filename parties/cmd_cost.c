@@ -76,6 +76,16 @@ static void print_row(const char *name, struct mpc_cost c, size_t steps, const s
                  r.rounds, r.online * 1e-6, r.dealt * 1e-6, r.seconds);
 }
 
+/* Where a token's cost lies, by class of operation. */
+static void print_classes(const struct eng_cost *c, const struct cost *o)
+{
+    for (int i = 0; i < ENG_CLASSES; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "    %s", eng_class_name((enum eng_class)i));
+        print_row(name, c->by_class[i], c->steps, o);
+    }
+}
+
 static void print_table(const struct cost *o, const struct model *model, const struct eng_cost *c,
                         const struct eng_cost_margins *m, const struct memory_need need[3], size_t prompt)
 {
@@ -90,6 +100,7 @@ static void print_table(const struct cost *o, const struct model *model, const s
     print_row("one token", c->decode, c->steps, o);
     print_row("  of it, decoder layers", c->layers, c->steps, o);
     print_row("  of it, attention", c->cached, c->steps, o);
+    print_classes(c, o);
     if (m->head_online > 0)
         (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per cached row and head", "", m->head_online,
                      m->head_offline);
@@ -115,18 +126,21 @@ static json_t *json_margin(double online, double offline)
 static void print_json(const struct cost *o, const struct model *model, const struct eng_cost *c,
                        const struct eng_cost_margins *m, const struct memory_need need[3], size_t prompt)
 {
-    json_t *memory = json_array();
+    json_t *memory = json_array(), *classes = json_object();
+    for (int i = 0; i < ENG_CLASSES; i++)
+        (void)json_object_set_new(classes, eng_class_name((enum eng_class)i),
+                                  json_cost(c->by_class[i], c->steps, o));
     for (int i = 0; i < 3; i++)
         (void)json_array_append_new(memory,
                                     json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights,
                                               "cache", (json_int_t)need[i].cache, "work",
                                               (json_int_t)(need[i].work + need[i].queues)));
     json_t *root =
-        json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
+        json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
                   model->shape.model_type, "context", (json_int_t)prompt, "policy", o->policy_text, "general",
                   o->plan_options.general, "thin", o->plan_options.thin, "fold", o->plan_options.fold,
                   "uniform_profile", o->uniform, "prefill", json_cost(c->prefill, 1, o), "decode",
-                  json_cost(c->decode, c->steps, o), "decode_layers", json_cost(c->layers, c->steps, o),
+                  json_cost(c->decode, c->steps, o), "decode_layers", json_cost(c->layers, c->steps, o), "decode_by_class", classes,
                   "prefill_attention", json_cost(c->cached_prefill, 1, o), "decode_attention",
                   json_cost(c->cached, c->steps, o), "bytes_per_cached_row_and_head",
                   json_margin(m->head_online, m->head_offline), "bytes_per_mlp_element",
