@@ -24,8 +24,23 @@ static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n
     return status;
 }
 
+/* `rows` rows in `turns` steps, `answers` of which end in logits; steps after the prompt begin with the client's word to go on. */
+static struct eng_client_cost client_cost(const struct eng_decoder_form *form, uint64_t turns, uint64_t rows,
+                                          uint64_t answers, bool decoding)
+{
+    enum { PARTIES = 2, COPIES = 2, WORD = 8 };
+    const struct eng_plan *plan = form->plan;
+    uint64_t vocab = form->shape->vocab;
+    return (struct eng_client_cost){
+        .turns = turns,
+        .sent = PARTIES * (rows * mpc_bits(vocab, SEC_ROW_RING) + (decoding ? turns * WORD : 0)),
+        .received = PARTIES * (turns * WORD + answers * COPIES *
+                                                  (mpc_bits(vocab, eng_logit_ring(plan)) +
+                                                   mpc_bits(1, plan->ring - ENG_SQUARES_CUT)))};
+}
+
 static enum base_status count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,
-                              struct base_progress *progress, struct base_error *error)
+                              size_t steps, struct base_progress *progress, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_cost cost = {0};
@@ -39,7 +54,9 @@ static enum base_status count(struct eng_cost *ret, const struct eng_decoder_for
     own.weights = &weights;
     own.gates = &gates;
     own.prompt = prompt;
-    TRY(eng_decoder_period(&own, prompt, &cost.steps, error));
+    cost.steps = steps;
+    if (steps == 0)
+        TRY(eng_decoder_period(&own, prompt, &cost.steps, error));
     TRY(eng_decoder_init(&decoder, MPC_COUNT, own, error));
     TRY(mpc_party_init(&p, MPC_COUNT, kern_table_select(0), (size_t)1 << WORK_SIZE_LOG, error));
     TRY(eng_decoder_begin(&decoder, &p, prompt, own.context - prompt, error));
@@ -60,6 +77,8 @@ static enum base_status count(struct eng_cost *ret, const struct eng_decoder_for
         (void)base_fail(error, status, "%s", p.error.text);
     TRY(status);
     cost.layers = minus(cost.decode, cost.by_class[ENG_CLASS_HEAD]);
+    cost.prefill_client = client_cost(form, (prompt + cost.chunk - 1) / cost.chunk, prompt, 1, false);
+    cost.client = client_cost(form, cost.steps, cost.steps, cost.steps, true);
     *ret = cost;
 out:
     mpc_party_finish(&p);
@@ -82,16 +101,17 @@ static struct mpc_cost beyond(struct mpc_cost a, struct mpc_cost b, uint64_t tim
                              less(a.offline, times * b.offline)};
 }
 
-enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,
-                                struct base_progress *progress, struct base_error *error)
+enum base_status eng_cost_count_steps(struct eng_cost *ret, const struct eng_decoder_form *form,
+                                      size_t prompt, size_t steps, struct base_progress *progress,
+                                      struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_cost alone;
     struct eng_decoder_form row = *form;
-    TRY(count(ret, form, prompt, progress, error));
+    TRY(count(ret, form, prompt, steps, progress, error));
     row.policy = &kv_policy_full;
     row.context = 2;
-    TRY(count(&alone, &row, 1, NULL, error));
+    TRY(count(&alone, &row, 1, 0, NULL, error));
     ret->cached = beyond(ret->decode, alone.prefill, ret->steps, ret->steps);
     /* Of a prompt the last row alone has logits. */
     ret->cached_prefill = beyond(minus(ret->prefill, ret->prefill_by_class[ENG_CLASS_HEAD]),
@@ -99,6 +119,12 @@ enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_f
                                  (prompt + ret->chunk - 1) / ret->chunk);
 out:
     return status;
+}
+
+enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,
+                                struct base_progress *progress, struct base_error *error)
+{
+    return eng_cost_count_steps(ret, form, prompt, 0, progress, error);
 }
 
 enum base_status eng_cost_margins(struct eng_cost_margins *ret, const struct eng_decoder_form *form,

@@ -5,13 +5,20 @@
 
 #include "engine/decoder.h"
 
+/* What the client and P1 and P2 say to each other. */
+struct eng_client_cost {
+    uint64_t turns;          /* of the client's words and their answers */
+    uint64_t sent, received; /* bytes, of both parties together: rows of tokens, logits, squares, guard */
+};
+
 struct eng_cost {
     struct mpc_cost prefill; /* of the whole prompt; logits of its last row */
     struct mpc_cost decode;  /* of `steps` tokens after it, logits included */
     struct mpc_cost layers;  /* the decoder layers' part of decode */
     struct mpc_cost prefill_by_class[ENG_CLASSES], by_class[ENG_CLASSES]; /* prefill and decode, split */
-    size_t steps;            /* after which the cost of a token repeats (eng_decoder_period); 1 for most policies */
+    size_t steps;            /* decoded; by default those after which the cost of a token repeats (eng_decoder_period): 1 for most policies */
     size_t chunk;            /* rows of one prefill step */
+    struct eng_client_cost prefill_client, client; /* of the prompt, and of the decoded tokens */
     /* Of the prompt and of the decoded tokens, what is more than their rows without a cache: attention to other rows, and the policy. */
     struct mpc_cost cached_prefill, cached;
 };
@@ -21,6 +28,10 @@ struct eng_cost {
 BASE_MUST_USE enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form,
                                               size_t prompt, struct base_progress *progress,
                                               struct base_error *error);
+
+/* The same for exactly `steps` tokens after the prompt; 0: as many as repeat. */
+BASE_MUST_USE enum base_status eng_cost_count_steps(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt, size_t steps,
+                                                    struct base_progress *progress, struct base_error *error);
 
 /* Bytes of a decode step for one more cached token in one head, and for one more element of the MLP (from the
  * residual to what W_down reads), averaged over the layers. */

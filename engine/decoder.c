@@ -1,6 +1,7 @@
 #include "engine/decoder.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/realmath.h"
 #include "engine/layer.h"
 
@@ -219,6 +220,42 @@ enum base_status eng_decoder_begin(struct eng_decoder *d, struct mpc_party *p, s
     d->begun = true;
 out:
     kv_plan_finish(&plan);
+    return status;
+}
+
+/* K or V of n rows: numbers below a quarter of one. */
+static struct mpc_wire made_up(struct mpc_party *p, size_t count, uint64_t seed, int ring, int frac)
+{
+    enum { WORD = 64, QUARTER = 2 };
+    int bits = frac > QUARTER ? frac - QUARTER : 1;
+    int64_t *x = mpc_bytes(p, count * sizeof *x);
+    for (size_t i = 0; x != NULL && i < count; i++)
+        x[i] = (int64_t)base_random_mix(seed + i) >> (WORD - 1 - bits);
+    return x == NULL ? (struct mpc_wire){0} : mpc_public(p, x, count, ring, frac, bits);
+}
+
+enum base_status eng_decoder_make_up(struct eng_decoder *d, struct mpc_party *p, size_t rows)
+{
+    enum base_status status = BASE_OK;
+    size_t layers = d->form.plan->layers, row = d->form.shape->kv_heads * d->form.shape->head_dim;
+    for (size_t at = 0; at < rows;) {
+        size_t n = rows - at < d->form.chunk ? rows - at : d->form.chunk;
+        for (size_t l = 0; l < layers; l++) {
+            const struct kv_form *form = &d->cache[l].all.form;
+            size_t mark = base_arena_mark(&p->arena);
+            uint64_t seed = (uint64_t)(l + 1) << 40 | (uint64_t)at * row;
+            struct mpc_wire k = made_up(p, n * row, seed, form->ring_k, form->frac_k),
+                            v = made_up(p, n * row, ~seed, form->ring_v, form->frac_v);
+            kv_cache_append(&d->cache[l], p, k, v, n);
+            kv_cache_advance(&d->cache[l], n);
+            base_arena_release(&p->arena, mark);
+        }
+        at += n;
+        d->position += n;
+        TRY(kv_caches_close(d->cache, layers, p));
+    }
+    TRY(p->status);
+out:
     return status;
 }
 

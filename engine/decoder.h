@@ -87,6 +87,10 @@ void eng_decoder_reset(struct eng_decoder *decoder);
 /* After a reset: the sizes of a request, before its first step. Errors: BASE_ERR_ARGUMENT where the policy does not allow them. */
 BASE_MUST_USE enum base_status eng_decoder_begin(struct eng_decoder *decoder, struct mpc_party *p, size_t prompt, size_t new_tokens,
                                                  struct base_error *error);
+/* After eng_decoder_begin: `rows` first rows of the prompt come from nowhere. Their K and V are small public numbers, the same in every
+ * role, with masks of zero: what follows costs what it costs after real ones, whatever it computes. For benchmarks. Evictions that are due
+ * meanwhile run. */
+BASE_MUST_USE enum base_status eng_decoder_make_up(struct eng_decoder *decoder, struct mpc_party *p, size_t rows);
 /* The twin only, after eng_decoder_begin of both: while `decoder` reads the prompt, `followers` fill their caches with its K and V and their
  * scores with its attention, and evict after the last row: the state in which they would be had they read the prompt themselves, as
  * long as their prompt rows attend to everything. So one prompt is read once for many policies. Errors: BASE_ERR_ARGUMENT for a policy

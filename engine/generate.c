@@ -44,6 +44,7 @@ static enum base_status open_run(struct run *run, const struct eng_generation *g
     TRY(base_alloc(&run->answer.logits, g->shape->vocab, sizeof *run->answer.logits, error));
     TRY(base_alloc(&run->logits, g->shape->vocab, sizeof *run->logits, error));
     TRY(base_alloc(&result->tokens, g->new_tokens, sizeof *result->tokens, error));
+    TRY(base_alloc(&result->step_seconds, g->new_tokens, sizeof *result->step_seconds, error));
 out:
     return status;
 }
@@ -60,7 +61,7 @@ static enum base_status feed_prompt(struct run *run, struct base_error *error)
 {
     const struct eng_generation *g = run->g;
     enum base_status status = BASE_OK;
-    for (size_t at = 0; at < g->prompt_tokens;) {
+    for (size_t at = g->made_up; at < g->prompt_tokens;) {
         size_t left = g->prompt_tokens - at, n = left < g->backend->chunk ? left : g->backend->chunk;
         TRY(g->backend->step(g->backend->context, g->prompt + at, n, left == n, &run->answer, error));
         at += n;
@@ -99,13 +100,15 @@ enum base_status eng_generate(const struct eng_generation *g, struct eng_generat
         bool wanted = g->token == NULL || g->token(g->context, token);
         if (!wanted || result.count == g->new_tokens)
             break;
+        double before = base_clock_seconds();
         TRY(g->backend->step(g->backend->context, &token, 1, 1, &run.answer, error));
-        result.decode_steps++;
+        result.step_seconds[result.decode_steps++] = base_clock_seconds() - before;
     }
     result.prefill_seconds = first - start;
     result.decode_seconds = base_clock_seconds() - first;
     *ret = result;
     result.tokens = NULL;
+    result.step_seconds = NULL;
 out:
     base_free_secret(&run.answer.logits);
     base_free_secret(&run.logits);
@@ -116,4 +119,5 @@ out:
 void eng_generated_finish(struct eng_generated *generated)
 {
     base_free_secret(&generated->tokens);
+    base_free(&generated->step_seconds);
 }

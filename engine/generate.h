@@ -16,6 +16,7 @@ struct eng_generation {
     struct eng_sampler *sampler; /* unused when tokens are chosen inside */
     const int32_t *prompt;
     size_t prompt_tokens;
+    size_t made_up; /* of them, the first so many are not fed (engine/request.h) */
     size_t new_tokens;  /* at most */
     bool ignore_eos;    /* go on after the model's end of text */
     eng_token_fn token; /* may be NULL, as the next one */
@@ -28,6 +29,7 @@ struct eng_generated {
     size_t count;
     double prefill_seconds, decode_seconds; /* until the first token; from there on */
     size_t decode_steps;                    /* steps after the prompt's */
+    double *step_seconds;                   /* [decode_steps] */
 };
 
 /* Errors: the backend's. Free with eng_generated_finish. */

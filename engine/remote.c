@@ -62,6 +62,12 @@ out:
     return status;
 }
 
+/* The prompt has been fed. */
+static bool decodes(const struct eng_remote *r)
+{
+    return r->fed + r->request.made_up >= r->request.prompt_tokens;
+}
+
 /* One-hot rows of the tokens, to the parties. */
 static enum base_status give(struct eng_remote *r, const int32_t *tokens, size_t n, struct base_error *error)
 {
@@ -72,7 +78,9 @@ static enum base_status give(struct eng_remote *r, const int32_t *tokens, size_t
     for (size_t i = 0; i < n; i++)
         TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < vocab, error, BASE_ERR_ARGUMENT,
                  "a token is outside the model's vocabulary of %zu", vocab);
-    if (r->fed >= r->request.prompt_tokens)
+    for (int party = 0; party < 3; party++)
+        net_link_set_phase(r->client.link[party], decodes(r) ? NET_PHASE_DECODE : NET_PHASE_PREFILL);
+    if (decodes(r))
         TRY(say(r, ENG_CONTROL_GO, error));
     memset(r->hot, 0, n * vocab * sizeof *r->hot);
     for (size_t i = 0; i < n; i++)
@@ -126,7 +134,7 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
         TRY(take(r, rows, ret, error));
     TRY(mpc_client_take_guard(&r->client, &is_void, error));
     r->is_void = r->is_void || is_void;
-    if (r->is_void && r->fed >= r->request.prompt_tokens)
+    if (r->is_void && decodes(r))
         status = give_up(r, error);
 out:
     return status;
@@ -136,6 +144,14 @@ struct eng_backend eng_remote_backend(struct eng_remote *remote)
 {
     return (struct eng_backend){
         .step = step, .context = remote, .chunk = remote->request.chunk, .mode = remote->request.mode};
+}
+
+uint64_t eng_remote_sent(const struct eng_remote *r, enum net_phase phase)
+{
+    uint64_t sent = 0;
+    for (int party = 0; party < 3; party++)
+        sent += net_link_count(r->client.link[party], phase)->payload_bytes;
+    return sent;
 }
 
 enum base_status eng_remote_end(struct eng_remote *r, struct eng_usage ret_usage[3], struct base_error *error)

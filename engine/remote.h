@@ -29,6 +29,8 @@ struct eng_remote_form {
 BASE_MUST_USE enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remote_form *form,
                                                 const struct eng_request *request, bool keep,
                                                 struct base_error *error);
+/* Bytes that the client has sent to all parties while it fed its prompt (NET_PHASE_PREFILL) or tokens after it (NET_PHASE_DECODE). */
+uint64_t eng_remote_sent(const struct eng_remote *remote, enum net_phase phase);
 struct eng_backend eng_remote_backend(struct eng_remote *remote);
 /* Tells the parties that no more tokens are wanted, and collects their reports by party. A step that found
  * the answer void has done that. */

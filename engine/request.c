@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-static const char magic[8] = "CCHTREQ1";
+static const char magic[8] = "CCHTREQ2";
 static const size_t AT_PROMPT = 8, AT_NEW = 12, AT_CHUNK = 16, AT_MODE = 20, AT_NONCE = 24, AT_KEY1 = 40,
-                    AT_KEY2 = 56;
+                    AT_KEY2 = 56, AT_MADE_UP = 72;
 
 void eng_request_encode(const struct eng_request *r, uint8_t ret[ENG_REQUEST_BYTES])
 {
@@ -19,6 +19,7 @@ void eng_request_encode(const struct eng_request *r, uint8_t ret[ENG_REQUEST_BYT
     memcpy(ret + AT_NONCE, r->nonce, sizeof r->nonce);
     memcpy(ret + AT_KEY1, r->key1, sizeof r->key1);
     memcpy(ret + AT_KEY2, r->key2, sizeof r->key2);
+    base_store_u32(ret + AT_MADE_UP, r->made_up);
 }
 
 enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct eng_request *ret,
@@ -39,6 +40,7 @@ enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct en
     memcpy(ret->nonce, bytes + AT_NONCE, sizeof ret->nonce);
     memcpy(ret->key1, bytes + AT_KEY1, sizeof ret->key1);
     memcpy(ret->key2, bytes + AT_KEY2, sizeof ret->key2);
+    ret->made_up = base_load_u32(bytes + AT_MADE_UP);
 out:
     return status;
 }
@@ -100,7 +102,7 @@ static size_t fields_of(struct eng_usage *u, uint64_t *ret[ENG_USAGE_FIELDS])
         &u->prefill.tokens,           &u->prefill.rounds,         &u->prefill.online, &u->prefill.offline,
         &u->prefill.microseconds,     &u->decode.tokens,          &u->decode.rounds,  &u->decode.online,
         &u->decode.offline,           &u->decode.microseconds,    &u->opened,         &u->peak_memory,
-        &u->prefill.cpu_microseconds, &u->decode.cpu_microseconds};
+        &u->prefill.cpu_microseconds, &u->decode.cpu_microseconds, &u->prefill.client, &u->decode.client};
     memcpy(ret, all, sizeof all);
     return sizeof all / sizeof *all;
 }

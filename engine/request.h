@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum {
-    ENG_REQUEST_BYTES = 72,
+    ENG_REQUEST_BYTES = 76,
     ENG_REQUEST_KEY = 16,
     ENG_REQUEST_REPORT = 0x7ffffffe /* step id of the report */
 };
@@ -26,6 +26,9 @@ struct eng_request {
     uint32_t prompt_tokens;
     uint32_t new_tokens; /* at most; the client may stop earlier. At least 1 */
     uint32_t chunk;      /* rows of one prefill step */
+    /* Of prompt_tokens, the first so many are not sent: the parties put made-up rows into their caches instead, for benchmarks of what
+     * comes after a long prompt. Refused unless the parties were started for it. */
+    uint32_t made_up;
     enum eng_request_mode mode;
     uint8_t nonce[16];
     uint8_t key1[ENG_REQUEST_KEY],
@@ -58,6 +61,7 @@ struct eng_phase_usage {
     uint64_t rounds;
     uint64_t online;  /* bytes to the other compute party */
     uint64_t offline; /* bytes dealt */
+    uint64_t client;  /* bytes to the client */
     uint64_t microseconds;
     uint64_t cpu_microseconds; /* of this process (three parties in one process share it), in whole milliseconds */
 };
@@ -66,7 +70,7 @@ struct eng_usage {
     uint64_t opened;      /* values opened to the client or inside, through the registry */
     uint64_t peak_memory; /* bytes of this process */
 };
-enum { ENG_USAGE_FIELDS = 14, ENG_USAGE_BYTES = ENG_USAGE_FIELDS * 8 };
+enum { ENG_USAGE_FIELDS = 16, ENG_USAGE_BYTES = ENG_USAGE_FIELDS * 8 };
 void eng_usage_encode(const struct eng_usage *usage, uint8_t ret[ENG_USAGE_BYTES]);
 void eng_usage_decode(const uint8_t bytes[ENG_USAGE_BYTES], struct eng_usage *ret);
 

@@ -137,12 +137,13 @@ static void digest_request(const struct eng_session *s, const struct eng_request
 {
     static const char label[] = "cachet request 1";
     crypto_generichash_state state;
-    uint8_t fields[24];
+    uint8_t fields[28];
     base_store_u32(fields, r->prompt_tokens);
     base_store_u32(fields + 4, r->new_tokens);
     base_store_u32(fields + 8, r->chunk);
     base_store_u32(fields + 12, (uint32_t)r->mode);
     base_store_u64(fields + 16, s->requests);
+    base_store_u32(fields + 24, r->made_up);
     (void)crypto_generichash_init(&state, NULL, 0, ENG_SESSION_KEY);
     (void)crypto_generichash_update(&state, (const uint8_t *)label, sizeof label - 1);
     (void)crypto_generichash_update(&state, fields, sizeof fields);
@@ -201,6 +202,10 @@ static enum base_status check_request(const struct eng_session *s, const struct 
              "%u prompt tokens and %u new ones are more than the context of %zu that the parties were "
              "started with",
              r->prompt_tokens, r->new_tokens, context);
+    TRY_THAT(r->made_up == 0 || (s->made_up_rows && r->made_up < r->prompt_tokens), error, BASE_ERR_ARGUMENT,
+             "a request that begins with %u made-up cached rows of %u: parties take such requests, with one row "
+             "fewer at most, when they were started with --made-up-rows, and for benchmarks alone",
+             r->made_up, r->prompt_tokens);
     TRY(eng_decoder_allows(&s->decoder.form, r->prompt_tokens, r->new_tokens, error));
     TRY_THAT(r->chunk == s->decoder.form.chunk, error, BASE_ERR_ARGUMENT,
              "the client feeds the prompt in chunks of %u rows, the parties in chunks of %zu", r->chunk,
@@ -214,6 +219,7 @@ static void set_phase(struct eng_session *s, enum net_phase phase)
     for (int i = 0; i < 3; i++)
         if (s->links.to[i] != NULL)
             net_link_set_phase(s->links.to[i], phase);
+    net_link_set_phase(s->party.client, phase);
 }
 
 /* The logits or the token of one step, to the client. */
@@ -270,7 +276,8 @@ out:
 static enum base_status prefill(struct eng_session *s, const struct eng_request *r)
 {
     enum base_status status = BASE_OK;
-    for (size_t at = 0; at < r->prompt_tokens; at += r->chunk) {
+    TRY(eng_decoder_make_up(&s->decoder, &s->party, r->made_up));
+    for (size_t at = r->made_up; at < r->prompt_tokens; at += r->chunk) {
         size_t left = r->prompt_tokens - at, n = left < r->chunk ? left : r->chunk;
         TRY(run_step(s, r, n, left == n));
     }
@@ -353,7 +360,7 @@ static enum base_status run_request(struct eng_session *s, const struct eng_requ
         usage->decode.tokens++;
     }
     TRY(close_material(s, !going));
-    usage->prefill.tokens = r->prompt_tokens;
+    usage->prefill.tokens = r->prompt_tokens - r->made_up;
     usage->prefill.microseconds = (uint64_t)((middle - start) * 1e6);
     usage->prefill.cpu_microseconds = whole_milliseconds(cpu_middle - cpu_start);
     usage->decode.microseconds = (uint64_t)((base_clock_seconds() - middle) * 1e6);
@@ -375,6 +382,7 @@ static void count_phase(const struct eng_session *s, enum net_phase phase, struc
         else
             ret->online += count->payload_bytes;
     }
+    ret->client = net_link_count(s->party.client, phase)->payload_bytes;
 }
 
 static void count_all(const struct eng_session *s, struct eng_usage *ret)

@@ -25,6 +25,7 @@ struct eng_session {
         key2[ENG_SESSION_KEY],  /* with (P0, P1) and with (P0, P2), as far as the role holds them */
         key12[ENG_SESSION_KEY]; /* with (P1, P2): P0 does not hold it */
     uint64_t requests;
+    bool made_up_rows; /* takes requests that begin with made-up cached rows */
     int (*cancelled)(void *context); /* non-zero ends P0's wait for the client; NULL: never */
 };
 

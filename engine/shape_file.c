@@ -31,6 +31,7 @@ static const struct field fields[] = {
     FIELD(norm_eps, REAL),
     FIELD(tied, FLAG),
     FIELD(qkv_bias, FLAG),
+    FIELD(one_layer, FLAG),
     FIELD(bos, ID),
     ROPE(factor, REAL),
     ROPE(low_freq_factor, REAL),

@@ -94,6 +94,12 @@ static struct sec_row_table lay_out_embedding(struct cursor *c, const struct eng
     return table;
 }
 
+/* Layers that have weights of their own. */
+static size_t own_layers(const struct eng_model_shape *shape)
+{
+    return shape->one_layer && shape->layers > 0 ? 1 : shape->layers;
+}
+
 size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape)
 {
     struct cursor c = {.role = role};
@@ -101,7 +107,7 @@ size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape)
     for (int k = 0; k < KINDS; k++) {
         size_t before = c.used;
         (void)lay_out(&c, shape, kinds[k].tensor, 64, 0);
-        c.used = before + shape->layers * (c.used - before);
+        c.used = before + own_layers(shape) * (c.used - before);
     }
     (void)lay_out(&c, shape, ENG_TENSOR_HEAD, 64, 0);
     return c.used;
@@ -113,7 +119,7 @@ uint64_t eng_weights_count(const struct eng_model_shape *shape)
     for (int k = 0; k < KINDS; k++) {
         size_t rows, columns;
         eng_tensor_extent(shape, kinds[k].tensor, &rows, &columns);
-        count += shape->layers * rows * columns;
+        count += own_layers(shape) * rows * columns;
     }
     return count;
 }
@@ -134,10 +140,12 @@ enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role,
              "the plan does not fold the norm, which biases of Q, K and V need: make a plan for this model");
     TRY(base_alloc(&w.layer, shape->layers, sizeof *w.layer, error));
     w.embedding = lay_out_embedding(&c, shape, plan->fx, eng_plan_embedding_bound(plan));
-    for (size_t l = 0; l < shape->layers; l++)
+    for (size_t l = 0; l < own_layers(shape); l++)
         for (int k = 0; k < KINDS; k++)
             *matrix_of(&w.layer[l], k) =
                 lay_out(&c, shape, kinds[k].tensor, plan->ring, fraction_of(plan, l, k));
+    for (size_t l = own_layers(shape); l < shape->layers; l++)
+        w.layer[l] = w.layer[0];
     w.head = lay_out(&c, shape, ENG_TENSOR_HEAD, plan->ring, plan->fw);
     *ret = w;
 out:
@@ -343,7 +351,7 @@ enum base_status eng_weights_make(const struct eng_weight_source *source, const 
                              .ring = SEC_ROW_RING,
                              .bound = eng_plan_embedding_bound(plan)};
     TRY(pour_tensor(&k, &embedding, -1, error));
-    for (size_t l = 0; l < plan->layers; l++)
+    for (size_t l = 0; l < own_layers(source->shape); l++)
         TRY(pour_layer(&k, l, error));
     TRY(source->read(source->context, ENG_TENSOR_FINAL_NORM, 0, (struct eng_row_range){0, 1}, k.gain, error));
     struct pour head = {.tensor = ENG_TENSOR_HEAD,

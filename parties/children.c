@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,34 +15,41 @@
 
 enum { STOP_MS = 5000, POLL_MS = 20 };
 
-static _Noreturn void become_party(const char *config, const char *key, const char *shares, int log,
-                                   pid_t parent)
+static _Noreturn void become_party(const struct child_form *form, int log, pid_t parent)
 {
+    const char *arguments[16] = {"cachet",  "party",   "--config",   form->config,
+                                 "--key",   form->key, "--shares",   form->shares};
+    int count = 8;
+    if (form->bind != NULL) {
+        arguments[count++] = "--bind";
+        arguments[count++] = form->bind;
+    }
+    if (form->made_up_rows)
+        arguments[count++] = "--made-up-rows";
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
     (void)setpgid(0, 0); /* a Ctrl-C at the terminal goes to the parent, which ends its children in order */
     (void)dup2(log, STDERR_FILENO);
     (void)dup2(log, STDOUT_FILENO);
-    (void)execl("/proc/self/exe", "cachet", "party", "--config", config, "--key", key, "--shares", shares,
-                (char *)NULL);
+    (void)execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
     (void)dprintf(STDERR_FILENO, "cannot start the program again: %s\n", strerror(errno));
     _exit(127);
 }
 
-enum base_status children_start(struct children *c, int index, const char *config, const char *key,
-                                const char *shares, const char *log, struct base_error *error)
+enum base_status children_start(struct children *c, int index, const struct child_form *form,
+                                struct base_error *error)
 {
     enum base_status status = BASE_OK;
     pid_t parent = getpid();
-    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    TRY_THAT(fd >= 0, error, BASE_ERR_IO, "cannot make %s: %s", log, strerror(errno));
-    (void)snprintf(c->log[index], sizeof c->log[index], "%s", log);
+    int fd = open(form->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    TRY_THAT(fd >= 0, error, BASE_ERR_IO, "cannot make %s: %s", form->log, strerror(errno));
+    (void)snprintf(c->log[index], sizeof c->log[index], "%s", form->log);
     pid_t pid = fork();
     TRY_THAT(pid >= 0, error, BASE_ERR_MEMORY, "cannot start a process for %s: %s", c->name[index],
              strerror(errno));
     if (pid == 0)
-        become_party(config, key, shares, fd, parent);
+        become_party(form, fd, parent);
     c->pid[index] = pid;
 out:
     if (fd >= 0)

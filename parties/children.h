@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct children {
@@ -13,10 +14,15 @@ struct children {
     const char *name[3];
 };
 
-/* Runs `cachet party` once more for party `index`, its log going into the file `log`. */
-BASE_MUST_USE enum base_status children_start(struct children *children, int index, const char *config,
-                                              const char *key, const char *shares, const char *log,
-                                              struct base_error *error);
+/* The files of a child, as `cachet party` takes them, and where its log goes. */
+struct child_form {
+    const char *config, *key, *shares, *log;
+    const char *bind;  /* NULL: where the config says */
+    bool made_up_rows; /* --made-up-rows */
+};
+/* Runs `cachet party` once more for party `index`. */
+BASE_MUST_USE enum base_status children_start(struct children *children, int index,
+                                              const struct child_form *form, struct base_error *error);
 /* Errors: BASE_ERR_PEER when a child has ended, with the last line of its log. */
 BASE_MUST_USE enum base_status children_check(struct children *children, struct base_error *error);
 /* Asks all to stop, waits, and kills what is left after five seconds. */

@@ -90,11 +90,14 @@ enum base_status client_generate(struct client *c, const struct generation_conte
     struct eng_request request = {.prompt_tokens = (uint32_t)prompt->count,
                                   .new_tokens = (uint32_t)context->flags->max_tokens,
                                   .chunk = (uint32_t)c->chunk,
+                                  .made_up = (uint32_t)context->flags->made_up,
                                   .mode = context->flags->inside ? ENG_REQUEST_ARGMAX : ENG_REQUEST_SAMPLE};
     memcpy(form.link, c->link, sizeof form.link);
     TRY(eng_remote_begin(&remote, &form, &request, false, error));
     struct eng_backend backend = eng_remote_backend(&remote);
     TRY(generation_run(context, &backend, prompt, true, ret, error));
+    ret->sent_prefill = eng_remote_sent(&remote, NET_PHASE_PREFILL);
+    ret->sent_decode = eng_remote_sent(&remote, NET_PHASE_DECODE);
     TRY(eng_remote_end(&remote, ret->usage, error));
 out:
     /* Of a request that has ended in order there is nothing to tell: a void answer is the client's business.

@@ -2,12 +2,12 @@
  * cheapest cache policy that is good enough. */
 #include "engine/cost.h"
 #include "parties/command.h"
-#include "parties/link_speed.h"
 #include "parties/memory.h"
 #include "parties/model.h"
 #include "parties/options.h"
 #include "parties/policy_flags.h"
 #include "parties/recommend.h"
+#include "parties/time_model.h"
 #include "protocols/registry.h"
 
 #include <jansson.h>
@@ -21,7 +21,9 @@ struct cost {
     struct policy_flags policy;
     char policy_text[KV_CONFIG_TEXT];
     uint64_t score_bits, range_bits, headroom, queue_mib;
-    struct link_speed link;
+    struct time_link link;
+    struct time_machine machine;
+    bool one_machine;
     const char *recommend, *tasks;
     double floor;
     uint64_t answer;
@@ -59,7 +61,7 @@ static struct row row_of(struct mpc_cost c, size_t steps, const struct cost *o)
 {
     double n = (double)steps;
     return (struct row){(double)c.rounds / n, (double)c.online / n, (double)c.offline / n,
-                        link_seconds(&o->link, c) / n};
+                        time_on_link(&o->link, &(struct time_work){.cost = c}) / n};
 }
 
 static json_t *json_cost(struct mpc_cost c, size_t steps, const struct cost *o)
@@ -84,6 +86,29 @@ static void print_classes(const struct eng_cost *c, const struct cost *o)
         (void)snprintf(name, sizeof name, "    %s", eng_class_name((enum eng_class)i));
         print_row(name, c->by_class[i], c->steps, o);
     }
+}
+
+/* Seconds of a phase: with the client's words on the link, and computing. */
+struct seconds {
+    double link, computing;
+};
+
+static struct seconds seconds_of(const struct cost *o, struct time_work work, size_t steps)
+{
+    double n = (double)steps;
+    return (struct seconds){time_on_link(&o->link, &work) / n, time_computing(&o->machine, &work) / n};
+}
+
+static void print_seconds(const struct cost *o, const struct model *model, const struct eng_cost *c,
+                          size_t prompt)
+{
+    struct seconds p = seconds_of(o, time_of_prefill(c, &model->shape, prompt), 1),
+                   t = seconds_of(o, time_of_decode(c, &model->shape), c->steps);
+    (void)printf("\n%-26s %13s  %13s  %13s\n", "seconds", "link, client", "computing", "in all");
+    (void)printf("%-26s %13.3f  %13.3f  %13.3f\n", "prompt", p.link, p.computing, p.link + p.computing);
+    (void)printf("%-26s %13.3f  %13.3f  %13.3f\n", "one token", t.link, t.computing, t.link + t.computing);
+    (void)printf("computing: estimated from products timed here, %s\n",
+                 o->machine.shared ? "all three parties on this machine" : "each party on a machine like this one");
 }
 
 static void print_table(const struct cost *o, const struct model *model, const struct eng_cost *c,
@@ -111,6 +136,7 @@ static void print_table(const struct cost *o, const struct model *model, const s
         (void)printf(
             "\na shape has no profile of its heads: the first heads of every layer see everything, layers "
             "have equal budgets\n");
+    print_seconds(o, model, c, prompt);
     (void)printf("\n%-26s %13s  %13s  %13s\n", "memory", "weights", "cache", "work, queues");
     for (int i = 0; i < 3; i++)
         (void)printf("P%d%-24s %10.1f MB  %10.1f MB  %10.1f MB\n", i, "", (double)need[i].weights * 1e-6,
@@ -135,6 +161,8 @@ static void print_json(const struct cost *o, const struct model *model, const st
                                     json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights,
                                               "cache", (json_int_t)need[i].cache, "work",
                                               (json_int_t)(need[i].work + need[i].queues)));
+    struct seconds p = seconds_of(o, time_of_prefill(c, &model->shape, prompt), 1),
+                   t = seconds_of(o, time_of_decode(c, &model->shape), c->steps);
     json_t *root =
         json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model",
                   model->shape.model_type, "context", (json_int_t)prompt, "policy", o->policy_text, "general",
@@ -145,6 +173,8 @@ static void print_json(const struct cost *o, const struct model *model, const st
                   json_cost(c->cached, c->steps, o), "bytes_per_cached_row_and_head",
                   json_margin(m->head_online, m->head_offline), "bytes_per_mlp_element",
                   json_margin(m->element_online, m->element_offline), "memory", memory);
+    (void)json_object_set_new(root, "prefill_seconds", json_pack("{s:f, s:f}", "link", p.link, "computing", p.computing));
+    (void)json_object_set_new(root, "decode_seconds", json_pack("{s:f, s:f}", "link", t.link, "computing", t.computing));
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);
@@ -218,6 +248,8 @@ static enum base_status count(struct cost *o, struct base_error *error)
                                  .config = config,
                                  .context = prompt + steps,
                                  .queue_bytes = (size_t)o->queue_mib << 20};
+    TRY(time_machine_measure(&o->machine, error));
+    o->machine.shared = o->one_machine;
     for (int i = 0; i < 3; i++)
         TRY(memory_of(&need[i], (enum mpc_role)i, &memory, error));
     if (o->json)
@@ -345,11 +377,15 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .high = 1e5},
         {.name = "mbit",
          .value = "X",
-         .help = "bandwidth of each party each way (default 10000)",
+         .help = "bandwidth between any two of them, each way (default 10000)",
          .kind = OPTION_REAL,
          .target = &o.link.mbit,
          .low = 1e-3,
          .high = 1e7},
+        {.name = "one-machine",
+         .help = "the three parties share this machine's cores",
+         .kind = OPTION_FLAG,
+         .target = &o.one_machine},
         {.name = "recommend",
          .value = "FILE",
          .help = "instead: the cheapest cache policy of this evaluation (cachet eval --out) that is good "

@@ -37,6 +37,10 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "error, warning, info or debug (default info)",
          .target = &level},
         {.name = "json", .help = "log as JSON, one object per line", .kind = OPTION_FLAG, .target = &json},
+        {.name = "made-up-rows",
+         .help = "take requests that begin with made-up cached rows: for benchmarks of what comes after a long prompt",
+         .kind = OPTION_FLAG,
+         .target = &node_options.made_up_rows},
         {.name = "once", .help = "end after one request", .kind = OPTION_FLAG, .target = &once},
         OPTION_END};
     TRY(options_parse(argc, argv,

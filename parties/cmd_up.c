@@ -2,23 +2,14 @@
  * one request, and what it cost. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "engine/share_files.h"
-#include "parties/policy_flags.h"
-#include "parties/children.h"
 #include "parties/clear.h"
-#include "parties/client.h"
 #include "parties/command.h"
-#include "parties/loopback.h"
-#include "parties/memory.h"
+#include "parties/deployment.h"
+#include "parties/policy_flags.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { AHEAD_MIB = 64, STEP_SECONDS = 120, CONNECT_SECONDS = 120 };
 
 struct up {
     struct generation_flags flags;
@@ -35,11 +26,7 @@ struct up {
     struct kv_config policy_config;
     struct eng_plan plan;
     size_t context;
-    char directory[ENG_PATH_MAX], set_id[ENG_SET_ID];
-    bool made;
-    struct party_config config;
-    struct children children;
-    struct client client;
+    struct deployment deployment;
 };
 
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
@@ -96,137 +83,7 @@ out:
     return status;
 }
 
-/* Says the need and refuses what this machine cannot hold, before any weight is read: typical widths stand
- * for those of the plan. */
-static enum base_status check_memory(const struct up *u, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    struct eng_plan plan = {0};
-    struct memory_form form = {.shape = &u->model.shape,
-                               .plan = &plan,
-                               .policy = u->policy,
-                               .config = u->policy_config,
-                               .context = u->context,
-                               .queue_bytes = (size_t)AHEAD_MIB << 20};
-    uint64_t total = 0, available = memory_available();
-    TRY(eng_plan_init(&plan, u->model.shape.layers, u->model.shape.heads, u->context, error));
-    TRY(kv_profile_init_uniform(&plan.profile, u->model.shape.layers, u->model.shape.kv_heads, error));
-    struct eng_decoder_form sizes = {.shape = &u->model.shape,
-                                     .plan = &plan,
-                                     .policy = u->policy,
-                                     .config = u->policy_config,
-                                     .context = u->context};
-    TRY(eng_decoder_allows(&sizes, u->prompt.count, u->context - u->prompt.count, error));
-    eng_plan_set_typical(&plan, u->model.shape.width, u->model.shape.norm_eps, 5);
-    for (int i = 0; i < 3; i++) {
-        struct memory_need need;
-        TRY(memory_of(&need, (enum mpc_role)i, &form, error));
-        total += memory_total(&need);
-        say("memory P%d: %.0f MB weights, %.0f MB cache, up to %.0f MB work and queues", i,
-            (double)need.weights * 1e-6, (double)need.cache * 1e-6, (double)(need.work + need.queues) * 1e-6);
-    }
-    TRY_THAT(available == 0 || total <= available, error, BASE_ERR_MEMORY,
-             "the three parties need up to %.1f GB together and %.1f GB are free: take a smaller model or "
-             "context, or run the parties on three machines",
-             (double)total * 1e-9, (double)available * 1e-9);
-out:
-    eng_plan_finish(&plan);
-    return status;
-}
-
-static enum base_status make_directory(struct up *u, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    const char *base = getenv("TMPDIR");
-    if (u->keep != NULL) {
-        TRY(eng_path_print(u->directory, error, "%s", u->keep));
-        TRY(eng_make_directory(u->directory, error));
-    } else {
-        TRY(eng_path_print(u->directory, error, "%s/cachet-up-XXXXXX",
-                           base != NULL && *base != '\0' ? base : "/tmp"));
-        TRY_THAT(mkdtemp(u->directory) != NULL, error, BASE_ERR_IO, "cannot make a directory %s: %s",
-                 u->directory, strerror(errno));
-    }
-    u->made = true;
-out:
-    return status;
-}
-
-static enum base_status make_shares(struct up *u, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    char path[ENG_PATH_MAX];
-    struct base_progress progress = {0};
-    double start = base_clock_seconds();
-    uint64_t weights = eng_weights_count(&u->model.shape);
-    TRY(eng_path_print(path, error, "%s/set", u->directory));
-    base_progress_start(&progress, "sharing", weights);
-    status = eng_share_set_write(path, &u->model.source, &u->plan, model_tokenizer_path(&u->model),
-                                 kern_table_select(~0u), &progress, u->set_id, error);
-    base_progress_finish(&progress);
-    TRY(status);
-    say("shares: %.1f million weights masked for P0, P1 and P2 (%.1f s)", (double)weights * 1e-6,
-        base_clock_seconds() - start);
-out:
-    return status;
-}
-
-static enum base_status make_config(struct up *u, struct base_error *error)
-{
-    struct party_config *c = &u->config;
-    kv_config_print(u->policy, &u->policy_config, c->cache.policy);
-    c->limits = (struct config_limits){.context = (uint32_t)u->context,
-                                       .connect_seconds = CONNECT_SECONDS,
-                                       .step_seconds = STEP_SECONDS,
-                                       .ahead_mib = AHEAD_MIB};
-    struct loopback_form form = {
-        .directory = u->directory, .model = u->model.digest, .set = u->set_id, .plan = &u->plan};
-    return loopback_make(c, &form, error);
-}
-
 /* --- running ------------------------------------------------------------------------------------------- */
-
-static enum base_status start_parties(struct up *u, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    char config[ENG_PATH_MAX], key[ENG_PATH_MAX], shares[ENG_PATH_MAX], log[ENG_PATH_MAX];
-    TRY(eng_path_print(config, error, "%s/config.yaml", u->directory));
-    for (int i = 0; i < 3; i++) {
-        u->children.name[i] = party_config_name(&u->config, (size_t)i);
-        TRY(eng_path_print(key, error, "%s/%s.key", u->directory, loopback_end(i)));
-        TRY(eng_path_print(shares, error, "%s/set/%s", u->directory, loopback_end(i)));
-        TRY(eng_path_print(log, error, "%s/%s.log", u->directory, loopback_end(i)));
-        TRY(children_start(&u->children, i, config, key, shares, log, error));
-    }
-    say("P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
-        (unsigned)u->config.parties[0].port, (unsigned)u->config.parties[1].port,
-        (unsigned)u->config.parties[2].port);
-out:
-    return status;
-}
-
-static int child_ended(void *context)
-{
-    struct up *u = context;
-    return command_stopped(NULL) || children_check(&u->children, NULL) != BASE_OK;
-}
-
-static enum base_status ask(struct up *u, struct generation_context *context, struct generation_run *run,
-                            struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    char config[ENG_PATH_MAX], key[ENG_PATH_MAX], shares[ENG_PATH_MAX];
-    TRY(eng_path_print(config, error, "%s/config.yaml", u->directory));
-    TRY(eng_path_print(key, error, "%s/client.key", u->directory));
-    TRY(eng_path_print(shares, error, "%s/set/client", u->directory));
-    TRY(client_open(&u->client, config, key, shares, error));
-    u->client.cancelled = child_ended;
-    u->client.cancel_context = u;
-    TRY(client_connect(&u->client, error));
-    TRY(client_generate(&u->client, context, &u->prompt, run, error));
-out:
-    return status;
-}
 
 static enum base_status generate(struct up *u, struct base_error *error)
 {
@@ -241,9 +98,10 @@ static enum base_status generate(struct up *u, struct base_error *error)
                                          .prompt_tokens = u->prompt.count,
                                          .last_prompt_token = u->prompt.ids[u->prompt.count - 1]};
     say("prompt: %zu tokens, as shares; answer:", u->prompt.count);
-    status = ask(u, &context, &run, error);
-    client_close(&u->client);
-    children_stop(&u->children);
+    status = deployment_connect(&u->deployment, error);
+    if (status == BASE_OK)
+        status = deployment_generate(&u->deployment, &context, &u->prompt, &run, error);
+    deployment_stop(&u->deployment);
     TRY(status);
     if (u->compare) {
         struct clear_form form = {.model = &u->model,
@@ -260,51 +118,31 @@ out:
     return status;
 }
 
-/* A party that ended is the cause of whatever the client saw. */
-static void blame_child(struct up *u, struct base_error *error)
-{
-    struct base_error cause = {0};
-    if (children_check(&u->children, &cause) == BASE_OK)
-        return;
-    *error = cause;
-}
-
-static void copy_logs(const struct up *u)
-{
-    for (int i = 0; i < 3; i++) {
-        char line[1024];
-        FILE *file = u->children.log[i][0] == '\0' ? NULL : fopen(u->children.log[i], "r");
-        while (file != NULL && fgets(line, sizeof line, file) != NULL)
-            (void)fputs(line, stderr);
-        if (file != NULL)
-            (void)fclose(file);
-    }
-}
-
 static enum base_status run_all(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
+    struct deployment_form form = {.model = &u->model, .plan = &u->plan, .directory = u->keep};
     TRY(policy_flags_read(&u->policy_flags, &u->policy, &u->policy_config, error));
-    TRY_THAT(party_config_find_mode(u->mode, &u->config.mode), error, BASE_ERR_ARGUMENT,
+    TRY_THAT(party_config_find_mode(u->mode, &form.mode), error, BASE_ERR_ARGUMENT,
              "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
     TRY(model_open(&u->model, u->input, error));
     TRY(prepare_prompt(u, error));
-    TRY(check_memory(u, error));
+    form.policy = u->policy;
+    form.policy_config = u->policy_config;
+    form.limits = deployment_limits(u->context);
+    TRY(deployment_check_memory(&form, u->prompt.count, error));
     TRY(prepare_plan(u, error));
-    TRY(make_directory(u, error));
-    TRY(make_shares(u, error));
-    TRY(make_config(u, error));
-    TRY(start_parties(u, error));
-    status = generate(u, error);
-    if (status != BASE_OK)
-        blame_child(u, error);
+    TRY(deployment_init(&u->deployment, &form, error));
+    TRY(deployment_start(&u->deployment, error));
+    const struct config_party *p = u->deployment.config.parties;
+    say("P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
+        (unsigned)p[0].port, (unsigned)p[1].port, (unsigned)p[2].port);
+    TRY(generate(u, error));
 out:
-    client_close(&u->client);
-    children_stop(&u->children);
+    deployment_stop(&u->deployment);
     if (u->verbose)
-        copy_logs(u);
-    if (u->made && u->keep == NULL)
-        eng_remove_tree(u->directory);
+        deployment_show_logs(&u->deployment);
+    deployment_finish(&u->deployment);
     eng_tokens_finish(&u->prompt);
     eng_tokenizer_close(&u->tokenizer);
     eng_plan_finish(&u->plan);

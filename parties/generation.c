@@ -235,6 +235,7 @@ enum base_status generation_run(const struct generation_context *c, const struct
                                .sampler = &sampler,
                                .prompt = prompt->ids,
                                .prompt_tokens = prompt->count,
+                               .made_up = f->made_up,
                                .new_tokens = f->max_tokens,
                                .ignore_eos = f->ignore_eos,
                                .token = on_token,
@@ -263,7 +264,7 @@ void generation_finish(struct generation_run *run)
 
 /* One phase, summed over parties; per step for decoding. */
 struct phase {
-    double tokens, seconds, rounds, online, offline;
+    double tokens, seconds, rounds, online, offline, client;
 };
 
 static struct phase phase_of(const struct generation_run *run, bool decode, size_t prompt_tokens)
@@ -278,9 +279,11 @@ static struct phase phase_of(const struct generation_run *run, bool decode, size
         double own = decode && u->tokens > 0 ? (double)u->tokens : 1;
         p.online += (double)u->online / own;
         p.offline += (double)u->offline / own;
+        p.client += (double)u->client / own;
         if (i == 1)
             p.rounds = (double)u->rounds / steps;
     }
+    p.client += (double)(decode ? run->sent_decode : run->sent_prefill) / steps;
     return p;
 }
 
@@ -313,8 +316,8 @@ out:
 
 static json_t *json_phase(struct phase p)
 {
-    return json_pack("{s:I, s:f, s:f, s:f, s:f}", "tokens", (json_int_t)p.tokens, "seconds", p.seconds,
-                     "rounds", p.rounds, "online_bytes", p.online, "offline_bytes", p.offline);
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f}", "tokens", (json_int_t)p.tokens, "seconds", p.seconds,
+                     "rounds", p.rounds, "online_bytes", p.online, "offline_bytes", p.offline, "client_bytes", p.client);
 }
 
 /* Processor seconds of one party per token. */

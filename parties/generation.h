@@ -8,6 +8,7 @@
 
 struct generation_flags {
     const char *prompt, *prompt_file;
+    uint64_t made_up; /* rows of the prompt that the parties make up (engine/request.h); no flag of its own */
     uint64_t max_tokens, top_k, seed;
     double temperature, top_p;
     bool inside, ignore_eos, json, seeded;
@@ -29,6 +30,7 @@ BASE_MUST_USE enum base_status generation_prompt(const struct generation_flags *
 struct generation_run {
     struct eng_generated generated;
     struct eng_usage usage[3]; /* zero in the clear */
+    uint64_t sent_prefill, sent_decode; /* bytes from the client to the parties */
     uint64_t violations;       /* in the clear: values outside a declared range */
 };
 struct generation_context {

@@ -32,8 +32,17 @@ static enum base_status open_shape(struct model *m, struct base_error *error)
     enum base_status status = BASE_OK;
     uint8_t digest[32];
     TRY(eng_shape_named(m->input.shape, &m->shape, error));
+    TRY_THAT(m->input.layers <= m->shape.layers, error, BASE_ERR_ARGUMENT, "--layers is %llu: %s has %zu",
+             (unsigned long long)m->input.layers, m->input.shape, m->shape.layers);
+    m->shape.layers = m->input.layers > 0 ? (size_t)m->input.layers : m->shape.layers;
+    m->shape.one_layer = m->input.one_layer;
     m->source = eng_weights_synthetic(&m->shape);
-    (void)crypto_hash_sha256(digest, (const uint8_t *)m->input.shape, strlen(m->input.shape));
+    char name[64];
+    int length = snprintf(name, sizeof name, "%s", m->input.shape);
+    if (m->input.layers > 0 || m->input.one_layer)
+        length += snprintf(name + length, sizeof name - (size_t)length, " %zu %d", m->shape.layers,
+                           m->input.one_layer);
+    (void)crypto_hash_sha256(digest, (const uint8_t *)name, (size_t)length);
     (void)sodium_bin2hex(m->digest, sizeof m->digest, digest, sizeof digest);
 out:
     return status;
@@ -45,6 +54,8 @@ enum base_status model_open(struct model *ret, struct model_input input, struct 
     *ret = (struct model){.input = input};
     TRY_THAT((input.path == NULL) != (input.shape == NULL), error, BASE_ERR_ARGUMENT,
              "give either --model PATH or --shape NAME");
+    TRY_THAT(input.path == NULL || (input.layers == 0 && !input.one_layer), error, BASE_ERR_ARGUMENT,
+             "--layers and --one-layer are for shapes: a model has all of its layers");
     TRY(input.path != NULL ? open_file(ret, error) : open_shape(ret, error));
     return BASE_OK;
 out:
@@ -209,8 +220,26 @@ out:
     return status;
 }
 
-enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
-                            struct eng_plan *ret, struct model_plan_report *report, struct base_error *error)
+/* Widths that nobody calibrated: of layers that all have the weights of one there is nothing to learn. */
+static enum base_status typical_plan(const struct model *model, const struct model_plan_options *options,
+                                     struct eng_plan *ret, struct base_error *error)
+{
+    enum { SCORE_BITS = 5 };
+    enum base_status status = BASE_OK;
+    const struct eng_model_shape *s = &model->shape;
+    TRY(eng_plan_init(ret, s->layers, s->heads, options->context, error));
+    if (options->thin)
+        eng_plan_set_thin(ret);
+    ret->fold = options->fold || s->qkv_bias;
+    eng_plan_set_typical(ret, s->width, s->norm_eps, SCORE_BITS);
+out:
+    return status;
+}
+
+/* From calibration text, or typical. */
+static enum base_status calibrate(const struct model *model, const struct model_plan_options *options,
+                                  struct eng_plan *ret, struct model_plan_report *report,
+                                  struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct sequences s = {0};
@@ -234,6 +263,23 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
                                 .fold = options->fold};
     base_progress_start(&progress, "calibrating", s.total);
     TRY(eng_calibrate(ret, &model->source, &c, report == NULL ? NULL : report->choices, &progress, error));
+    if (report != NULL) {
+        report->texts = s.count;
+        for (size_t i = 0; i < s.count; i++)
+            report->longest = s.lengths[i] > report->longest ? s.lengths[i] : report->longest;
+    }
+out:
+    base_progress_finish(&progress);
+    finish_sequences(&s);
+    return status;
+}
+
+enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
+                            struct eng_plan *ret, struct model_plan_report *report, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY(model->shape.one_layer ? typical_plan(model, options, ret, error)
+                               : calibrate(model, options, ret, report, error));
     if (model->file == NULL && !options->general) {
         eng_plan_set_cheap(ret, MODEL_TYPICAL_RANGE, MODEL_TYPICAL_HEADROOM);
         status = eng_plan_check(ret, error);
@@ -244,13 +290,6 @@ enum base_status model_plan(const struct model *model, const struct model_plan_o
     if (model->file == NULL)
         TRY(kv_profile_init_uniform(&ret->profile, model->shape.layers, model->shape.kv_heads, error));
     (void)snprintf(ret->model, sizeof ret->model, "%s", model->digest);
-    if (report != NULL) {
-        report->texts = s.count;
-        for (size_t i = 0; i < s.count; i++)
-            report->longest = s.lengths[i] > report->longest ? s.lengths[i] : report->longest;
-    }
 out:
-    base_progress_finish(&progress);
-    finish_sequences(&s);
     return status;
 }

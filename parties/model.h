@@ -10,6 +10,9 @@ struct model_input {
     const char *path;      /* a model directory or file; or NULL and */
     const char *shape;     /* the name of a shape */
     const char *tokenizer; /* NULL: where the model is */
+    /* Of a shape: its first layers alone, 0: all; and the weights of one layer in every one of them. */
+    uint64_t layers;
+    bool one_layer;
 };
 
 struct model {

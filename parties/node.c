@@ -127,6 +127,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .context = n->config.limits.context};
     TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, kern_table_select(~0u), error));
     n->session.cancelled = command_stopped;
+    n->session.made_up_rows = options->made_up_rows;
     node_identify(&n->identity, &n->config, &n->share, n->session.decoder.form.chunk, gates);
 out:
     return status;

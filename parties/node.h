@@ -55,6 +55,7 @@ struct node {
 struct node_options {
     const char *config, *key, *shares;
     const char *bind; /* address to listen on; NULL: the one of the config */
+    bool made_up_rows; /* takes requests that begin with made-up cached rows: for benchmarks */
     struct base_log log;
 };
 

@@ -218,8 +218,10 @@ static enum base_status count_choice(const struct recommendation *r, const struc
                                     .context = f->context + r->steps};
     TRY(eng_cost_count(&cost, &form, f->context, NULL, error));
     double tokens = (double)f->answer / (double)cost.steps;
-    c->prompt_seconds = link_seconds(&f->link, cost.prefill);
-    c->token_seconds = link_seconds(&f->link, cost.decode) / (double)cost.steps;
+    struct time_work prompt = time_of_prefill(&cost, f->shape, f->context),
+                     decode = time_of_decode(&cost, f->shape);
+    c->prompt_seconds = time_on_link(&f->link, &prompt);
+    c->token_seconds = time_on_link(&f->link, &decode) / (double)cost.steps;
     c->seconds = c->prompt_seconds + (double)f->answer * c->token_seconds;
     c->bytes = (double)(cost.prefill.online + cost.prefill.offline) +
                tokens * (double)(cost.decode.online + cost.decode.offline);

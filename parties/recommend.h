@@ -9,9 +9,8 @@
 #ifndef CACHET_PARTIES_RECOMMEND_H
 #define CACHET_PARTIES_RECOMMEND_H
 
-#include "engine/cost.h"
 #include "parties/eval/results.h"
-#include "parties/link_speed.h"
+#include "parties/time_model.h"
 
 struct recommend_form {
     const struct eval_results *results;
@@ -20,7 +19,7 @@ struct recommend_form {
     double floor;      /* percent */
     const struct eng_model_shape *shape;
     size_t context, answer; /* tokens of the prompt, and decoded after it */
-    struct link_speed link;
+    struct time_link link;
 };
 
 enum recommend_verdict {

@@ -54,6 +54,7 @@ struct eng_model_shape {
     double norm_eps;
     bool tied;     /* the head is the embedding table */
     bool qkv_bias; /* Q, K and V have biases (qwen2) */
+    bool one_layer; /* every layer has the weights of the first: shapes that are timed where memory is short */
     enum eng_activation activation;
     int32_t bos; /* token id, -1: none */
     int32_t eos[ENG_EOS_MAX];
