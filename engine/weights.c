@@ -393,6 +393,8 @@ static enum base_status read_synthetic(const void *context, enum eng_tensor tens
     const struct eng_model_shape *shape = context;
     size_t rows, columns;
     eng_tensor_extent(shape, tensor, &rows, &columns);
+    if (shape->one_layer)
+        layer = 0;
     bool gain = tensor == ENG_TENSOR_ATTENTION_NORM || tensor == ENG_TENSOR_MLP_NORM ||
                 tensor == ENG_TENSOR_FINAL_NORM;
     /* A tied head is the embedding. Residual branches are damped, as trained models keep them. */

@@ -22,6 +22,7 @@ struct cost {
     char policy_text[KV_CONFIG_TEXT];
     uint64_t score_bits, range_bits, headroom, queue_mib;
     struct time_link link;
+    const char *link_name;
     struct time_machine machine;
     bool one_machine;
     const char *recommend, *tasks;
@@ -369,9 +370,13 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .target = &o.queue_mib,
          .low = 1,
          .high = 65536},
+        {.name = "link",
+         .value = "LINK",
+         .help = "of the parties, as cachet relay takes it: loopback, lan, man, wan, wan400, rtt=40:mbit=100, ...",
+         .target = &o.link_name},
         {.name = "rtt-ms",
          .value = "X",
-         .help = "round trip between parties (default 0.1)",
+         .help = "instead: round trip between parties (default 0.1)",
          .kind = OPTION_REAL,
          .target = &o.link.rtt_ms,
          .high = 1e5},
@@ -425,6 +430,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
                       NULL, options, &done, error));
     if (done)
         return BASE_OK;
+    if (o.link_name != NULL)
+        TRY(time_link_parse(o.link_name, &o.link, error));
     if (o.gates)
         print_gates(o.json);
     else if (o.recommend != NULL)

@@ -16,7 +16,8 @@ struct command {
 };
 
 extern const struct command command_keygen, command_plan, command_share, command_party, command_generate,
-    command_up, command_check, command_cost, command_eval;
+    command_up, command_check, command_cost, command_eval, command_bench,
+    command_relay;
 
 /* SIGINT, SIGTERM, SIGHUP and SIGQUIT ask the program to stop; SIGPIPE is ignored. */
 void command_catch_signals(void);

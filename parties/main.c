@@ -12,7 +12,8 @@
 
 static const struct command *const commands[] = {&command_up,    &command_generate, &command_keygen,
                                                  &command_plan,  &command_share,    &command_party,
-                                                 &command_check, &command_cost, &command_eval};
+                                                 &command_check, &command_cost, &command_eval,
+                                                 &command_bench, &command_relay};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *out)

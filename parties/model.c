@@ -220,23 +220,6 @@ out:
     return status;
 }
 
-/* Widths that nobody calibrated: of layers that all have the weights of one there is nothing to learn. */
-static enum base_status typical_plan(const struct model *model, const struct model_plan_options *options,
-                                     struct eng_plan *ret, struct base_error *error)
-{
-    enum { SCORE_BITS = 5 };
-    enum base_status status = BASE_OK;
-    const struct eng_model_shape *s = &model->shape;
-    TRY(eng_plan_init(ret, s->layers, s->heads, options->context, error));
-    if (options->thin)
-        eng_plan_set_thin(ret);
-    ret->fold = options->fold || s->qkv_bias;
-    eng_plan_set_typical(ret, s->width, s->norm_eps, SCORE_BITS);
-out:
-    return status;
-}
-
-/* From calibration text, or typical. */
 static enum base_status calibrate(const struct model *model, const struct model_plan_options *options,
                                   struct eng_plan *ret, struct model_plan_report *report,
                                   struct base_error *error)
@@ -274,11 +257,59 @@ out:
     return status;
 }
 
+/* What holds in each of some layers, and in later ones, whose residual grows slowly. Weights that serve for all are scaled alike. */
+static struct eng_layer_plan widest_of(const struct eng_layer_plan *layer, size_t count)
+{
+    enum { GROWTH = 2 };
+    struct eng_layer_plan widest = layer[0];
+    for (size_t l = 1; l < count; l++) {
+        for (int w = 0; w < ENG_WIRES; w++)
+            widest.bits[w] = layer[l].bits[w] > widest.bits[w] ? layer[l].bits[w] : widest.bits[w];
+        for (int norm = 0; norm < ENG_NORMS; norm++) {
+            widest.low[norm] = layer[l].low[norm] < widest.low[norm] ? layer[l].low[norm] : widest.low[norm];
+            widest.high[norm] = layer[l].high[norm] > widest.high[norm] ? layer[l].high[norm] : widest.high[norm];
+        }
+    }
+    for (int norm = 0; norm < ENG_NORMS; norm++)
+        widest.high[norm] += GROWTH;
+    return widest;
+}
+
+/* Of a shape whose layers have the weights of one, two are calibrated, whose widths serve for all. */
+static enum base_status calibrate_few(const struct model *model, const struct model_plan_options *options,
+                                      struct eng_plan *ret, struct base_error *error)
+{
+    enum { FEW = 2 };
+    enum base_status status = BASE_OK;
+    struct model few = *model;
+    struct eng_plan small = {0}, plan = {0};
+    size_t layers = model->shape.layers;
+    few.shape.layers = layers < FEW ? layers : FEW;
+    few.source.shape = &few.shape; /* weights stay those of the whole shape */
+    TRY(calibrate(&few, options, &small, NULL, error));
+    TRY(eng_plan_init(&plan, layers, model->shape.heads, options->context, error));
+    struct eng_layer_plan *layer = plan.layer;
+    struct eng_head_plan *head = plan.head;
+    plan = small;
+    plan.layers = layers;
+    plan.layer = layer;
+    plan.head = head;
+    struct eng_layer_plan widest = widest_of(small.layer, small.layers);
+    for (size_t l = 0; l < layers; l++) {
+        layer[l] = widest;
+        eng_plan_derive_norms(&plan, l, model->shape.width, model->shape.norm_eps);
+    }
+    *ret = plan;
+out:
+    eng_plan_finish(&small);
+    return status;
+}
+
 enum base_status model_plan(const struct model *model, const struct model_plan_options *options,
                             struct eng_plan *ret, struct model_plan_report *report, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    TRY(model->shape.one_layer ? typical_plan(model, options, ret, error)
+    TRY(model->shape.one_layer ? calibrate_few(model, options, ret, error)
                                : calibrate(model, options, ret, report, error));
     if (model->file == NULL && !options->general) {
         eng_plan_set_cheap(ret, MODEL_TYPICAL_RANGE, MODEL_TYPICAL_HEADROOM);

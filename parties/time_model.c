@@ -2,11 +2,26 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "parties/relay_link.h"
 
 #include <stdalign.h>
 #include <unistd.h>
 
 /* --- the network --------------------------------------------------------------------------------------- */
+
+enum base_status time_link_parse(const char *text, struct time_link *ret, struct base_error *error)
+{
+    static const double loopback_mbit = 20000, loopback_rtt_ms = 0.1;
+    enum base_status status = BASE_OK;
+    struct relay_link link;
+    TRY(relay_link_parse(text, &link, error));
+    double rtt = link.delay_ms[0] + link.delay_ms[1],
+           mbit = link.mbit[1] > 0 && (link.mbit[0] == 0 || link.mbit[1] < link.mbit[0]) ? link.mbit[1] : link.mbit[0];
+    *ret = (struct time_link){.rtt_ms = rtt > loopback_rtt_ms ? rtt : loopback_rtt_ms,
+                              .mbit = mbit > 0 ? mbit : loopback_mbit};
+out:
+    return status;
+}
 
 double time_on_link(const struct time_link *link, const struct time_work *work)
 {

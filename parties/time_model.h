@@ -11,6 +11,9 @@ struct time_link {
     double mbit;   /* 10^6 bits per second each way */
 };
 
+/* A link as relay_link_parse takes it; one without a bandwidth has that of loopback. Errors: BASE_ERR_ARGUMENT. */
+BASE_MUST_USE enum base_status time_link_parse(const char *text, struct time_link *ret, struct base_error *error);
+
 /* What one machine does, all parties on it or each on one like it. */
 struct time_machine {
     double weights_per_second; /* that one core multiplies by one row, as P1 and P2 do */

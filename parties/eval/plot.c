@@ -1,34 +1,19 @@
 #include "parties/eval/plot.h"
 
-#include "base/file.h"
-#include "base/text.h"
+#include "parties/gnuplot.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum {
-    ENDING = 4,
     PANEL_WIDTH = 440,
     PANEL_HEIGHT = 320,
     TITLE_HEIGHT = 40,
     LETTER = 8,
     SAMPLE = 90,
-    LINE = 28,
-    COLOURS = 8
+    LINE = 28
 };
-enum { NO_PROGRAM = 127 };
-
-/* Okabe and Ito's colours, which colour-blind readers tell apart; black, the first, is the full cache's. */
-static const char *const colours[COLOURS] = {"000000", "0072b2", "d55e00", "009e73",
-                                             "cc79a7", "56b4e9", "e69f00", "777777"};
-/* gnuplot's filled and open marks; another one for each colour, and others in the second round of colours. */
-static const int marks[] = {7, 5, 9, 11, 13, 4, 6, 8, 10, 12, 1, 2, 3};
 
 /* One row of every kind: those of its panel share task and context, those of its curve the policy. */
 struct picture {
@@ -98,9 +83,7 @@ static void write_points(const struct picture *p, const struct eval_row *panel, 
 /* Lines and marks of a curve. */
 static void write_style(const struct picture *p, size_t curve)
 {
-    size_t round = curve / COLOURS, mark = (curve + 3 * round) % (sizeof marks / sizeof *marks);
-    (void)fprintf(p->script, "lc rgb '#%s' lw 1.6 pt %d ps 0.9 dt %zu", colours[curve % COLOURS], marks[mark],
-                  round + 1);
+    gnuplot_curve_style(p->script, curve);
 }
 
 /* The range of a panel's bytes, a little wider on both sides, and marks that a narrow logarithmic axis has
@@ -167,7 +150,7 @@ static void write_curves(const struct picture *p, size_t index, const struct eva
             if (marked)
                 write_style(p, c);
             else
-                (void)fprintf(p->script, "lc rgb '#70%s' lw 1", colours[c % COLOURS]);
+                (void)fprintf(p->script, "lc rgb '#70%s' lw 1", gnuplot_colour(c));
             (void)fprintf(p->script, " notitle");
         }
     (void)fprintf(p->script, "\n");
@@ -213,17 +196,11 @@ static void write_legend(const struct picture *p, double x, double width)
 
 static void write_head(const struct picture *p, const char *path, size_t width, size_t height)
 {
-    bool svg = strcmp(path + strlen(path) - ENDING, ".svg") == 0;
+    (void)fprintf(p->script, "# Quality of cache policies against bytes of a token. Run gnuplot on this file.\n");
+    gnuplot_head(p->script, path, width, height);
     (void)fprintf(
         p->script,
-        "# Quality of cache policies against bytes of a token. Run gnuplot on this file.\n"
-        "set terminal %s noenhanced size %zu, %zu font 'Helvetica,%d' background rgb 'white'\nset output '",
-        svg ? "svg" : "pngcairo", width, height, svg ? 13 : 10);
-    for (const char *c = path; *c != '\0'; c++)
-        (void)fprintf(p->script, "%c%s", *c, *c == '\'' ? "'" : "");
-    (void)fprintf(
-        p->script,
-        "'\nset multiplot title 'Quality against bytes of a token, bars: 95 %% intervals'\nset logscale x\n"
+        "set multiplot title 'Quality against bytes of a token, bars: 95 %% intervals'\nset logscale x\n"
         "set xlabel 'kB per token, online and dealt (log)'\nset grid xtics ytics lt 1 "
         "lc rgb '#dddddd' lw 1\n"
         "set tics nomirror\nset border 3\nset bars 0.6\nunset key\n");
@@ -254,70 +231,27 @@ static void write_script(const struct picture *p, const char *path)
     (void)fprintf(p->script, "unset multiplot\n");
 }
 
-/* No shell: a path is a path. */
-static enum base_status run_gnuplot(const char *script, const char *path, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    int result = 0;
-    pid_t pid = fork();
-    TRY_THAT(pid >= 0, error, BASE_ERR_MEMORY, "cannot start a process for gnuplot: %s", strerror(errno));
-    if (pid == 0) {
-        int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-            (void)dup2(nowhere, fd);
-        (void)execlp("gnuplot", "gnuplot", script, (char *)NULL);
-        _exit(NO_PROGRAM);
-    }
-    while (waitpid(pid, &result, 0) < 0 && errno == EINTR)
-        continue;
-    TRY_THAT(!WIFEXITED(result) || WEXITSTATUS(result) != NO_PROGRAM, error, BASE_ERR_SUPPORT,
-             "gnuplot, which draws %s, is not installed: install it (Debian: apt install gnuplot-nox) and "
-             "run `gnuplot "
-             "%s`",
-             path, script);
-    TRY_THAT(WIFEXITED(result) && WEXITSTATUS(result) == 0, error, BASE_ERR_SUPPORT,
-             "gnuplot could not draw %s: run `gnuplot %s` to see why", path, script);
-out:
-    return status;
-}
-
 enum base_status eval_plot_check(const char *path, struct base_error *error)
 {
-    enum base_status status = BASE_OK;
-    size_t length = strlen(path);
-    const char *ending = path + (length < ENDING ? length : length - ENDING);
-    TRY_THAT(length > ENDING && (strcmp(ending, ".svg") == 0 || strcmp(ending, ".png") == 0), error,
-             BASE_ERR_ARGUMENT, "--plot \"%.200s\" must be a file that ends in .svg or .png", path);
-    for (size_t at = 0, n; at < length; at += n) {
-        n = base_text_printable(path + at, length - at);
-        TRY_THAT(n > 0, error, BASE_ERR_ARGUMENT, "--plot: its path must be printable text");
-    }
-out:
-    return status;
+    return gnuplot_check_path("--plot", path, error);
 }
 
 enum base_status eval_plot(const struct eval_results *results, const char *path, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    char script[4096], *text = NULL;
-    size_t size = 0;
+    struct gnuplot_script script = {0};
     struct picture p = {.results = results};
     const struct eval_row *row;
     TRY(eval_plot_check(path, error));
-    TRY_THAT((size_t)snprintf(script, sizeof script, "%.*s.gp", (int)strlen(path) - ENDING, path) <
-                 sizeof script,
-             error, BASE_ERR_ARGUMENT, "--plot: its path is too long");
     while (first_of(results, p.panels, same_panel) != NULL)
         p.panels++;
     for (; (row = first_of(results, p.curves, same_curve)) != NULL; p.curves++)
         p.longest = strlen(row->policy) > p.longest ? strlen(row->policy) : p.longest;
-    p.script = open_memstream(&text, &size);
-    TRY_THAT(p.script != NULL, error, BASE_ERR_MEMORY, "%s: cannot allocate its text", script);
+    TRY(gnuplot_begin(&script, path, error));
+    p.script = script.text;
     write_script(&p, path);
-    TRY_THAT(fclose(p.script) == 0, error, BASE_ERR_MEMORY, "%s: cannot allocate its text", script);
-    TRY(base_file_replace(script, text, size, error));
-    TRY(run_gnuplot(script, path, error));
+    TRY(gnuplot_draw(&script, error));
 out:
-    free(text);
+    gnuplot_discard(&script);
     return status;
 }
