@@ -22,8 +22,9 @@ struct list {
 
 struct bench {
     const char *models, *shapes, *contexts, *policies, *budgets, *links, *output, *text, *tokenizer, *gates, *plots;
-    uint64_t new_tokens, warm_ups, repeats, layers;
-    bool made_up, one_layer;
+    uint64_t new_tokens, warm_ups, repeats;
+    struct model_input shape_options;
+    bool made_up;
 
     struct list subject, context, policy, budget, link, gate;
     enum bench_format format;
@@ -64,7 +65,7 @@ out:
 static struct bench_subject_form subject_form(const struct bench *b, size_t subject, size_t context, size_t gate)
 {
     struct bench_subject_form form = {.text = b->text, .new_tokens = b->new_tokens};
-    form.input = (struct model_input){.tokenizer = b->tokenizer, .layers = b->layers, .one_layer = b->one_layer};
+    form.input = (struct model_input){.tokenizer = b->tokenizer, .layers = b->shape_options.layers, .one_layer = b->shape_options.one_layer};
     *(b->models != NULL ? &form.input.path : &form.input.shape) = b->subject.part[subject];
     form.context = strtoull(b->context.part[context], NULL, 10);
     form.general = strcmp(b->gate.part[gate], "general") == 0;
@@ -254,10 +255,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         {.name = "made-up-rows",
          .help = "shapes: the cache begins with made-up rows instead of a prompt that is read: decoding costs the same",
          .kind = OPTION_FLAG, .target = &b->made_up},
-        {.name = "layers", .value = "N", .help = "shapes: the first N layers alone", .kind = OPTION_COUNT, .target = &b->layers,
-         .low = 1, .high = 1024},
-        {.name = "one-layer", .help = "shapes: every layer has the weights of one, where memory is short", .kind = OPTION_FLAG,
-         .target = &b->one_layer},
+        OPTIONS_SHAPE(&b->shape_options),
         {.name = "text", .value = "FILE", .help = "models: calibration text, whose beginning is the prompt (default: the model's own)",
          .target = &b->text},
         {.name = "tokenizer", .value = "PATH", .help = "tokenizer, when it is not where the model is", .target = &b->tokenizer},

@@ -164,6 +164,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .value = "NAME",
          .help = "instead: a public shape with synthetic weights and a made-up prompt",
          .target = &u->input.shape},
+        OPTIONS_SHAPE(&u->input),
         {.name = "tokenizer",
          .value = "PATH",
          .help = "tokenizer, when it is not where the model is",

@@ -198,9 +198,10 @@ static enum base_status from_model(const struct model *model, size_t window, str
     enum base_status status = BASE_OK;
     struct base_progress progress = {0};
     bool real = model->file != NULL;
-    size_t count = real ? TEXTS : 1, length = real                        ? sample_length(model, window)
-                                              : window < SYNTHETIC_TOKENS ? window
-                                                                          : SYNTHETIC_TOKENS;
+    size_t length = real                        ? sample_length(model, window)
+                    : window < SYNTHETIC_TOKENS ? window
+                                                : SYNTHETIC_TOKENS,
+           count = real ? TEXTS : 2 * SYNTHETIC_TOKENS / length - 1; /* short ones are more, so that margins are those of long ones */
     TRY(base_alloc(&ret->tokens, count * length, sizeof *ret->tokens, error));
     TRY(base_alloc(&ret->lengths, count, sizeof *ret->lengths, error));
     for (size_t i = 0; i < count; i++)
@@ -212,7 +213,7 @@ static enum base_status from_model(const struct model *model, size_t window, str
         TRY(eng_calibration_samples(&model->source, model->shape.bos, count, length, ret->tokens, &progress,
                                     error));
     } else {
-        for (size_t i = 0; i < length; i++)
+        for (size_t i = 0; i < ret->total; i++)
             ret->tokens[i] = (int32_t)(i * 7919 % model->shape.vocab);
     }
 out:

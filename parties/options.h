@@ -29,6 +29,9 @@ struct option_entry {
 /* clang-format off */
 /* Flags that several commands have: the model owner's model; the widths of a plan that is made. */
 #define OPTION_MODEL(path) {.name = "model", .value = "PATH", .help = "model directory (Hugging Face), .gguf or llama2.c file", .target = (path)}
+#define OPTIONS_SHAPE(input) \
+    {.name = "layers", .value = "N", .help = "shapes: the first N layers alone", .kind = OPTION_COUNT, .target = &(input)->layers, .low = 1, .high = 1024}, \
+    {.name = "one-layer", .help = "shapes: every layer has the weights of one, where memory is short", .kind = OPTION_FLAG, .target = &(input)->one_layer}
 #define OPTIONS_WIDTHS(options) \
     {.name = "general", .help = "general gates, even where the ranges of a layer allow the cheap ones", \
      .kind = OPTION_FLAG, .target = &(options)->general}, \
