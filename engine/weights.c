@@ -404,11 +404,13 @@ static enum base_status read_synthetic(const void *context, enum eng_tensor tens
     bool bias = tensor == ENG_TENSOR_Q_BIAS || tensor == ENG_TENSOR_K_BIAS || tensor == ENG_TENSOR_V_BIAS;
     double spread = sqrt(3.0 / (double)columns) * (branch ? sqrt(0.5 / (double)shape->layers) : 1.0);
     uint64_t seed = base_random_mix((uint64_t)(tensor + 1) << 32 | layer);
+    /* A layer that serves for all reads a residual of one size. */
+    double embedding = shape->one_layer ? sqrt(3.0) : 0.05;
     for (size_t i = 0; i < range.rows * columns; i++) {
         double unit = (double)(int64_t)base_random_mix(seed + range.first_row * columns + i) * 0x1p-63;
         ret[i] = (float)(gain ? 1 + 0.25 * unit
                               : unit * (bias                             ? 1
-                                        : tensor == ENG_TENSOR_EMBEDDING ? 0.05
+                                        : tensor == ENG_TENSOR_EMBEDDING ? embedding
                                                                          : spread));
     }
     return BASE_OK;

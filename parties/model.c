@@ -271,6 +271,10 @@ static struct eng_layer_plan widest_of(const struct eng_layer_plan *layer, size_
             widest.high[norm] = layer[l].high[norm] > widest.high[norm] ? layer[l].high[norm] : widest.high[norm];
         }
     }
+    /* What is multiplied by the residual before it is normalised grows with it. */
+    static const enum eng_wire grows[] = {ENG_UQ, ENG_UK, ENG_UV, ENG_A, ENG_AOWN, ENG_UG, ENG_UP};
+    for (size_t w = 0; w < sizeof grows / sizeof *grows; w++)
+        widest.bits[grows[w]] += GROWTH;
     for (int norm = 0; norm < ENG_NORMS; norm++)
         widest.high[norm] += GROWTH;
     return widest;
