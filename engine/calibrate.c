@@ -129,6 +129,17 @@ static int clamp(int v, int low, int high)
     return v < low ? low : v > high ? high : v;
 }
 
+/* log2 of the smallest and largest mean square, with margin. */
+static int low_square(double smallest)
+{
+    return (int)floor(log2(fmax(smallest, 0x1p-50)) - SQUARES_MARGIN);
+}
+
+static int high_square(double largest)
+{
+    return (int)ceil(log2(fmax(largest, 0x1p-50)) + SQUARES_MARGIN);
+}
+
 /* Ranges, folds and fractions of the norms of a layer. rho and the range enter public spline coefficients:
  * powers of two carry no more than a bit length. */
 static void plan_norms(struct eng_plan *plan, size_t layer, const struct extremes *e,
@@ -138,8 +149,8 @@ static void plan_norms(struct eng_plan *plan, size_t layer, const struct extreme
     for (int i = 0; i < ENG_NORMS; i++) {
         size_t at = layer * ENG_PROBES + ENG_PROBE_SQUARES + (size_t)i, norm = layer * ENG_NORMS + (size_t)i;
         l->rho[i] = (int)base_nearest(e->log_rms[norm] / e->rows[norm] * M_LOG2E);
-        l->low[i] = (int)floor(log2(fmax(e->smallest[at], 0x1p-50)) - SQUARES_MARGIN);
-        l->high[i] = (int)ceil(log2(fmax(e->largest[at], 0x1p-50)) + SQUARES_MARGIN);
+        l->low[i] = low_square(e->smallest[at]);
+        l->high[i] = high_square(e->largest[at]);
     }
     eng_plan_derive_norms(plan, layer, shape->width, shape->norm_eps);
 }
@@ -310,6 +321,10 @@ enum base_status eng_calibrate(struct eng_plan *ret, const struct eng_weight_sou
         eng_plan_set_thin(&plan);
     TRY(observe(&e, source, c, &plan.profile, progress, error));
     plan.lm_bits = bits_for(e.largest[ENG_PROBE_LOGITS]);
+    if (source->shape->layer_norm) {
+        plan.final_low = low_square(e.smallest[ENG_PROBE_FINAL_SQUARES]);
+        plan.final_high = high_square(e.largest[ENG_PROBE_FINAL_SQUARES]);
+    }
     TRY(plan_layers(&plan, &e, c, choices, error));
     if (fit(&plan, smallest_rms(&e, layers), NULL) != BASE_OK) {
         /* Ceilings need a few bits more in places; the general gates say best what is too large. */

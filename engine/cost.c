@@ -35,7 +35,7 @@ static struct eng_client_cost client_cost(const struct eng_decoder_form *form, u
         .turns = turns,
         .sent = PARTIES * (rows * mpc_bits(vocab, SEC_ROW_RING) + (decoding ? turns * WORD : 0)),
         .received = PARTIES * (turns * WORD + answers * COPIES *
-                                                  (mpc_bits(vocab, eng_logit_ring(plan)) +
+                                                  (mpc_bits(vocab, eng_logit_ring(form->shape, plan)) +
                                                    mpc_bits(1, plan->ring - ENG_SQUARES_CUT)))};
 }
 

@@ -128,6 +128,10 @@ enum base_status eng_decoder_init(struct eng_decoder *ret, enum mpc_role role, s
              "a context of %zu tokens: the plan was made for at most %d; make one with `cachet plan "
              "--context %zu`",
              form.context, form.plan->context, form.context);
+    /* What a longer one would cost may be asked all the same. */
+    TRY_THAT(role == MPC_COUNT || !form.shape->positions || form.context <= form.shape->context, error,
+             BASE_ERR_RANGE, "a context of %zu tokens: the model has learned positions for %zu", form.context,
+             form.shape->context);
     TRY(plan_cache(&d, error));
     TRY(base_alloc(&d.cache, form.plan->layers, sizeof *d.cache, error));
     TRY(base_alloc(&d.turn, half, sizeof *d.turn, error));
@@ -325,12 +329,18 @@ static void rope_tables(const struct eng_decoder *d, size_t first, size_t n, int
         }
 }
 
-/* The rows of the embedding table at the client's secret indices, in the residual's ring: two rounds. */
+/* The rows of the embedding table at the client's secret indices, and those of the public positions where the
+ * model has learned them, in the residual's ring: two rounds. */
 static enum base_status embed(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire hot, size_t n,
                               struct mpc_wire *ret)
 {
     enum base_status status = BASE_OK;
-    struct mpc_wire x = sec_row_lookup(p, hot, n, &d->form.weights->embedding, "embedding");
+    const struct sec_row_table *table = &d->form.weights->embedding, *positions = &d->form.weights->positions;
+    struct mpc_share rows = sec_row_lookup_share(p, hot, n, table, "embedding");
+    if (positions->rows > 0)
+        mpc_share_add(p, &rows, sec_row_table_share(p, positions, d->position, n));
+    struct mpc_wire x =
+        mpc_cut(p, rows, SEC_ROW_RING, 0, table->bound + (positions->rows > 0), false, "embedding");
     TRY(mpc_round(p));
     *ret = mpc_extend(p, x, d->form.plan->ring, "extend embedding");
     TRY(mpc_round(p));
@@ -355,9 +365,33 @@ int eng_logit_bound(const struct eng_plan *plan)
     return eng_bound(ENG_LOGIT_FRACTION, plan->lm_bits);
 }
 
-int eng_logit_ring(const struct eng_plan *plan)
+int eng_logit_ring(const struct eng_model_shape *shape, const struct eng_plan *plan)
 {
-    return plan->ring - (plan->fx + plan->fw - ENG_LOGIT_FRACTION);
+    int ring = shape->layer_norm ? eng_plan_root_ring(plan) : plan->ring;
+    return ring - (plan->fx + plan->fw - ENG_LOGIT_FRACTION);
+}
+
+/* Rows of x, each with its rms behind it: two rounds, of which the first one opens what waits beside it. The
+ * small ring of the rms is all that the logits need. */
+static enum base_status add_rms(struct eng_decoder *d, struct mpc_party *p, size_t rows,
+                                struct mpc_share squares, struct mpc_wire *x)
+{
+    const struct eng_plan *plan = d->form.plan;
+    enum base_status status = BASE_OK;
+    size_t width = d->form.shape->width;
+    int cut = 2 * plan->fx - eng_plan_final_fs(plan, width), ring = cut + plan->kn;
+    struct mpc_wire r, s = mpc_cut(p, squares, ring < plan->ring ? ring : plan->ring, cut, plan->kn - 1, true,
+                                   "final sum x^2 as its root reads it");
+    uint32_t *index = mpc_bytes(p, rows * (width + 1) * sizeof *index);
+    TRY(mpc_round(p));
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = 0; c <= width; c++)
+            index[i * (width + 1) + c] = (uint32_t)(c < width ? i * width + c : rows * width + i);
+    sec_spline_eval(p, &d->form.gates->root, s, &r, "rms");
+    TRY(mpc_round(p));
+    *x = mpc_gather(p, mpc_concat(p, mpc_reduce(p, *x, r.ring), r), index, rows * (width + 1));
+out:
+    return status;
 }
 
 static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire x, size_t n,
@@ -367,12 +401,14 @@ static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct 
     size_t width = d->form.shape->width;
     enum base_status status = BASE_OK;
     x = mpc_slice(x, (n - rows) * width, rows * width);
-    struct mpc_share logits = mpc_share_matmul(p, x, rows, &d->form.weights->head);
+    struct mpc_share squares = mpc_share_dot(p, x, x, width);
     ret->rows = rows;
-    ret->logits = mpc_cut(p, logits, plan->ring, logits.frac - ENG_LOGIT_FRACTION, eng_logit_bound(plan),
+    ret->squares = mpc_cut(p, squares, plan->ring, ENG_SQUARES_CUT, 44, false, "final sum x^2");
+    if (d->form.shape->layer_norm)
+        TRY(add_rms(d, p, rows, squares, &x));
+    struct mpc_share logits = mpc_share_matmul(p, x, rows, &d->form.weights->head);
+    ret->logits = mpc_cut(p, logits, logits.ring, logits.frac - ENG_LOGIT_FRACTION, eng_logit_bound(plan),
                           false, "logits");
-    ret->squares =
-        mpc_cut(p, mpc_share_dot(p, x, x, width), plan->ring, ENG_SQUARES_CUT, 44, false, "final sum x^2");
     TRY(mpc_round(p));
 out:
     return status;

@@ -18,8 +18,11 @@
  * 11  u_gate, u_up, s          12  t        13  g, p = t u        12..14
  * 14  h = SiLU(g) p            15  y = W_down h                    15, 16
  * 16  extend y, x += y                                            17
- * One round more when the plan extends e (ring_sv), or with a wave. Every round is one message each way for
- * all heads and rows. Source: PROTOCOL section 6; specification, layer.py and dealtlayer.py. */
+ * Biases are local: they join t u, or a product before it is cut. Those of the logits are a column of the
+ * head that the final rms multiplies: s = sum x^2, then its root, then the logits. A row of positions joins
+ * the embedding's. One round more when the plan extends e (ring_sv), or with a wave. Every round is one
+ * message each way for all heads and rows. Source: PROTOCOL section 6; specification, layer.py and
+ * dealtlayer.py. */
 #ifndef CACHET_ENGINE_DECODER_H
 #define CACHET_ENGINE_DECODER_H
 
@@ -72,7 +75,7 @@ struct eng_decoder {
 /* What a step gives: un-normalised logits [rows][vocab] with ENG_LOGIT_FRACTION fraction bits, and the final
  * sums of squares [rows]. */
 int eng_logit_bound(const struct eng_plan *plan);
-int eng_logit_ring(const struct eng_plan *plan);
+int eng_logit_ring(const struct eng_model_shape *shape, const struct eng_plan *plan);
 struct eng_logits {
     size_t rows;
     struct mpc_wire logits;
@@ -111,8 +114,8 @@ size_t eng_decoder_choose_chunk(const struct eng_model_shape *shape, size_t cont
 
 /* Runs n rows (masked one-hot, [n][vocab] in Z_2^32) through the model and appends them to the cache.
  * logit_rows: 0, 1 (the last row) or n. A layer's wires are released when it is done; the results stay until
- * the caller releases the work area. Cost: 3 rounds more than its layers with logits, 2 without; bytes are
- * declared by the operations. */
+ * the caller releases the work area. Cost: 3 rounds more than its layers with logits (5 where these have
+ * biases), 2 without; bytes are declared by the operations. */
 BASE_MUST_USE enum base_status eng_decoder_step(struct eng_decoder *decoder, struct mpc_party *p,
                                                 struct mpc_wire hot, size_t n, size_t logit_rows,
                                                 struct eng_logits *ret);

@@ -162,6 +162,23 @@ static enum base_status init_reciprocal(struct eng_gates *gates, const struct en
     return sec_spline_init(&gates->reciprocal, form, error);
 }
 
+struct sec_spline_form eng_gates_root_form(const struct eng_model_shape *shape, const struct eng_plan *plan)
+{
+    int fs = eng_plan_final_fs(plan, shape->width);
+    double per_mean = (double)shape->width * base_power_of_two(fs);
+    int64_t low = (int64_t)(base_power_of_two(plan->final_low) * per_mean);
+    return (struct sec_spline_form){
+        .k = plan->kn,
+        .low = low < 2 ? 2 : low,
+        .high = (int64_t)((base_power_of_two(plan->final_high) + shape->norm_eps) * per_mean),
+        .per_octave = plan->per_octave,
+        .F = eng_plan_root_table(plan),
+        .ring = plan->ring,
+        .functions = 1,
+        .function = {{SEC_POWER_ROOT, 1, 1 / per_mean, shape->norm_eps, plan->fx,
+                      plan->fx + eng_plan_root_bits(plan)}}};
+}
+
 /* Spans beyond those of the narrow waves take the wide ones. */
 static enum base_status init_wave(struct eng_gates *gates, int wave, enum sec_curve curve,
                                   struct base_error *error)
@@ -207,6 +224,8 @@ enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_sh
                                                                : init_maximum(&gates, plan, l, error));
     }
     TRY(init_reciprocal(&gates, plan, error));
+    if (shape->layer_norm)
+        TRY(sec_spline_init(&gates.root, eng_gates_root_form(shape, plan), error));
     enum sec_curve curve = shape->activation == ENG_ACTIVATION_GELU ? SEC_CURVE_GELU : SEC_CURVE_SILU;
     TRY(sec_segments_init(
         &gates.activation,
@@ -234,6 +253,7 @@ void eng_gates_finish(struct eng_gates *gates)
     for (size_t i = 0; gates->reciprocal_two != NULL && i < gates->reciprocal_two_count; i++)
         sec_reciprocal_two_finish(&gates->reciprocal_two[i]);
     sec_spline_finish(&gates->reciprocal);
+    sec_spline_finish(&gates->root);
     sec_segments_finish(&gates->activation);
     for (int w = 0; w < ENG_WAVES; w++)
         sec_wave_finish(&gates->wave[w]);
@@ -277,6 +297,7 @@ void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32])
         hash_words(&state, gate->slope, gate->pieces);
     }
     hash_spline(&state, &gates->reciprocal);
+    hash_spline(&state, &gates->root);
     hash_words(&state, gates->activation.coefficient, 3 * ((size_t)1 << gates->activation.form.h));
     for (int w = 0; w < ENG_WAVES; w++)
         if (gates->wave[w].cosine != NULL) {

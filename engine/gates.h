@@ -36,6 +36,7 @@ struct eng_gates {
     struct sec_exp_two *exp_two;
     struct sec_reciprocal_two *reciprocal_two;
     struct sec_spline reciprocal;
+    struct sec_spline root;          /* the final rms, where logits have biases */
     struct sec_wave wave[ENG_WAVES]; /* those that a layer uses */
     struct sec_segments activation;  /* SiLU, or GELU where the MLP has no gate */
     int sum_bits;                    /* bits of S as the division reads it */
@@ -44,6 +45,9 @@ struct eng_gates {
 
 BASE_MUST_USE enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_shape *shape,
                                               const struct eng_plan *plan, struct base_error *error);
+/* r = sqrt(s / d + eps) with the residual's fraction, from the final s = sum x^2, in the ring
+ * eng_plan_root_ring. */
+struct sec_spline_form eng_gates_root_form(const struct eng_model_shape *shape, const struct eng_plan *plan);
 void eng_gates_finish(struct eng_gates *gates);
 /* SHA-256 over every public table: parties compare it, so that a machine whose arithmetic differs is refused.
  */

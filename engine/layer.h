@@ -25,10 +25,15 @@ BASE_MUST_USE enum base_status eng_attention_run(const struct eng_step *step, st
 BASE_MUST_USE enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x,
                                            struct mpc_wire *ret);
 
-/* y = W h cut to the residual's fraction, extended and added to x: two rounds. */
+/* What writes the residual: a matrix, its bias (no rows: none) and the wire that bounds their result. */
+struct eng_output {
+    const struct mpc_matrix *matrix, *bias;
+    enum eng_wire wire;
+};
+/* y = W h + c cut to the residual's fraction, extended and added to x: two rounds. */
 BASE_MUST_USE enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x,
-                                                struct mpc_wire h, const struct mpc_matrix *w,
-                                                enum eng_wire bits, struct mpc_wire *ret);
+                                                struct mpc_wire h, struct eng_output output,
+                                                struct mpc_wire *ret);
 /* sum x^2 of each row as the norm's gate reads it. Queues one opening. */
 struct mpc_wire eng_sum_squares(const struct eng_step *step, struct mpc_wire x, int norm);
 

@@ -13,16 +13,18 @@ struct mpc_wire eng_sum_squares(const struct eng_step *step, struct mpc_wire x, 
 }
 
 enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x, struct mpc_wire h,
-                                  const struct mpc_matrix *w, enum eng_wire bits, struct mpc_wire *ret)
+                                  struct eng_output output, struct mpc_wire *ret)
 {
     struct mpc_party *p = step->p;
     const struct eng_plan *plan = step->decoder->form.plan;
     const int *b = plan->layer[step->layer].bits;
     enum base_status status = BASE_OK;
     (void)eng_account(step, ENG_CLASS_LINEAR);
-    struct mpc_share share = mpc_share_matmul(p, h, step->n, w);
-    struct mpc_wire y = mpc_cut(p, share, share.ring, h.frac + w->frac - plan->fx,
-                                eng_bound(plan->fx, b[bits]), false, eng_wire_name(bits));
+    struct mpc_share share = mpc_share_matmul(p, h, step->n, output.matrix);
+    if (output.bias->outs > 0)
+        mpc_share_add(p, &share, mpc_share_of_row(p, output.bias, step->n));
+    struct mpc_wire y = mpc_cut(p, share, share.ring, share.frac - plan->fx,
+                                eng_bound(plan->fx, b[output.wire]), false, eng_wire_name(output.wire));
     TRY(mpc_round(p));
     y = mpc_extend(p, y, plan->ring, "extend");
     TRY(mpc_round(p));
@@ -60,14 +62,17 @@ static struct mpc_wire gate_projection(const struct eng_step *step, struct mpc_w
                    cut, eng_bound(plan->fu, plan->layer[step->layer].bits[ENG_UG]), false, "u_gate");
 }
 
-/* g: for segments a few bits, whose mask nobody is dealt; for a wave a wire of its own, because g / 2 is
- * added to what the wave gives. Queues one opening. */
+/* g = t u, and its bias where the MLP has no gate: for segments a few bits, whose mask nobody is dealt; for a
+ * wave a wire of its own, because g / 2 is added to what the wave gives. Queues one opening. */
 static struct mpc_wire activation_input(const struct eng_step *step, struct mpc_wire u, struct mpc_wire t)
 {
     struct mpc_party *p = step->p;
     const struct eng_layer_plan *l = &step->decoder->form.plan->layer[step->layer];
     struct reading r = reading_of(step);
+    const struct mpc_matrix *bias = &step->decoder->form.weights->layer[step->layer].up_bias;
     struct mpc_share share = mpc_share_mul(p, u, t, step->decoder->form.shape->ffn, r.cut + r.ring);
+    if (bias->outs > 0)
+        mpc_share_add(p, &share, mpc_share_of_row(p, bias, step->n));
     return mpc_cut(p, share, r.cut + r.ring, r.cut, eng_bound(r.fraction, l->bits[ENG_G]),
                    l->wave == ENG_WAVE_NONE, "g");
 }
@@ -191,7 +196,8 @@ enum base_status eng_mlp_run(const struct eng_step *step, struct mpc_wire x, str
     struct mpc_wire h;
     TRY(step->decoder->form.shape->activation == ENG_ACTIVATION_GELU ? plain(step, x, &h)
                                                                      : gated(step, x, &h));
-    TRY(eng_residual_add(step, x, h, &step->decoder->form.weights->layer[step->layer].down, ENG_YD, ret));
+    const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
+    TRY(eng_residual_add(step, x, h, (struct eng_output){&w->down, &w->down_bias, ENG_YD}, ret));
 out:
     return status;
 }
@@ -201,7 +207,8 @@ enum base_status eng_layer_run(const struct eng_step *step, struct mpc_wire x, s
     enum base_status status = BASE_OK;
     struct mpc_wire o, middle;
     TRY(eng_attention_run(step, x, &o));
-    TRY(eng_residual_add(step, x, o, &step->decoder->form.weights->layer[step->layer].o, ENG_YO, &middle));
+    const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
+    TRY(eng_residual_add(step, x, o, (struct eng_output){&w->o, &w->o_bias, ENG_YO}, &middle));
     TRY(eng_mlp_run(step, middle, ret));
 out:
     return status;

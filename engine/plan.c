@@ -127,6 +127,8 @@ void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, 
         eng_plan_derive_norms(plan, l, width, norm_eps);
     }
     plan->lm_bits = 6;
+    plan->final_low = -5;
+    plan->final_high = 3;
 }
 
 void eng_plan_set_cheap(struct eng_plan *plan, int range, int headroom)
@@ -185,6 +187,28 @@ int eng_plan_output_ring(const struct eng_plan *plan, int product_bits, int inpu
 {
     int product = plan->fwo + maximum(product_bits, 1 - plan->fx), input = maximum(input_bits, 1 - plan->fu);
     return plan->fu + maximum(product, input) + 2;
+}
+
+int eng_plan_final_fs(const struct eng_plan *plan, size_t width)
+{
+    /* Any epsilon that a model may have is below 1: one bit more at most. */
+    return minimum(plan->kn - base_log_ceil(width) - maximum(plan->final_high, 0) - 1, 2 * plan->fx);
+}
+
+int eng_plan_root_bits(const struct eng_plan *plan)
+{
+    return maximum((plan->final_high + 1) / 2, 0) + 1;
+}
+
+int eng_plan_root_ring(const struct eng_plan *plan)
+{
+    int logits = plan->fx + plan->fw - ENG_LOGIT_FRACTION + maximum(1, ENG_LOGIT_FRACTION + plan->lm_bits);
+    return maximum(logits, plan->fx + eng_plan_root_bits(plan)) + 2;
+}
+
+int eng_plan_root_table(const struct eng_plan *plan)
+{
+    return plan->ring - eng_plan_root_ring(plan) + plan->fx;
 }
 
 int eng_plan_embedding_bound(const struct eng_plan *plan)

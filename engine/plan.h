@@ -117,6 +117,8 @@ struct eng_plan {
                */
     int context; /* longest prompt plus answer */
     int lm_bits; /* integer bits of the logits, un-normalised */
+    int final_low; /* where logits have biases, which the final rms multiplies: log2 of the smallest and largest */
+    int final_high; /* mean square after the last layer, with margin; else 0 */
     int heads;
     size_t layers;
     struct eng_layer_plan *layer;
@@ -155,6 +157,12 @@ int eng_plan_histogram_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_score_ring(const struct eng_plan *plan, size_t layer);
 /* Ring that W h fits whose product has product_bits integer bits and whose input h input_bits. */
 int eng_plan_output_ring(const struct eng_plan *plan, int product_bits, int input_bits);
+/* Where logits have a bias: fraction bits of the final sum x^2 as its root reads it, integer bits of the root, the ring that
+ * it and the logits share before they are cut, and the fraction bits of the root's table. */
+int eng_plan_final_fs(const struct eng_plan *plan, size_t width);
+int eng_plan_root_bits(const struct eng_plan *plan);
+int eng_plan_root_ring(const struct eng_plan *plan);
+int eng_plan_root_table(const struct eng_plan *plan);
 int eng_plan_embedding_bound(const struct eng_plan *plan); /* |entry| <= 2^bound in units of the residual */
 double eng_plan_wave_span(enum eng_wave wave);  /* largest |g| that the wave reads, for either curve */
 int eng_plan_wave_log_cell(enum eng_wave wave); /* log2 of a cell of its guard */

@@ -207,6 +207,19 @@ static void check_widths(const struct eng_plan *p, struct checker *c)
     }
 }
 
+/* The rms that multiplies the logits' biases. Where they have none both ends of its range are 0. */
+static void check_root(const struct eng_plan *p, struct checker *c)
+{
+    int ring = eng_plan_root_ring(p), table = eng_plan_root_table(p), bits = eng_plan_root_bits(p);
+    need(c, "range of the final mean square", p->final_low, p->final_high);
+    if (p->final_low == p->final_high)
+        return;
+    need(c, "final sum x^2", 2 * p->fx + maximum(p->final_high, 0) + 14, p->ring - 1);
+    need(c, "rms of the logits' biases", ring, p->ring);
+    need(c, "table of that rms", table + bits, p->ring - 2);
+    need(c, "fraction of that rms", p->fx, table);
+}
+
 enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *error)
 {
     struct checker c = {.error = error};
@@ -224,6 +237,7 @@ enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *err
     }
     c.layer = 0;
     need(&c, "logits", ENG_LOGIT_FRACTION + p->lm_bits, p->ring - (p->fx + p->fw - ENG_LOGIT_FRACTION) - 1);
+    check_root(p, &c);
     need(&c, "embedding", eng_plan_embedding_bound(p), 32 - 2);
     need(&c, "1/S", p->f_reciprocal + slack + 1, p->ring - 1);
     need(&c, "lift of 1/S", p->fy + slack + 1, p->ring - (p->f_reciprocal - p->fy) - 2);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLAN_FORMAT = 3, MAX_LAYERS = 512, MAX_HEADS = 1024, MAX_CEILING = 4000, MAX_CONTEXT = 1 << 20 };
+enum { PLAN_FORMAT = 4, MAX_LAYERS = 512, MAX_HEADS = 1024, MAX_CEILING = 4000, MAX_CONTEXT = 1 << 20 };
 
 struct field {
     const char *name;
@@ -31,7 +31,8 @@ static const struct field fields[] = {
     FIELD(f_reciprocal, 8, 60), FIELD(fg, 2, 16),           FIELD(kg, 4, 24),
     FIELD(hs, 2, 12),           FIELD(f_silu, 8, 40),       FIELD(kn, 12, 36),
     FIELD(ring, 32, 64),        FIELD(fold, 0, 1),          FIELD(context, 1, MAX_CONTEXT),
-    FIELD(lm_bits, -20, 40),    FIELD(heads, 1, MAX_HEADS),
+    FIELD(lm_bits, -20, 40),    FIELD(heads, 1, MAX_HEADS),  FIELD(final_low, -60, 60),
+    FIELD(final_high, -60, 60),
 };
 
 /* Fields of a layer: what its gates are, pairs for its norms, one number per range, one per head. */

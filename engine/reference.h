@@ -7,13 +7,20 @@
 
 #include "engine/weights.h"
 
-/* What a probe sees beside the wires of enum eng_wire: mean squares before the two norms, and the
- * un-normalised logits. */
-enum { ENG_PROBE_SQUARES = ENG_WIRES, ENG_PROBE_LOGITS = ENG_WIRES + ENG_NORMS, ENG_PROBES };
+/* What a probe sees beside the wires of enum eng_wire: mean squares before the two norms, the un-normalised
+ * logits, and the mean squares before the final norm. */
+enum {
+    ENG_PROBE_SQUARES = ENG_WIRES,
+    ENG_PROBE_LOGITS = ENG_WIRES + ENG_NORMS,
+    ENG_PROBE_FINAL_SQUARES,
+    ENG_PROBES
+};
 
 /* `count` values of a wire of one layer: as floats before the plan's scaling (u_q with the gain and 1 /
- * sqrt(head_dim), without 1 / rms). ENG_SCORE: the scores of one row of `head`, its own last; other wires:
- * rows of the whole layer, and head is 0. */
+ * sqrt(head_dim), without 1 / rms), and with LayerNorm as the graph on integers has them: what makes or is
+ * the residual without its mean. The model itself is computed as it is written: nothing is centred
+ * beforehand. ENG_SCORE: the scores of one row of `head`, its own last; other wires: rows of the whole layer,
+ * and head is 0. */
 typedef void (*eng_probe_fn)(void *context, int wire, size_t layer, size_t head, const float *values,
                              size_t count);
 

@@ -103,7 +103,7 @@ static enum base_status take(struct eng_remote *r, size_t rows, struct eng_answe
         ret->token = (int32_t)token;
         return BASE_OK;
     }
-    TRY(mpc_client_take(&r->client, rows * vocab, eng_logit_ring(r->plan), ret->logits, error));
+    TRY(mpc_client_take(&r->client, rows * vocab, eng_logit_ring(r->shape, r->plan), ret->logits, error));
     TRY(mpc_client_take(&r->client, rows, r->plan->ring - ENG_SQUARES_CUT, ret->squares, error));
 out:
     return status;

@@ -31,6 +31,9 @@ static const struct field fields[] = {
     FIELD(norm_eps, REAL),
     FIELD(tied, FLAG),
     FIELD(qkv_bias, FLAG),
+    FIELD(linear_bias, FLAG),
+    FIELD(layer_norm, FLAG),
+    FIELD(positions, FLAG),
     FIELD(one_layer, FLAG),
     FIELD(bos, ID),
     ROPE(factor, REAL),
@@ -141,19 +144,26 @@ struct named_shape {
     const char *name;
     struct eng_model_shape shape;
 };
-#define SHAPE(l, d, h, kv, dim, f, v, c, theta, eps, is_tied, gated, bias)                                   \
+#define SHAPE(l, d, h, kv, dim, f, v, c, theta, eps, is_tied, bias)                                          \
     {                                                                                                        \
         .layers = l, .width = d, .heads = h, .kv_heads = kv, .head_dim = dim, .ffn = f, .vocab = v,          \
         .context = c, .rope_theta = theta, .norm_eps = eps, .tied = is_tied, .qkv_bias = bias,               \
-        .activation = (gated) ? ENG_ACTIVATION_SILU_GATED : ENG_ACTIVATION_GELU, .bos = -1                   \
+        .activation = ENG_ACTIVATION_SILU_GATED, .bos = -1                                                   \
+    }
+#define GPT2_SHAPE(l, d, h)                                                                                  \
+    {                                                                                                        \
+        .layers = l, .width = d, .heads = h, .kv_heads = h, .head_dim = (d) / (h), .ffn = 4 * (d),           \
+        .vocab = 50257, .context = 1024, .norm_eps = 1e-5, .tied = true, .qkv_bias = true,                   \
+        .linear_bias = true, .layer_norm = true, .positions = true, .activation = ENG_ACTIVATION_GELU,       \
+        .bos = -1                                                                                            \
     }
 static const struct named_shape named[] = {
-    {"gpt2", SHAPE(12, 768, 12, 12, 64, 3072, 50257, 1024, 10000, 1e-5, true, false, false)},
-    {"gpt2-medium", SHAPE(24, 1024, 16, 16, 64, 4096, 50257, 1024, 10000, 1e-5, true, false, false)},
-    {"smollm2-135m", SHAPE(30, 576, 9, 3, 64, 1536, 49152, 8192, 100000, 1e-5, true, true, false)},
-    {"qwen2.5-0.5b", SHAPE(24, 896, 14, 2, 64, 4864, 151936, 32768, 1000000, 1e-6, true, true, true)},
-    {"tinyllama-1.1b", SHAPE(22, 2048, 32, 4, 64, 5632, 32000, 2048, 10000, 1e-5, false, true, false)},
-    {"llama-7b", SHAPE(32, 4096, 32, 32, 128, 11008, 32000, 4096, 10000, 1e-5, false, true, false)},
+    {"gpt2", GPT2_SHAPE(12, 768, 12)},
+    {"gpt2-medium", GPT2_SHAPE(24, 1024, 16)},
+    {"smollm2-135m", SHAPE(30, 576, 9, 3, 64, 1536, 49152, 8192, 100000, 1e-5, true, false)},
+    {"qwen2.5-0.5b", SHAPE(24, 896, 14, 2, 64, 4864, 151936, 32768, 1000000, 1e-6, true, true)},
+    {"tinyllama-1.1b", SHAPE(22, 2048, 32, 4, 64, 5632, 32000, 2048, 10000, 1e-5, false, false)},
+    {"llama-7b", SHAPE(32, 4096, 32, 32, 128, 11008, 32000, 4096, 10000, 1e-5, false, false)},
 };
 enum { NAMED = sizeof named / sizeof *named };
 

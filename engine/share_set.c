@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MANIFEST_FORMAT = 1 };
+enum { MANIFEST_FORMAT = 2 };
 static const char *const role_names[ENG_SHARE_ROLES] = {"p0", "p1", "p2", "client"};
 
 /* --- writing ------------------------------------------------------------------------------------------- */

@@ -2,9 +2,13 @@
  * life.
  *
  * Everything that is linear and public to the model owner is folded in beforehand, in the clear: norm gains,
- * a power-of-two 1 / rms per norm, 1 / sqrt(head_dim) into Q and its bias. A role's weights are one block of
- * memory whose layout follows from shape and plan alone, so that it can be written to a file, mapped, or kept
- * in memory without change. Memory: P1 and P2 16 bytes per weight and 8 per embedding entry, P0 8 and 4. */
+ * a power-of-two 1 / rms per norm, 1 / sqrt(head_dim) into Q and its bias. LayerNorm does not see the mean of
+ * its input, and nothing else reads the residual: so all that writes it (embedding, positions, O, DOWN and
+ * their biases) is centred, rows of the residual have mean 0, and LayerNorm is RMSNorm. Its own bias b joins
+ * the next bias: W b + c; that of the logits is one more column of the head, times the rms. A role's weights
+ * are one block of memory whose layout follows from shape and plan alone, so that it can be written to a
+ * file, mapped, or kept in memory without change. Memory: P1 and P2 16 bytes per weight and 8 per embedding
+ * entry, P0 8 and 4. */
 #ifndef CACHET_ENGINE_WEIGHTS_H
 #define CACHET_ENGINE_WEIGHTS_H
 
@@ -18,19 +22,24 @@ struct eng_layer_weights {
     struct mpc_matrix q, k, v, o, gate, up, down;
     struct mpc_matrix q_bias, k_bias,
         v_bias; /* one row, or none; q and k before RoPE, at the fraction that the folded norm leaves */
+    struct mpc_matrix o_bias, up_bias, down_bias; /* one row, or none, at the fraction of what they join */
 };
 
 /* The masked weights of a model in one role's form: matrices that point into a block that the caller owns. */
 struct eng_weights {
     struct sec_row_table embedding;
+    struct sec_row_table positions; /* no rows: none */
     struct eng_layer_weights *layer;
-    struct mpc_matrix head;
+    struct mpc_matrix head; /* [vocab][eng_weights_head_inner] */
 };
+
+/* The residual, and the rms where the logits have a bias. */
+size_t eng_weights_head_inner(const struct eng_model_shape *shape);
 
 /* Bytes of a role's block; 0 in the count role. */
 size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape);
 
-/* Weights that are masked, embedding and head both. */
+/* Weights that are masked, embedding, positions and head. */
 uint64_t eng_weights_count(const struct eng_model_shape *shape);
 
 /* Lays the matrices out over `block` (64-byte aligned, eng_weights_size bytes; NULL in the count role). */
@@ -60,8 +69,9 @@ struct eng_weight_targets {
 };
 
 /* Quantizes and masks every weight into the targets. `progress` may be NULL: it shows weights done.
- * Cost: reads every weight once. Errors: BASE_ERR_RANGE (a weight too large for the plan; the text names the
- * tensor), and the source's. */
+ * Cost: reads every weight once, matrices that are centred or take a norm's bias in twice; no matrix is held
+ * whole. Errors: BASE_ERR_RANGE (a weight too large for the plan; the text names the tensor), and the
+ * source's. */
 BASE_MUST_USE enum base_status eng_weights_make(const struct eng_weight_source *source,
                                                 const struct eng_plan *plan,
                                                 const struct eng_weight_targets *targets,

@@ -53,6 +53,7 @@ static const char public_facts[] =
     "  from the row's own score or from a maximum found on shares; and which of two ranges it has. For the layer the two ranges, the headroom: how many bits\n"
     "  the smallest row maximum seen lies below its ceiling, and a bound of what the weights of a row sum to;\n"
     "- of the MLP: which of two spans the activation's input keeps to, or neither;\n"
+    "- of a model with LayerNorm, once: the binary logarithms of the smallest and largest mean square after the last layer;\n"
     "- for cache policies: for each KV head how much it repeats and copies on random tokens and how much it changes the residual by what lies beyond a\n"
     "  window, in ten thousandths, and for the layer 16 points of how its attention is spread over the rows of the calibration text.\n"
     "\n"

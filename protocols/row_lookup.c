@@ -21,8 +21,8 @@ static void add_row(uint32_t *sum, const uint32_t *row, size_t width, uint32_t a
         sum[i] += b * row[width + i];
 }
 
-struct mpc_wire sec_row_lookup(struct mpc_party *p, struct mpc_wire hot, size_t n, const struct sec_row_table *table,
-                               const char *label)
+struct mpc_share sec_row_lookup_share(struct mpc_party *p, struct mpc_wire hot, size_t n, const struct sec_row_table *table,
+                                      const char *label)
 {
     if (!mpc_failed(p) && (hot.ring < SEC_ROW_RING || hot.count != n * table->rows || hot.gate_only))
         mpc_fail(p, BASE_ERR_INTERNAL, "%s: %zu one-hot elements of %d bits do not read %zu rows of a table of %zu", label, hot.count, hot.ring,
@@ -33,7 +33,7 @@ struct mpc_wire sec_row_lookup(struct mpc_party *p, struct mpc_wire hot, size_t 
         uint32_t *sum = mpc_bytes(p, n * table->width * sizeof *sum);
         const uint64_t *first = p->role == MPC_CLEAR ? hot.x : p->role == MPC_HELPER ? mpc_mask(p, &hot) : left ? hot.l1 : hot.l2;
         if (mpc_failed(p))
-            return (struct mpc_wire){0};
+            return out;
         memset(sum, 0, n * table->width * sizeof *sum);
         for (size_t v = 0; v < table->rows; v++)
             for (size_t r = 0; r < n; r++) {
@@ -44,5 +44,29 @@ struct mpc_wire sec_row_lookup(struct mpc_party *p, struct mpc_wire hot, size_t 
         for (size_t i = 0; i < n * table->width; i++)
             out.z[i] = p->role == MPC_CLEAR ? (uint64_t)(int64_t)(int32_t)sum[i] : sum[i];
     }
+    return out;
+}
+
+struct mpc_wire sec_row_lookup(struct mpc_party *p, struct mpc_wire hot, size_t n, const struct sec_row_table *table,
+                               const char *label)
+{
+    struct mpc_share out = sec_row_lookup_share(p, hot, n, table, label);
     return mpc_cut(p, out, SEC_ROW_RING, 0, table->bound, false, label);
+}
+
+struct mpc_share sec_row_table_share(struct mpc_party *p, const struct sec_row_table *table, size_t first, size_t n)
+{
+    if (!mpc_failed(p) && p->role != MPC_COUNT && (first > table->rows || n > table->rows - first))
+        mpc_fail(p, BASE_ERR_INTERNAL, "rows %zu to %zu of a table of %zu", first, first + n, table->rows);
+    struct mpc_share out = mpc_share_make(p, n * table->width, SEC_ROW_RING, table->frac);
+    for (size_t r = 0; out.z != NULL && !mpc_failed(p) && r < n; r++) {
+        const uint32_t *row = table->data + (first + r) * table->stride;
+        uint64_t *z = out.z + r * table->width;
+        for (size_t i = 0; i < table->width; i++)
+            z[i] = p->role == MPC_CLEAR    ? (uint64_t)(int64_t)(int32_t)row[i]
+                   : p->role == MPC_HELPER ? (uint32_t)(0 - row[i])
+                   : p->role == MPC_RIGHT  ? row[i]
+                                           : 0;
+    }
+    return out;
 }

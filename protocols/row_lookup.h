@@ -24,6 +24,12 @@ size_t sec_row_table_stride(enum mpc_role role, size_t width);
 
 struct mpc_wire sec_row_lookup(struct mpc_party *p, struct mpc_wire hot, size_t n, const struct sec_row_table *table,
                                const char *label);
+/* The same before it is opened, [n][width] in Z_2^32: other shares may join it. Local. */
+struct mpc_share sec_row_lookup_share(struct mpc_party *p, struct mpc_wire hot, size_t n, const struct sec_row_table *table,
+                                      const char *label);
+/* The rows [first, first + n) of a table, which everyone knows to be these, as a share in Z_2^32. Local.
+ * Errors: BASE_ERR_INTERNAL where the table has fewer rows. */
+struct mpc_share sec_row_table_share(struct mpc_party *p, const struct sec_row_table *table, size_t first, size_t n);
 struct mpc_cost sec_row_lookup_cost(size_t n, size_t width);
 
 #endif

@@ -9,7 +9,15 @@
 static double function_value(const struct sec_spline_function *f, double x)
 {
     double inner = x * f->unit + f->offset;
-    return f->power == SEC_POWER_INVERSE ? f->scale / inner : f->scale / sqrt(inner);
+    switch (f->power) {
+    case SEC_POWER_INVERSE:
+        return f->scale / inner;
+    case SEC_POWER_INVERSE_ROOT:
+        return f->scale / sqrt(inner);
+    case SEC_POWER_ROOT:
+        break;
+    }
+    return f->scale * sqrt(inner);
 }
 
 /* --- tables ----------------------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Smooth functions over many octaves, one round: 1/x, 1/sqrt and its square, several from ONE key.
+/* Smooth functions over many octaves, one round: 1/x, sqrt, 1/sqrt and its square, several from ONE key.
  *
  * y_e = f_e(x), 0 <= x < 2^k, piecewise linear with `per_octave` pieces per octave on [low, high], constant below low. One DCF key
  * per element with payload (1, D), D = mask of x as an integer (pieces.h). Exact: the share's piece is always the twin's.
@@ -14,8 +14,8 @@
 
 enum { SEC_SPLINE_FUNCTIONS = 2 };
 
-/* scale * (x * unit + offset)^(-1/2) or ^(-1): division and square root are exact IEEE operations, so that tables agree. */
-enum sec_power { SEC_POWER_INVERSE, SEC_POWER_INVERSE_ROOT };
+/* scale * (x * unit + offset)^(-1), ^(-1/2) or ^(1/2): division and square root are exact IEEE operations, so that tables agree. */
+enum sec_power { SEC_POWER_INVERSE, SEC_POWER_INVERSE_ROOT, SEC_POWER_ROOT };
 
 struct sec_spline_function {
     enum sec_power power;

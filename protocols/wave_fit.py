@@ -15,7 +15,8 @@ def silu_half(g):
 
 
 def gelu_half(g):
-    return 0.5 * g * (1 + np.vectorize(math.erf)(g / math.sqrt(2))) - g / 2
+    """The tanh form, as gelu_new of GPT-2."""
+    return 0.5 * g * np.tanh(math.sqrt(2 / math.pi) * (g + 0.044715 * g ** 3))
 
 
 def fit(psi, period, span, harmonics):

@@ -12,12 +12,15 @@ struct family {
     bool needs_kv_heads; /* its default is not "as many as heads" */
 };
 
+static const char gpt2[] = "gpt2";
+
 static const struct family *find_family(const char *model_type)
 {
     static const struct family families[] = {
         {"llama", "LlamaForCausalLM", false, false},
         {"mistral", "MistralForCausalLM", false, true},
         {"qwen2", "Qwen2ForCausalLM", true, true},
+        {gpt2, "GPT2LMHeadModel", true, false},
     };
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
         if (strcmp(families[i].model_type, model_type) == 0)
@@ -31,7 +34,8 @@ static enum base_status parse_family(const json_t *config, const struct family *
     const char *model_type = NULL;
     TRY(eng_json_string(config, "model_type", NULL, &model_type, error));
     const struct family *family = model_type == NULL ? NULL : find_family(model_type);
-    TRY_THAT(family != NULL, error, BASE_ERR_SUPPORT, "model_type is %s; cachet supports llama, mistral, qwen2",
+    TRY_THAT(family != NULL, error, BASE_ERR_SUPPORT,
+             "model_type is %s; cachet supports llama, mistral, qwen2, gpt2",
              eng_json_show(json_object_get(config, "model_type")).text);
     const json_t *architecture = json_array_get(json_object_get(config, "architectures"), 0);
     TRY_THAT(architecture == NULL || (json_is_string(architecture) &&
@@ -75,6 +79,37 @@ static enum base_status parse_sizes(const json_t *config, const struct family *f
     TRY(eng_json_positive(config, "rms_norm_eps", 1e-6, &shape->norm_eps, error));
     TRY(eng_json_bool(config, "tie_word_embeddings", false, &shape->tied, error));
     shape->qkv_bias = family->qkv_bias;
+out:
+    return status;
+}
+
+/* GPT-2's own names; its attention has one K and V per head. */
+static enum base_status parse_gpt2_sizes(const json_t *config, struct eng_model_shape *shape,
+                                         struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct {
+        const char *field;
+        size_t *ret;
+        size_t limit;
+    } sizes[] = {{"n_embd", &shape->width, ENG_LIMIT_WIDTH},
+                 {"n_layer", &shape->layers, ENG_LIMIT_LAYERS},
+                 {"n_head", &shape->heads, ENG_LIMIT_HEADS},
+                 {"vocab_size", &shape->vocab, ENG_LIMIT_VOCAB},
+                 {"n_positions", &shape->context, ENG_LIMIT_CONTEXT}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        TRY(eng_json_size(config, sizes[i].field, (struct eng_size_range){1, sizes[i].limit, SIZE_MAX},
+                          sizes[i].ret, error));
+    TRY(eng_json_size(config, "n_inner", (struct eng_size_range){1, ENG_LIMIT_FFN, 4 * shape->width},
+                      &shape->ffn, error));
+    TRY_THAT(shape->width % shape->heads == 0, error, BASE_ERR_FORMAT,
+             "n_embd %zu is no multiple of n_head %zu", shape->width, shape->heads);
+    shape->kv_heads = shape->heads;
+    shape->head_dim = shape->width / shape->heads;
+    TRY(eng_json_positive(config, "layer_norm_epsilon", 1e-5, &shape->norm_eps, error));
+    TRY(eng_json_bool(config, "tie_word_embeddings", true, &shape->tied, error));
+    shape->activation = ENG_ACTIVATION_GELU;
+    shape->qkv_bias = shape->linear_bias = shape->layer_norm = shape->positions = true;
 out:
     return status;
 }
@@ -145,13 +180,53 @@ out:
     return status;
 }
 
-static enum base_status refuse_variants(const json_t *config, const struct family *family,
-                                        const struct eng_model_shape *shape, struct base_error *error)
+static enum base_status refuse_foreign(const json_t *config, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     static const char *const foreign[] = {"quantization_config", "num_experts", "num_local_experts",
                                           "attn_logit_softcapping", "final_logit_softcapping", "logit_scale",
                                           "embedding_multiplier", "residual_multiplier", "attention_multiplier"};
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        const json_t *value = json_object_get(config, foreign[i]);
+        TRY_THAT(value == NULL || json_is_null(value), error, BASE_ERR_SUPPORT,
+                 "%s is %s; cachet supports models without it", foreign[i], eng_json_show(value).text);
+    }
+out:
+    return status;
+}
+
+static enum base_status refuse_gpt2_variants(const json_t *config, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    static const struct {
+        const char *field;
+        bool usual; /* what is computed, and what a missing field means */
+    } fields[] = {{"scale_attn_weights", true},
+                  {"scale_attn_by_inverse_layer_idx", false},
+                  {"reorder_and_upcast_attn", false},
+                  {"add_cross_attention", false}};
+    const char *activation = NULL;
+    bool value = false;
+    TRY(eng_json_string(config, "activation_function", "gelu_new", &activation, error));
+    TRY_THAT(strcmp(activation, "gelu_new") == 0 || strcmp(activation, "gelu_pytorch_tanh") == 0, error,
+             BASE_ERR_SUPPORT,
+             "activation_function is \"%s\"; cachet supports GELU in its tanh form: \"gelu_new\", "
+             "\"gelu_pytorch_tanh\"",
+             eng_printable_string(activation).text);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        TRY(eng_json_bool(config, fields[i].field, fields[i].usual, &value, error));
+        TRY_THAT(value == fields[i].usual, error, BASE_ERR_SUPPORT, "%s is %s; cachet supports %s",
+                 fields[i].field, value ? "true" : "false", value ? "false" : "true");
+    }
+    TRY(refuse_foreign(config, error));
+out:
+    return status;
+}
+
+static enum base_status refuse_variants(const json_t *config, const struct family *family,
+                                        const struct eng_model_shape *shape, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
     const char *activation = NULL;
     bool attention_bias = false, mlp_bias = false;
     double rotary = 1;
@@ -165,11 +240,7 @@ static enum base_status refuse_variants(const json_t *config, const struct famil
     TRY_THAT(!mlp_bias, error, BASE_ERR_SUPPORT, "mlp_bias is true; cachet supports FFN layers without biases");
     TRY(eng_json_positive(config, "partial_rotary_factor", 1, &rotary, error));
     TRY_THAT(rotary == 1, error, BASE_ERR_SUPPORT, "partial_rotary_factor is %g; cachet rotates whole heads", rotary);
-    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
-        const json_t *value = json_object_get(config, foreign[i]);
-        TRY_THAT(value == NULL || json_is_null(value), error, BASE_ERR_SUPPORT,
-                 "%s is %s; cachet supports models without it", foreign[i], eng_json_show(value).text);
-    }
+    TRY(refuse_foreign(config, error));
     TRY(refuse_window(config, family, shape, error));
 out:
     return status;
@@ -216,9 +287,14 @@ enum base_status eng_hf_config_parse(struct eng_model_shape *ret, struct eng_byt
     TRY(eng_json_parse(&config, text, error));
     TRY_THAT(json_is_object(config), error, BASE_ERR_FORMAT, "the document is not an object");
     TRY(parse_family(config, &family, error));
-    TRY(parse_sizes(config, family, &shape, error));
-    TRY(parse_rope(config, &shape, error));
-    TRY(refuse_variants(config, family, &shape, error));
+    if (strcmp(family->model_type, gpt2) == 0) {
+        TRY(parse_gpt2_sizes(config, &shape, error));
+        TRY(refuse_gpt2_variants(config, error));
+    } else {
+        TRY(parse_sizes(config, family, &shape, error));
+        TRY(parse_rope(config, &shape, error));
+        TRY(refuse_variants(config, family, &shape, error));
+    }
     TRY(parse_ids(config, &shape, error));
     (void)snprintf(shape.model_type, sizeof shape.model_type, "%s", family->model_type);
     *ret = shape;

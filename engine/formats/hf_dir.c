@@ -29,13 +29,46 @@ const struct eng_naming eng_hf_naming = {
     .ignored_suffixes = {".rotary_emb.inv_freq", NULL},
 };
 
+/* Q, K and V are columns of one matrix. Old files hold the causal mask, too. */
+#define GPT2_NAMES(prefix)                                                                                   \
+    {                                                                                                        \
+        .layer_prefix = prefix "h.",                                                                         \
+        .names = {[ENG_TENSOR_EMBEDDING] = prefix "wte.weight",                                              \
+                  [ENG_TENSOR_POSITION] = prefix "wpe.weight",                                               \
+                  [ENG_TENSOR_FINAL_NORM] = prefix "ln_f.weight",                                            \
+                  [ENG_TENSOR_FINAL_NORM_BIAS] = prefix "ln_f.bias",                                         \
+                  [ENG_TENSOR_HEAD] = "lm_head.weight",                                                      \
+                  [ENG_TENSOR_ATTENTION_NORM] = ".ln_1.weight",                                              \
+                  [ENG_TENSOR_ATTENTION_NORM_BIAS] = ".ln_1.bias",                                           \
+                  [ENG_TENSOR_Q] = ".attn.c_attn.weight",                                                    \
+                  [ENG_TENSOR_K] = ".attn.c_attn.weight",                                                    \
+                  [ENG_TENSOR_V] = ".attn.c_attn.weight",                                                    \
+                  [ENG_TENSOR_Q_BIAS] = ".attn.c_attn.bias",                                                 \
+                  [ENG_TENSOR_K_BIAS] = ".attn.c_attn.bias",                                                 \
+                  [ENG_TENSOR_V_BIAS] = ".attn.c_attn.bias",                                                 \
+                  [ENG_TENSOR_O] = ".attn.c_proj.weight",                                                    \
+                  [ENG_TENSOR_O_BIAS] = ".attn.c_proj.bias",                                                 \
+                  [ENG_TENSOR_MLP_NORM] = ".ln_2.weight",                                                    \
+                  [ENG_TENSOR_MLP_NORM_BIAS] = ".ln_2.bias",                                                 \
+                  [ENG_TENSOR_UP] = ".mlp.c_fc.weight",                                                      \
+                  [ENG_TENSOR_UP_BIAS] = ".mlp.c_fc.bias",                                                   \
+                  [ENG_TENSOR_DOWN] = ".mlp.c_proj.weight",                                                  \
+                  [ENG_TENSOR_DOWN_BIAS] = ".mlp.c_proj.bias"},                                              \
+        .ignored_suffixes = {".attn.bias", ".attn.masked_bias", NULL}, .transposed = true, .fused = true     \
+    }
+const struct eng_naming eng_hf_gpt2_naming = GPT2_NAMES("transformer."),
+                        eng_hf_gpt2_bare_naming = GPT2_NAMES("");
+
 enum base_status eng_hf_tensors_fill(struct eng_tensor_table *table, struct eng_named_tensor *tensors, size_t count,
                                      struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const char *const embedding_name = eng_hf_naming.names[ENG_TENSOR_EMBEDDING];
-    const char *const head_name = eng_hf_naming.names[ENG_TENSOR_HEAD];
     TRY(eng_named_tensors_sort(tensors, count, error));
+    if (table->naming == &eng_hf_gpt2_naming &&
+        eng_named_tensors_find(tensors, count, eng_hf_gpt2_bare_naming.names[ENG_TENSOR_EMBEDDING]) != NULL)
+        table->naming = &eng_hf_gpt2_bare_naming;
+    const char *const embedding_name = table->naming->names[ENG_TENSOR_EMBEDDING];
+    const char *const head_name = table->naming->names[ENG_TENSOR_HEAD];
     struct eng_named_tensor *embedding = eng_named_tensors_find(tensors, count, embedding_name);
     struct eng_named_tensor *head = eng_named_tensors_find(tensors, count, head_name);
     if (table->shape.tied && head != NULL && embedding == NULL) {
@@ -45,8 +78,9 @@ enum base_status eng_hf_tensors_fill(struct eng_tensor_table *table, struct eng_
                      head->bytes.size == embedding->bytes.size &&
                      memcmp(head->bytes.data, embedding->bytes.data, head->bytes.size) == 0,
                  error, BASE_ERR_FORMAT,
-                 "tensor lm_head.weight differs from model.embed_tokens.weight, but config.json says "
-                 "tie_word_embeddings: set it to false if the head is its own");
+                 "tensor %s differs from %s, but config.json says "
+                 "tie_word_embeddings: set it to false if the head is its own",
+                 head_name, embedding_name);
         head->used = true;
     } else if (!table->shape.tied && head == NULL) {
         status = base_fail(error, BASE_ERR_FORMAT,
@@ -251,7 +285,8 @@ enum base_status eng_hf_dir_load(struct eng_mapped_model *ret, const char *path,
     enum base_status status = BASE_OK;
     struct eng_model_shape shape = {0};
     TRY(read_config(&shape, path, error));
-    status = eng_tensor_table_init(&ret->table, &shape, &eng_hf_naming, error);
+    status = eng_tensor_table_init(&ret->table, &shape,
+                                   shape.positions ? &eng_hf_gpt2_naming : &eng_hf_naming, error);
     if (status != BASE_OK) {
         base_error_prefix(error, "%s/config.json", path);
         goto out;

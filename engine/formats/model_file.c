@@ -142,6 +142,29 @@ static enum base_status name_bad_weight(const char *name, bool vector, size_t ro
                      name, vector ? 0 : row, vector ? row : c);
 }
 
+/* Columns of the stored matrix: of every stored row the numbers of these outputs. */
+static enum base_status read_turned(const struct eng_tensor_view *view, const char *name,
+                                    struct eng_row_range range, float *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    float *row = NULL;
+    const size_t before = range.first_row * eng_dtype_row_bytes(view->dtype, 1);
+    TRY(base_alloc(&row, range.rows + 1, sizeof *row, error));
+    for (size_t c = 0; c < view->cols; c++) {
+        eng_dequant_row(view->dtype, view->bytes + c * view->row_bytes + before, range.rows, row);
+        for (size_t r = 0; r < range.rows; r++) {
+            ret[r * view->cols + c] = row[r];
+            if (isfinite(row[r]))
+                continue;
+            status = name_bad_weight(name, false, range.first_row + r, ret + r * view->cols, error);
+            goto out;
+        }
+    }
+out:
+    base_free_secret(&row);
+    return status;
+}
+
 enum base_status eng_model_file_read_rows(const struct eng_model_file *file, enum eng_tensor tensor, size_t layer,
                                           struct eng_row_range range, float *ret, struct base_error *error)
 {
@@ -158,6 +181,8 @@ enum base_status eng_model_file_read_rows(const struct eng_model_file *file, enu
     if (range.first_row > rows || range.rows > rows - range.first_row)
         return base_fail(error, BASE_ERR_ARGUMENT, "%s: has %zu rows; %zu from row %zu were asked for", name.text, rows,
                          range.rows, range.first_row);
+    if (view->transposed)
+        return read_turned(view, name.text, range, ret, error);
     size_t stored_rows_per_row = view->rows / rows;
     size_t first = range.first_row * stored_rows_per_row, count = range.rows * stored_rows_per_row;
     for (size_t r = 0; r < count; r++) {
@@ -188,6 +213,9 @@ static bool hash_shape(EVP_MD_CTX *hash, const struct eng_model_shape *s)
                         s->rope_scaling.low_freq_factor, s->rope_scaling.high_freq_factor,
                         s->rope_scaling.original_context, s->norm_eps, s->tied, s->qkv_bias,
                         (int)s->activation, (int)s->bos);
+    if (s->linear_bias || s->layer_norm || s->positions)
+        used += snprintf(text + used, sizeof text - (size_t)used, " biases %d layernorm %d positions %d",
+                         s->linear_bias, s->layer_norm, s->positions);
     for (size_t i = 0; i < s->eos_count; i++)
         used += snprintf(text + used, sizeof text - (size_t)used, " %d", (int)s->eos[i]);
     return EVP_DigestUpdate(hash, text, (size_t)used) == 1;
@@ -198,9 +226,16 @@ static bool hash_tensor(EVP_MD_CTX *hash, const struct eng_tensor_view *view, en
     char text[128];
     int used = snprintf(text, sizeof text, "\ntensor %d layer %zu: %s, %zu x %zu, %s\n", (int)tensor, layer,
                         eng_dtype_name(view->dtype), view->rows, view->cols,
-                        view->interleaved ? "pairs" : "halves");
-    return EVP_DigestUpdate(hash, text, (size_t)used) == 1 &&
-           EVP_DigestUpdate(hash, view->bytes, view->rows * view->row_bytes) == 1;
+                        view->transposed    ? "columns"
+                        : view->interleaved ? "pairs"
+                                            : "halves");
+    bool sound = EVP_DigestUpdate(hash, text, (size_t)used) == 1;
+    if (!view->transposed)
+        return sound && EVP_DigestUpdate(hash, view->bytes, view->rows * view->row_bytes) == 1;
+    for (size_t c = 0; c < view->cols; c++)
+        sound = sound && EVP_DigestUpdate(hash, view->bytes + c * view->row_bytes,
+                                          eng_dtype_row_bytes(view->dtype, view->rows)) == 1;
+    return sound;
 }
 
 enum base_status eng_model_file_digest(const struct eng_model_file *file, uint8_t ret[ENG_DIGEST_BYTES],

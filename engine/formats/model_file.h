@@ -4,7 +4,7 @@
  * a GGUF file (versions 2 and 3) and a llama2.c file (legacy or version 1), checks every length and shape before any
  * weight is used, and then answers in one language: a shape, and tensors as float32 in row-major [out][in] order,
  * the rows of Q and K always in rotate-half RoPE order (feature i pairs with feature i + head_dim / 2 of its head),
- * whatever order the file keeps.
+ * whatever order the file keeps: GPT-2's Conv1D matrices are turned, and Q, K and V taken out of the one that holds them.
  *
  * Errors everywhere: BASE_ERR_IO (unreadable), BASE_ERR_FORMAT (malformed, truncated, lying), BASE_ERR_SUPPORT
  * (well-formed but outside what cachet computes), BASE_ERR_MEMORY. Texts start with the file and name the field and its
@@ -21,8 +21,8 @@
 enum { ENG_EOS_MAX = 8, ENG_MODEL_TYPE_MAX = 32, ENG_DIGEST_BYTES = 32 };
 
 enum eng_activation {
-    ENG_ACTIVATION_SILU_GATED, /* down(silu(gate x) * up x); every file format here has this one */
-    ENG_ACTIVATION_GELU,       /* down(gelu(up x)), no gate: for shapes that are only costed, such as gpt2 */
+    ENG_ACTIVATION_SILU_GATED, /* down(silu(gate x) * up x): the LLaMA-like */
+    ENG_ACTIVATION_GELU,       /* down(gelu(up x)), GELU in its tanh form, no gate: gpt2 */
 };
 
 enum eng_rope_kind {
@@ -53,8 +53,11 @@ struct eng_model_shape {
     struct eng_rope_scaling rope_scaling;
     double norm_eps;
     bool tied;     /* the head is the embedding table */
-    bool qkv_bias; /* Q, K and V have biases (qwen2) */
-    bool one_layer; /* every layer has the weights of the first: shapes that are timed where memory is short */
+    bool qkv_bias;    /* Q, K and V have biases (qwen2, gpt2) */
+    bool linear_bias; /* O, UP and DOWN have them, too (gpt2) */
+    bool layer_norm;  /* norms are LayerNorms with biases (gpt2), else RMSNorms */
+    bool positions;   /* a learned vector per position joins the embedding (gpt2), and nothing is rotated */
+    bool one_layer;   /* every layer has the weights of the first: shapes that are timed where memory is short */
     enum eng_activation activation;
     int32_t bos; /* token id, -1: none */
     int32_t eos[ENG_EOS_MAX];
@@ -65,7 +68,7 @@ struct eng_model_shape {
 /* Extents: d = width, q = heads * head_dim, kv = kv_heads * head_dim. */
 enum eng_tensor {
     ENG_TENSOR_EMBEDDING,      /* [vocab][d] */
-    ENG_TENSOR_ATTENTION_NORM, /* [1][d]; from here to DOWN one per layer */
+    ENG_TENSOR_ATTENTION_NORM, /* [1][d]; from here to DOWN one per layer, and from ATTENTION_NORM_BIAS on */
     ENG_TENSOR_Q,              /* [q][d], rotate-half order */
     ENG_TENSOR_K,              /* [kv][d], rotate-half order */
     ENG_TENSOR_V,              /* [kv][d] */
@@ -79,6 +82,13 @@ enum eng_tensor {
     ENG_TENSOR_DOWN,           /* [d][ffn] */
     ENG_TENSOR_FINAL_NORM,     /* [1][d] */
     ENG_TENSOR_HEAD,           /* [vocab][d]; the embedding's values when tied */
+    ENG_TENSOR_POSITION,       /* [context][d]; only with positions */
+    ENG_TENSOR_FINAL_NORM_BIAS,     /* [1][d]; only with layer_norm, as the next two */
+    ENG_TENSOR_ATTENTION_NORM_BIAS, /* [1][d] */
+    ENG_TENSOR_MLP_NORM_BIAS,       /* [1][d] */
+    ENG_TENSOR_O_BIAS,              /* [1][d]; only with linear_bias, as the next two */
+    ENG_TENSOR_UP_BIAS,             /* [1][ffn] */
+    ENG_TENSOR_DOWN_BIAS,           /* [1][d] */
     ENG_TENSORS,
 };
 
@@ -89,6 +99,8 @@ void eng_tensor_extent(const struct eng_model_shape *shape, enum eng_tensor tens
 
 /* True for the tensors that exist once per layer. */
 bool eng_tensor_has_layer(enum eng_tensor tensor);
+/* True for gains and biases. */
+bool eng_tensor_is_vector(enum eng_tensor tensor);
 
 struct eng_model_file;
 
@@ -124,10 +136,10 @@ BASE_MUST_USE enum base_status eng_model_file_digest(const struct eng_model_file
                                                      struct base_error *error);
 
 /* Conditions on a shape that no part of the engine could serve otherwise, each named: the limits of limits.h, heads,
- * RoPE, epsilon and token ids. Errors: BASE_ERR_SUPPORT. */
+ * RoPE, epsilon, which biases come together, and token ids. Errors: BASE_ERR_SUPPORT. */
 BASE_MUST_USE enum base_status eng_model_shape_check(const struct eng_model_shape *shape, struct base_error *error);
 
-/* RoPE frequencies in 2^-64 turns per position, [head_dim / 2]: the same bits on every machine.
+/* RoPE frequencies in 2^-64 turns per position, [head_dim / 2]: the same bits on every machine; 0 with learned positions.
  * Source: theta^(-2 i / head_dim); scaling "llama3" as in Llama 3.1 (Meta, llama-models, apply_scaling). */
 void eng_model_rope_turns(const struct eng_model_shape *shape, uint64_t *ret_turns);
 

@@ -112,10 +112,39 @@ static enum base_status check_dims(const struct eng_named_tensor *tensor, const 
                      found, rows, cols);
 }
 
-static bool is_vector(enum eng_tensor tensor)
+/* Where the outputs of a tensor lie among those of the stored one. */
+struct part {
+    size_t first, total;
+};
+
+static struct part part_of(const struct eng_tensor_table *table, enum eng_tensor tensor, size_t rows)
 {
-    return tensor == ENG_TENSOR_ATTENTION_NORM || tensor == ENG_TENSOR_MLP_NORM || tensor == ENG_TENSOR_FINAL_NORM ||
-           tensor == ENG_TENSOR_Q_BIAS || tensor == ENG_TENSOR_K_BIAS || tensor == ENG_TENSOR_V_BIAS;
+    const struct eng_model_shape *s = &table->shape;
+    const size_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    if (table->naming->fused)
+        switch (tensor) {
+        case ENG_TENSOR_Q:
+        case ENG_TENSOR_Q_BIAS:
+            return (struct part){0, q + 2 * kv};
+        case ENG_TENSOR_K:
+        case ENG_TENSOR_K_BIAS:
+            return (struct part){q, q + 2 * kv};
+        case ENG_TENSOR_V:
+        case ENG_TENSOR_V_BIAS:
+            return (struct part){q + kv, q + 2 * kv};
+        default:
+            break;
+        }
+    return (struct part){0, rows};
+}
+
+/* From the view of a whole stored tensor to the tensor that is a part of it. */
+static void take_part(struct eng_tensor_view *view, size_t rows, size_t cols, bool transposed, size_t first)
+{
+    view->bytes += first * (transposed ? eng_dtype_row_bytes(view->dtype, 1) : view->row_bytes);
+    view->transposed = transposed;
+    view->rows = rows;
+    view->cols = cols;
 }
 
 static enum base_status fill_one(struct eng_tensor_table *table, enum eng_tensor tensor, size_t layer,
@@ -127,21 +156,27 @@ static enum base_status fill_one(struct eng_tensor_table *table, enum eng_tensor
                                                                   tensor == ENG_TENSOR_K_BIAS)};
     struct eng_printable name = eng_tensor_table_name(table, tensor, layer);
     eng_tensor_extent(&table->shape, tensor, &view.rows, &view.cols);
-    const bool vector = is_vector(tensor);
+    const bool vector = eng_tensor_is_vector(tensor);
+    const bool transposed = table->naming->transposed && eng_tensor_has_layer(tensor) && !vector;
     if (vector) {
         view.rows = view.cols;
         view.cols = 1;
     }
+    const struct part part = part_of(table, tensor, view.rows);
+    const size_t rows = view.rows, cols = view.cols;
+    view.rows = transposed ? cols : part.total;
+    view.cols = transposed ? part.total : cols;
     TRY(check_dims(found, name.text, view.rows, view.cols, vector, error));
     TRY_THAT(found->dtype_known, error, BASE_ERR_SUPPORT,
              "%s: is stored as %s; cachet reads F32, F16 and BF16: convert the model",
              name.text, found->dtype_name);
-    TRY_THAT(!vector || eng_dtype_row_bytes(found->dtype, 1) > 0, error, BASE_ERR_SUPPORT,
+    TRY_THAT((!vector && !transposed) || eng_dtype_row_bytes(found->dtype, 1) > 0, error, BASE_ERR_SUPPORT,
              "%s: is stored as %s; cachet reads vectors as F32, F16 and BF16: convert the model", name.text,
              found->dtype_name);
     view.dtype = found->dtype;
     view.bytes = found->bytes.data;
     TRY(eng_tensor_table_put(table, tensor, layer, view, found->bytes.size, error));
+    take_part(view_at(table, tensor, layer), rows, cols, transposed, part.first);
     found->used = true;
 out:
     return status;

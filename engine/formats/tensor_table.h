@@ -24,15 +24,18 @@ struct eng_naming {
     const char *layer_prefix;
     const char *names[ENG_TENSORS];
     const char *ignored_suffixes[3]; /* derived tables that some exporters add; ended by NULL */
+    bool transposed; /* matrices of layers are stored [in][out] (GPT-2's Conv1D) */
+    bool fused;      /* one tensor holds Q, K and V one after the other, and one their biases: their names are equal */
 };
 
 struct eng_tensor_view {
     const uint8_t *bytes; /* NULL when this model has no such tensor */
     size_t rows; /* a vector of n is kept as n rows of 1, so that a bias can be reordered like the matrix it belongs to */
     size_t cols;
-    size_t row_bytes;
+    size_t row_bytes; /* from one stored row to the next; transposed: there are cols of them, whose first `rows` numbers are columns */
     enum eng_dtype dtype;
     bool interleaved; /* rows hold RoPE pairs (2i, 2i + 1) of each head and are reordered when read */
+    bool transposed;  /* numbers lie one by one: F32, F16 or BF16 */
 };
 
 /* Zero-initialise. `views` has one row of ENG_TENSORS per layer; the global tensors live in row 0. */

@@ -71,7 +71,10 @@ int main(int argc, char **argv)
         return PASSED; /* check_gates has controls of these roles */
     biased.activation = ENG_ACTIVATION_GELU;
     biased.qkv_bias = true;
+    struct eng_model_shape gpt2 = biased;
+    gpt2.linear_bias = gpt2.layer_norm = gpt2.positions = true;
     bool well = check("plain", (struct model_options){.shape = &shape});
+    well = check("as GPT-2", (struct model_options){.shape = &gpt2}) && well;
     well = check("thin, folded", (struct model_options){.shape = &biased, .thin = true, .fold = true}) && well;
     return well ? PASSED : FAILED;
 }

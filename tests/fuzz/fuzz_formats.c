@@ -26,12 +26,15 @@ static void read_view(const struct eng_tensor_view *view, struct eng_bytes input
     float *row = NULL;
     if (view->bytes == NULL)
         return;
-    if (at > input.size || view->rows > (input.size - at) / view->row_bytes)
+    const size_t lines = view->transposed ? view->cols : view->rows,
+                 numbers = view->transposed ? view->rows : view->cols,
+                 last = eng_dtype_row_bytes(view->dtype, numbers);
+    if (at > input.size || last > input.size - at || lines - 1 > (input.size - at - last) / view->row_bytes)
         abort();
-    if (base_alloc(&row, view->cols, sizeof *row, NULL) != BASE_OK)
+    if (base_alloc(&row, numbers, sizeof *row, NULL) != BASE_OK)
         abort();
-    for (size_t r = 0; r < view->rows; r++)
-        eng_dequant_row(view->dtype, view->bytes + r * view->row_bytes, view->cols, row);
+    for (size_t r = 0; r < lines; r++)
+        eng_dequant_row(view->dtype, view->bytes + r * view->row_bytes, numbers, row);
     base_free(&row);
 }
 
@@ -64,20 +67,26 @@ static void try_single(enum base_status (*load)(struct eng_tensor_table *, struc
     eng_tensor_table_finish(&table);
 }
 
-static void try_safetensors(struct eng_bytes input)
+static void try_safetensors(struct eng_bytes input, bool gpt2)
 {
-    static const struct eng_model_shape shape = {.layers = 1,
-                                                 .width = 8,
-                                                 .heads = 2,
-                                                 .kv_heads = 1,
-                                                 .head_dim = 4,
-                                                 .ffn = 6,
-                                                 .vocab = 4,
-                                                 .context = 4,
-                                                 .rope_theta = 10000,
-                                                 .norm_eps = 1e-5,
-                                                 .tied = true,
-                                                 .bos = -1};
+    const struct eng_model_shape shape = {.layers = 1,
+                                          .width = 8,
+                                          .heads = 2,
+                                          .kv_heads = gpt2 ? 2 : 1,
+                                          .head_dim = 4,
+                                          .ffn = 6,
+                                          .vocab = 4,
+                                          .context = 4,
+                                          .rope_theta = 10000,
+                                          .norm_eps = 1e-5,
+                                          .tied = true,
+                                          .qkv_bias = gpt2,
+                                          .linear_bias = gpt2,
+                                          .layer_norm = gpt2,
+                                          .positions = gpt2,
+                                          .activation =
+                                              gpt2 ? ENG_ACTIVATION_GELU : ENG_ACTIVATION_SILU_GATED,
+                                          .bos = -1};
     struct eng_safetensors parsed = {0};
     struct eng_tensor_table table = {0};
     struct base_error error = {0};
@@ -85,7 +94,7 @@ static void try_safetensors(struct eng_bytes input)
     check_error(status, &error);
     if (status != BASE_OK)
         return;
-    if (eng_tensor_table_init(&table, &shape, &eng_hf_naming, NULL) != BASE_OK)
+    if (eng_tensor_table_init(&table, &shape, gpt2 ? &eng_hf_gpt2_naming : &eng_hf_naming, NULL) != BASE_OK)
         abort();
     status = eng_hf_tensors_fill(&table, parsed.tensors, parsed.count, &error);
     check_error(status, &error);
@@ -117,7 +126,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct eng_bytes input = {data, size};
     try_single(eng_gguf_load, input);
     try_single(eng_llama2c_load, input);
-    try_safetensors(input);
+    try_safetensors(input, false);
+    try_safetensors(input, true);
     try_config(input);
     return 0;
 }

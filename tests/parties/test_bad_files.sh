@@ -77,7 +77,7 @@ share 'plan with a number out of range' 5 "$plan" '"fx" is 99' '4 to 24'
 edit_plan 's/^ "fx": .*,/ "fx": 15.5,/'
 share 'plan with a broken number' 5 "$plan" '"fx"' integer
 edit_plan 's/^ "format": .*,/ "format": 9,/'
-share 'plan of another format' 6 "$plan" 'format 9' 'reads 3'
+share 'plan of another format' 6 "$plan" 'format 9' 'reads 4'
 edit_plan 's/^ "ring": .*,/ "ring": 40,/'
 share 'plan whose ring is too small for its wires' 7 "$plan" 'layer 0' needs has
 edit_plan 's/^ "context": .*,/ "context": 1048576,/; s/^ "fo": .*,/ "fo": 32,/'
@@ -187,9 +187,9 @@ manifest() { # NAME CODES SED WORD...
 }
 manifest truncated 5 '8,$d' manifest.json
 manifest 'not JSON' 5 '1s/.*/[/' manifest.json
-manifest 'unknown field' 5 's/^ "format": 1,/&"formal": 1,/' manifest.json fields
-manifest 'field twice' 5 's/^ "format": 1,/& "format": 1,/' manifest.json duplicate
-manifest 'format' 6 's/^ "format": 1/ "format": 2/' '"format"' 1
+manifest 'unknown field' 5 's/^ "format": 2,/&"formal": 1,/' manifest.json fields
+manifest 'field twice' 5 's/^ "format": 2,/& "format": 2,/' manifest.json duplicate
+manifest 'format' 6 's/^ "format": 2/ "format": 1/' '"format"' 2
 manifest 'role' 9 's/^ "role": "p0"/ "role": "p2"/' p2 p0
 manifest 'role of 200 letters' 5 "s/^ \"role\": \"p0\"/ \"role\": \"$(printf '%0200d' 0)\"/" '"role"'
 manifest 'set' 9 "s/^ \"set\": \".*\"/ \"set\": \"$zero$zero\"/" model.shares "$own_set" $zero
@@ -203,7 +203,7 @@ manifest 'shape.layers' 5 's/^  "layers": 6/  "layers": 7/' weights_bytes 212336
 manifest 'shape.width' 5,7 's/^  "width": 192/  "width": 190/' 'shape' 21233664
 for edit in 'width/256' 'width/2147483640' 'heads/3' 'heads/2147483647' 'kv_heads/6' 'kv_heads/0' 'head_dim/64' 'head_dim/2147483646' 'ffn/256' 'ffn/2147483647' 'vocab/512' \
     'vocab/2147483647' 'layers/2147483647' 'layers/0' 'context/0' 'rope_theta/-1.0' 'rope_theta/1e999' 'norm_eps/-1e-5' 'norm_eps/0.0' 'tied/0' 'bos/1024' 'bos/-2' \
-    'rope_kind/9' 'activation/3'; do
+    'rope_kind/9' 'activation/3' 'layer_norm/1' 'layer_norm/true' 'linear_bias/true' 'positions/true'; do
     manifest "shape.${edit%/*} is ${edit#*/}" 5,6,7,9 "s/^  \"${edit%/*}\": [^,]*/  \"${edit%/*}\": ${edit#*/}/" ''
 done
 manifest 'shape without a field' 5 '/^  "ffn"/d' shape

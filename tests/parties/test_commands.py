@@ -38,7 +38,7 @@ BUDGETS = {
     ("gpt2", 2048, ""): (192, 8, 20), ("gpt2", 512, ""): (192, 3.5, 11.1),
     ("smollm2-135m", 2048, ""): (480, 15, 33), ("smollm2-135m", 512, ""): (480, 6.7, 16.5),
     ("llama-7b", 2048, ""): (512, 75, 165), ("llama-7b", 512, ""): (512, 44, 104),
-    ("gpt2", 2048, "--general --thin --score-bits 5"): (204, 14.8, 66),
+    ("gpt2", 2048, "--general --thin --score-bits 5"): (216, 14.8, 66),
     ("gpt2", 2048, "--general --thin --fold --score-bits 4"): (216, 11.4, 49),
     ("smollm2-135m", 2048, "--general --thin --score-bits 5"): (510, 27.4, 120),
     ("smollm2-135m", 2048, "--general --thin --fold --score-bits 4"): (540, 21.1, 89),
@@ -91,7 +91,21 @@ def generation():
     check(report["decode"]["online_bytes"] > 0 and report["decode"]["offline_bytes"] > 0 and report["commit"], "fields are empty")
 
 
-for part in (help_pages, costs, memory, generation):
+def written_by_transformers():
+    """Directories as transformers writes them: GPT-2 with LayerNorm, learned positions and biases everywhere, Qwen2 with those of q, k and v."""
+    for name, ends in (("gpt2", 5), ("qwen2", 3)):
+        model = "--model", f"{root}/tests/support/transformers/{name}"
+        answer = run("up", *model, "--context", "60", "--prompt", "the hero and his men", "--max-tokens", "12", "--ignore-eos", "--compare", "--json")
+        check(answer.returncode == 0, f"{name}: {answer.stderr}")
+        if answer.returncode == 0:
+            report = json.loads(answer.stdout)
+            check(report["clear"]["equal"] and report["clear"]["range_violations"] == 0 and len(report["tokens"]) == 12, f"{name}: {report}")
+            check(report["decode"]["rounds"] - ends in (2 * 16, 16 + 18, 2 * 18), f"{name}: {report['decode']}")
+    longer = run("plan", "--model", f"{root}/tests/support/transformers/gpt2", "--context", "65", "--out", "/dev/null/plan.json")
+    check(longer.returncode != 0 and "learned positions for 64" in longer.stderr, f"more positions than there are: {longer}")
+
+
+for part in (help_pages, costs, memory, generation, written_by_transformers):
     part()
 print("\n".join(map(str, failures)) or "help, costs, memory and reports are as they should be")
 sys.exit(bool(failures))

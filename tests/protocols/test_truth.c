@@ -318,6 +318,32 @@ static void test_inverse_root_error(void **state)
     sec_spline_finish(&gate);
 }
 
+static void test_root_error(void **state)
+{
+    enum { N = 400 };
+    struct sec_spline gate = {0};
+    struct base_error error = {0};
+    struct sec_spline_form form = {.k = 28, .low = 1 << 12, .high = 1 << 27, .per_octave = 32, .F = 38, .ring = 64, .functions = 2,
+        .function = {{SEC_POWER_ROOT, 1.0, 0x1p-20, 0x1p-10, 14, 18}, {SEC_POWER_ROOT, 3.0, 0x1p-20, 0, 20, 26}}};
+    int64_t x[N], y[N], other[N];
+    (void)state;
+    check_ok(sec_spline_init(&gate, form, &error), &error, "spline");
+    fill_edges(x, N, form.low, form.high - 1, 3);
+    for (size_t i = 7; i < N; i++)
+        x[i] = form.low + (x[i] >> (i % 15));
+    struct trio trio = run(spline_program, &gate, (struct trio_input){x, N, 50, 0, 28}, 3);
+    values(&trio, 0, y);
+    values(&trio, 1, other);
+    for (size_t i = 0; i < N; i++) {
+        double v = (double)x[i] * 0x1p-20, root = sqrt(v + 0x1p-10);
+        assert_true(fabs((double)y[i] * 0x1p-14 - root) <= gate.error[0] * root + 1.5 * 0x1p-14);
+        assert_true(fabs((double)other[i] * 0x1p-20 - 3 * sqrt(v)) <= gate.error[1] * 3 * sqrt(v) + 1.5 * 0x1p-20);
+    }
+    assert_true(gate.error[0] < 1e-4 && gate.error[1] < 1e-4);
+    trio_finish(&trio);
+    sec_spline_finish(&gate);
+}
+
 static enum base_status two_windows_program(struct mpc_party *p, const struct trio_job *job)
 {
     struct mpc_wire y[SEC_WINDOWS] = {{0}};
@@ -437,7 +463,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_argmax_keeps_the_lowest_index), cmocka_unit_test(test_top_k), cmocka_unit_test(test_compare),
         cmocka_unit_test(test_table), cmocka_unit_test(test_coarse_max_slack), cmocka_unit_test(test_exp_error),
-        cmocka_unit_test(test_curve_error), cmocka_unit_test(test_inverse_root_error), cmocka_unit_test(test_shuffle_keeps_rows),
+        cmocka_unit_test(test_curve_error), cmocka_unit_test(test_inverse_root_error), cmocka_unit_test(test_root_error), cmocka_unit_test(test_shuffle_keeps_rows),
         cmocka_unit_test(test_reciprocal_two_error), cmocka_unit_test(test_reciprocal_two_refuses),
         cmocka_unit_test(test_printed_costs),
     };

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,12 +10,18 @@ static void calibrate(struct model *m, struct model_options options)
 {
     struct base_error error = {0};
     size_t lengths[MODEL_SAMPLES];
+    /* A model knows no more than its positions. */
+    const struct eng_model_shape *shape = m->source.shape;
+    size_t length =
+        shape->positions && shape->context < MODEL_SAMPLE_LENGTH ? shape->context : MODEL_SAMPLE_LENGTH;
+    int32_t texts[MODEL_SAMPLES * MODEL_SAMPLE_LENGTH];
     for (size_t i = 0; i < MODEL_SAMPLES; i++)
-        lengths[i] = MODEL_SAMPLE_LENGTH;
-    check_ok(eng_calibration_samples(&m->source, m->source.shape->bos, MODEL_SAMPLES, MODEL_SAMPLE_LENGTH,
-                                     m->samples[0], NULL, &error),
+        lengths[i] = length;
+    check_ok(eng_calibration_samples(&m->source, shape->bos, MODEL_SAMPLES, length, texts, NULL, &error),
              &error, "samples");
-    struct eng_calibration c = {.tokens = m->samples[0],
+    for (size_t i = 0; i < MODEL_SAMPLES; i++)
+        memcpy(m->samples[i], texts + i * length, length * sizeof *texts);
+    struct eng_calibration c = {.tokens = texts,
                                 .lengths = lengths,
                                 .sequences = MODEL_SAMPLES,
                                 .context = options.context,
@@ -39,6 +46,12 @@ const struct eng_model_shape model_odd_shape = {.layers = 2,
                                                 .bos = -1,
                                                 .model_type = "odd"};
 
+/* What else makes the same outputs. */
+static enum eng_tensor bias_of(enum eng_tensor tensor)
+{
+    return tensor == ENG_TENSOR_UP ? ENG_TENSOR_UP_BIAS : ENG_TENSORS;
+}
+
 static enum base_status read_with_gain(const void *context, enum eng_tensor tensor, size_t layer,
                                        struct eng_row_range range, float *ret, struct base_error *error)
 {
@@ -50,6 +63,9 @@ static enum base_status read_with_gain(const void *context, enum eng_tensor tens
         if (range.first_row + i >= gain->first && range.first_row + i < gain->first + gain->rows)
             for (size_t c = 0; c < columns; c++)
                 ret[i * columns + c] *= gain->factor;
+    for (size_t c = 0; c < columns && tensor == bias_of(gain->tensor) && layer == gain->layer; c++)
+        if (c >= gain->first && c < gain->first + gain->rows)
+            ret[c] *= gain->factor;
     return status;
 }
 

@@ -9,7 +9,8 @@
 
 enum { MODEL_SAMPLES = 4, MODEL_SAMPLE_LENGTH = 96 };
 
-/* Rows of one weight of one layer times a factor: what they make is as much larger. */
+/* Rows of one weight of one layer, and their biases in the MLP, times a factor: what they make is as much
+ * larger. */
 struct model_gain {
     enum eng_tensor tensor;
     size_t layer, first, rows;

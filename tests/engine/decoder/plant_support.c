@@ -281,8 +281,9 @@ static enum plant_answer judge_guard(const struct plant *plant, size_t step, siz
     return answer;
 }
 
-/* The piece of S is exact: parties and twin agree on every S that no spoiled score went into. */
-static void judge_sum(struct plant *plant, size_t step, size_t layer)
+/* The piece of S is exact: parties and twin agree on every S that no spoiled score went into. Whether it was
+ * reported. */
+static bool judge_sum(struct plant *plant, size_t step, size_t layer)
 {
     bool differ = plant->sum[MPC_LEFT][step][layer] != plant->sum[MPC_RIGHT][step][layer],
          twin = plant->sum[MPC_CLEAR][step][layer] != 0;
@@ -291,6 +292,7 @@ static void judge_sum(struct plant *plant, size_t step, size_t layer)
                       differ ? "differ" : "are equal");
     assert_int_equal(differ, twin);
     plant->void_sums += differ;
+    return differ;
 }
 
 size_t plant_judge(struct plant *plant, enum plant_guard guard, size_t *ret_quiet)
@@ -300,9 +302,9 @@ size_t plant_judge(struct plant *plant, enum plant_guard guard, size_t *ret_quie
     for (size_t s = 0; s < PLANT_STEPS; s++)
         for (size_t l = 0; l <= last; l++) {
             enum plant_answer score = judge_guard(plant, s, l, PLANT_SCORE), g = score;
-            if (score == PLANT_QUIET)
-                judge_sum(plant, s, l);
-            if (score == PLANT_QUIET)
+            /* A sum that is too small spoils what the MLP reads. */
+            bool spoiled = score == PLANT_QUIET && judge_sum(plant, s, l);
+            if (score == PLANT_QUIET && !spoiled)
                 g = judge_guard(plant, s, l, PLANT_G);
             enum plant_answer answer = guard == PLANT_SCORE ? score : g;
             bad += l == last && answer == PLANT_VOID;

@@ -19,7 +19,7 @@ static enum base_status program(struct mpc_party *p, const struct trio_job *job)
     for (size_t s = 0; s < r->steps && status == BASE_OK; s++) {
         struct eng_logits out;
         struct mpc_wire hot = trio_input(p, job, s);
-        status = eng_decoder_step(&decoder, p, hot, r->rows[s], 1, &out);
+        status = eng_decoder_step(&decoder, p, hot, r->rows[s], r->all_logits ? r->rows[s] : 1, &out);
         trio_output(p, out.logits);
     }
     eng_decoder_finish(&decoder);

@@ -15,6 +15,7 @@ struct request {
     size_t steps;
     size_t context, chunk;
     size_t prompt; /* rows; 0: the policy does not ask */
+    bool all_logits; /* of every row, not of the last one of a step */
 };
 
 /* Every wire of all steps against the twin's on equal inputs, declared against counted cost, schedules and

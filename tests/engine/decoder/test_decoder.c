@@ -12,13 +12,13 @@ static int attention_rounds(const struct model *m, size_t layer, bool deferred)
     return (deferred ? 10 : 11) + (m->plan.ring_sv != 0);
 }
 
-/* Rounds of a step: three for embedding and head, and the layers'. */
+/* Rounds of a step: three for embedding and head, two more where the logits have biases, and the layers'. */
 static size_t rounds_of(const struct model *m, const struct request *r)
 {
     size_t total = 0;
     for (size_t s = 0; s < r->steps; s++) {
         bool deferred = r->rows[s] == 1 && !m->plan.fold;
-        total += 3;
+        total += m->source.shape->layer_norm ? 5 : 3;
         for (size_t l = 0; l < m->plan.layers; l++)
             total += (size_t)(attention_rounds(m, l, deferred) + 6 + (m->plan.layer[l].wave != ENG_WAVE_NONE));
     }
@@ -154,6 +154,37 @@ static void test_biases(void **state)
     check_model("odd, biases", (struct model_options){.shape = &shape}, plain_request);
 }
 
+/* The same with an odd number of heads and one K and V for all of them. */
+static void test_gpt2(void **state)
+{
+    struct eng_model_shape shape = model_odd_shape;
+    struct request r = plain_request;
+    struct model_options o = general();
+    (void)state;
+    shape.activation = ENG_ACTIVATION_GELU;
+    shape.qkv_bias = shape.linear_bias = shape.layer_norm = shape.positions = true;
+    check_model("odd, GPT-2", (struct model_options){.shape = &shape}, r);
+    o.shape = &shape;
+    check_model("odd, GPT-2, general", o, r);
+    o.thin = true;
+    check_model("odd, GPT-2, thin", o, r);
+    /* The head of every row. */
+    r.all_logits = true;
+    check_model("odd, GPT-2, all logits", (struct model_options){.shape = &shape}, r);
+}
+
+/* Models as transformers writes them. */
+static void test_transformers(void **state)
+{
+    struct model_options waves = {.general_attention = true};
+    (void)state;
+    check_model("tests/support/transformers/gpt2", (struct model_options){0}, plain_request);
+    check_model("tests/support/transformers/gpt2", waves, plain_request);
+    check_model("tests/support/transformers/gpt2", general(), plain_request);
+    check_model("tests/support/transformers/qwen2", (struct model_options){0}, plain_request);
+    check_model("tests/support/transformers/qwen2", general(), plain_request);
+}
+
 /* Prompts of equal length: number, order, direction, step and size of every frame on every link are the same.
  */
 static void test_equal_transcripts(void **state)
@@ -175,17 +206,13 @@ static void test_equal_transcripts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keeper),
-                                       cmocka_unit_test(test_keeper_general),
-                                       cmocka_unit_test(test_mixtures),
-                                       cmocka_unit_test(test_first_token_alone),
-                                       cmocka_unit_test(test_window),
-                                       cmocka_unit_test(test_tinystories),
-                                       cmocka_unit_test(test_stories260k),
-                                       cmocka_unit_test(test_odd_extents),
-                                       cmocka_unit_test(test_silent_layers),
-                                       cmocka_unit_test(test_mlp_without_gate),
-                                       cmocka_unit_test(test_biases),
-                                       cmocka_unit_test(test_equal_transcripts)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keeper),        cmocka_unit_test(test_keeper_general),
+        cmocka_unit_test(test_mixtures),      cmocka_unit_test(test_first_token_alone),
+        cmocka_unit_test(test_window),        cmocka_unit_test(test_tinystories),
+        cmocka_unit_test(test_stories260k),   cmocka_unit_test(test_odd_extents),
+        cmocka_unit_test(test_silent_layers), cmocka_unit_test(test_mlp_without_gate),
+        cmocka_unit_test(test_biases),        cmocka_unit_test(test_gpt2),
+        cmocka_unit_test(test_transformers),  cmocka_unit_test(test_equal_transcripts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,13 +157,21 @@ static void test_every_head(void **state)
 
 /* --- one value of a synthetic model --------------------------------------------------------------------- */
 
+static void make_gpt2(struct eng_model_shape *shape)
+{
+    shape->activation = ENG_ACTIVATION_GELU;
+    shape->qkv_bias = shape->linear_bias = shape->layer_norm = shape->positions = true;
+}
+
 static void test_synthetic_heads(void **state)
 {
     struct eng_model_shape shape = model_odd_shape;
     (void)state;
-    for (int bias = 0; bias <= 1; bias++) {
+    for (int biases = 0; biases <= 2; biases++) {
         struct stage s;
-        shape.qkv_bias = bias;
+        shape.qkv_bias = biases > 0;
+        if (biases == 2)
+            make_gpt2(&shape);
         open_stage(&s, "odd", (struct model_options){.shape = &shape}, NULL);
         (void)check_heads(&s, ALL);
         close_stage(&s);
@@ -305,6 +313,9 @@ static void test_activation(void **state)
         shape.activation = i % 2 == 0 ? ENG_ACTIVATION_SILU_GATED : ENG_ACTIVATION_GELU;
         check_values((struct model_options){.shape = &shape}, kinds[i]);
     }
+    make_gpt2(&shape);
+    check_values((struct model_options){.shape = &shape}, kinds[0]);
+    check_values((struct model_options){.shape = &shape}, kinds[3]);
 }
 
 /* Rows and decode steps, whose scores are made in another way; bins of 4 nats; the norm folded. */

@@ -253,6 +253,36 @@ static void test_conditions_of_ceilings(void **state)
     }
 }
 
+/* The rms that multiplies the biases of logits; no condition of it holds a plan back whose logits have none.
+ */
+static void test_root_conditions(void **state)
+{
+    static const struct {
+        const char *says; /* NULL: good */
+        int low, high;
+    } cases[] = {{NULL, 0, 0},
+                 {NULL, -5, 3},
+                 {NULL, -40, -30},
+                 {"range of the final mean square needs 4.0 bits and has 3", 4, 3},
+                 {"final sum x^2", -5, 60},
+                 {"final sum x^2", -60, 30}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct eng_plan plan = with_ceilings();
+        struct base_error error = {0};
+        plan.final_low = cases[i].low;
+        plan.final_high = cases[i].high;
+        enum base_status status = eng_plan_check(&plan, &error);
+        if (cases[i].says == NULL) {
+            check_ok(status, &error, "range of the final mean square");
+        } else {
+            assert_int_equal(status, BASE_ERR_RANGE);
+            assert_non_null(strstr(error.text, cases[i].says));
+        }
+        eng_plan_finish(&plan);
+    }
+}
+
 /* Every number of every head and range is written, read, copied and in the digest. */
 static void test_heads_count(void **state)
 {
@@ -441,6 +471,7 @@ int main(void)
                                        cmocka_unit_test(test_hostile_files),
                                        cmocka_unit_test(test_conditions),
                                        cmocka_unit_test(test_conditions_of_ceilings),
+                                       cmocka_unit_test(test_root_conditions),
                                        cmocka_unit_test(test_heads_count),
                                        cmocka_unit_test(test_hostile_heads),
                                        cmocka_unit_test(test_profile_counts),

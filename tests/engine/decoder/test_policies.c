@@ -88,6 +88,40 @@ static void test_policies_general(void **state)
     check_all((struct model_options){.general_attention = true});
 }
 
+/* Learned positions, LayerNorm and biases: nothing of them is a policy's. */
+static void test_gpt2(void **state)
+{
+    static const char *const some[] = {"window:sinks=2:window=30",
+                                       "snapkv:budget=50:window=8",
+                                       "bounded:keep=48:window=8:unit=4:chunk=28",
+                                       "select:keep=32:window=8:unit=4:reuse=4:async=1",
+                                       "refresh:keep=32:window=8:unit=4:before=4:reuse=3",
+                                       "razor:full=20:sinks=2:window=12"};
+    const struct eng_model_shape shape = {.layers = 2,
+                                          .width = 24,
+                                          .heads = 4,
+                                          .kv_heads = 4,
+                                          .head_dim = 6,
+                                          .ffn = 50,
+                                          .vocab = 97,
+                                          .context = CONTEXT,
+                                          .norm_eps = 1e-5,
+                                          .tied = true,
+                                          .qkv_bias = true,
+                                          .linear_bias = true,
+                                          .layer_norm = true,
+                                          .positions = true,
+                                          .activation = ENG_ACTIVATION_GELU,
+                                          .bos = -1,
+                                          .model_type = "gpt2"};
+    struct model model;
+    (void)state;
+    assert_true(model_open(&model, "GPT-2", (struct model_options){.context = CONTEXT, .shape = &shape}));
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        (void)check_policy(&model, some[i]);
+    model_close(&model);
+}
+
 /* A fresh set costs rounds, one that is reused or was chosen ahead none. */
 static void test_rounds(void **state)
 {
@@ -223,9 +257,9 @@ static void test_follow_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_policies),
-                                       cmocka_unit_test(test_policies_general), cmocka_unit_test(test_rounds),
-                                       cmocka_unit_test(test_followers),
-                                       cmocka_unit_test(test_follow_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_policies),  cmocka_unit_test(test_policies_general),
+        cmocka_unit_test(test_gpt2),      cmocka_unit_test(test_rounds),
+        cmocka_unit_test(test_followers), cmocka_unit_test(test_follow_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

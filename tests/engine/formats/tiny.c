@@ -146,6 +146,12 @@ static bool is_vector(enum eng_tensor id)
     case ENG_TENSOR_Q_BIAS:
     case ENG_TENSOR_K_BIAS:
     case ENG_TENSOR_V_BIAS:
+    case ENG_TENSOR_FINAL_NORM_BIAS:
+    case ENG_TENSOR_ATTENTION_NORM_BIAS:
+    case ENG_TENSOR_MLP_NORM_BIAS:
+    case ENG_TENSOR_O_BIAS:
+    case ENG_TENSOR_UP_BIAS:
+    case ENG_TENSOR_DOWN_BIAS:
         return true;
     default:
         return false;
@@ -246,6 +252,9 @@ static void check_shape(const struct eng_model_shape *found, const struct eng_mo
     check_near(found->rope_scaling.original_context, want->rope_scaling.original_context);
     assert_int_equal(found->tied, want->tied);
     assert_int_equal(found->qkv_bias, want->qkv_bias);
+    assert_int_equal(found->linear_bias, want->linear_bias);
+    assert_int_equal(found->layer_norm, want->layer_norm);
+    assert_int_equal(found->positions, want->positions);
     assert_int_equal(found->activation, want->activation);
     assert_int_equal(found->bos, want->bos);
     assert_int_equal(found->eos_count, want->eos_count);
