@@ -183,32 +183,25 @@ out:
 }
 
 /* To add an operator: its run and check above or in selection_operators.c, gather_free_operators.c, a line
- * here or there. SPU's figures are sums of its operators where ours is one: full = 2 x 0.92 (q . K and e . V)
- * + 56.13 (softmax) MB, 2 x 0.15 + 0.73 s; kept = 2 x 0.14 + 5.39 MB, 2 x 0.08 + 0.23 s. */
+ * here or there. */
 static const struct bench_operator operators[] = {
     {.name = "attention",
      .what = "every cached row, 32 heads of 32: scores, softmax, weighted sum",
      .run = attention,
      .check = check_attention,
      .rows = ROWS,
-     .whole = true,
-     .peer_megabytes = 57.97,
-     .peer_seconds = 1.03},
+     .whole = true},
     {.name = "attention-kept",
      .what = "the same over the 48 rows of three kept clusters",
      .run = attention,
      .check = check_attention,
      .rows = BENCH_KEPT,
-     .whole = true,
-     .peer_megabytes = 5.67,
-     .peer_seconds = 0.39},
+     .whole = true},
     {.name = "similarity",
      .what = "q against one row for each of 32 clusters, cut to 11 bits",
      .run = similarity,
      .check = check_similarity,
-     .rows = ROWS / CLUSTER,
-     .peer_megabytes = 0.12,
-     .peer_seconds = 0.08},
+     .rows = ROWS / CLUSTER},
     {.name = "boxes",
      .what = "largest and smallest key of a cluster that closes, all heads: once in 16 tokens",
      .run = boxes,

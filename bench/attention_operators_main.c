@@ -1,18 +1,10 @@
 /* bench_attention_operators [--json] [--repeats N]: rounds, bytes and seconds of the operators of one decode
- * step of attention, and beside them those of SPU as measured. */
+ * step of attention. Those of SPU: bench/peers/run mpcache. */
 #include "bench/attention_operators.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char spu_source[] =
-    "SPU 0.9.5 (PyPI wheel), ABY3, FM64, fxp_exp_mode 1, three processes on two "
-    "cores over loopback, second run; bytes of all six directions at a TCP relay";
-/* Its other exponential, 5 squarings: 2 x 0.92 + 33.2 MB, 2 x 0.15 + 0.38 s; 2 x 0.14 + 3.2 MB, 2 x 0.08 +
- * 0.16 s. */
-static const char spu_other[] = "with the exponential by 5 squarings, attention 35.04 MB, 0.68 s; "
-                                "attention-kept 3.48 MB, 0.32 s";
 
 static double megabytes(uint64_t bytes)
 {
@@ -38,14 +30,11 @@ static struct step step_of(const struct bench_operator *what, const struct bench
 /* full: MB of attention to every row. */
 static void print_row(const struct bench_operator *what, struct step s, double full)
 {
-    char peer[64] = "       -        -        -", part[16] = "-";
-    if (what->peer_megabytes > 0)
-        (void)snprintf(peer, sizeof peer, "%8.2f %8.2f %8.1f", what->peer_megabytes, what->peer_seconds,
-                       what->peer_megabytes / s.all);
+    char part[16] = "-";
     if (what->whole)
         (void)snprintf(part, sizeof part, "%.2f", s.all / full);
-    (void)printf("%-16s %6.5g %8.3f %8.3f %8.3f %8.4f %8.4f %8s %s  %s\n", what->name, s.rounds, s.online,
-                 s.dealt, s.all, s.beside, s.ahead, part, peer, what->what);
+    (void)printf("%-16s %6.5g %8.3f %8.3f %8.3f %8.4f %8.4f %8s  %s\n", what->name, s.rounds, s.online,
+                 s.dealt, s.all, s.beside, s.ahead, part, what->what);
 }
 
 static void print_json(const struct bench_operator *what, struct step s, double full, bool last)
@@ -57,9 +46,6 @@ static void print_json(const struct bench_operator *what, struct step s, double 
                  s.ahead);
     if (what->whole)
         (void)printf(", \"of_full\": %.4f", s.all / full);
-    if (what->peer_megabytes > 0)
-        (void)printf(", \"spu_bytes\": %.0f, \"spu_seconds\": %.2f", what->peer_megabytes * 1e6,
-                     what->peer_seconds);
     (void)printf("}%s\n", last ? "" : ",");
 }
 
@@ -68,28 +54,26 @@ static enum base_status measure_all(const struct bench_attention_setting *s, boo
 {
     enum base_status status = BASE_OK;
     const size_t count = bench_attention_operator_count();
-    double full = 0, spu = 0;
+    double full = 0;
     if (json)
         (void)printf("{\"bench\": \"attention operators\", \"heads\": %d, \"channels\": %d, \"rows\": %d, "
-                     "\"spu_source\": \"%s\", \"spu_other\": \"%s\", \"results\": [\n",
-                     BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS, spu_source, spu_other);
+                     "\"results\": [\n",
+                     BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS);
     else
         (void)printf("%d heads of %d channels, %d cached rows, clusters of %d; MB: online between P1 and P2, "
                      "dealt by P0, all with frame headers;\n"
                      "seconds: threads over memory links, P0 dealing beside or all dealt ahead; of full: "
                      "all, of that of "
                      "attention to every row;\n"
-                     "SPU: MB, seconds, and its MB over all of ours\n"
-                     "%-16s %6s %8s %8s %8s %8s %8s %8s %8s %8s %8s\n",
+                     "%-16s %6s %8s %8s %8s %8s %8s %8s\n",
                      BENCH_HEADS, BENCH_CHANNELS, BENCH_ROWS, BENCH_CLUSTER, "", "rounds", "online", "dealt",
-                     "all", "seconds", "ahead", "of full", "SPU MB", "SPU s", "ratio");
+                     "all", "seconds", "ahead", "of full");
     for (size_t i = 0; i < count; i++) {
         struct bench_operator what = bench_attention_operator(s, i);
         struct bench_measure measure;
         TRY(bench_operator_measure(&what, repeats, &measure, error));
         struct step step = step_of(&what, &measure);
         full = i == 0 ? step.all : full;
-        spu = what.whole && what.peer_megabytes > 0 ? what.peer_megabytes : spu;
         if (json)
             print_json(&what, step, full, i + 1 == count);
         else
@@ -97,12 +81,6 @@ static enum base_status measure_all(const struct bench_attention_setting *s, boo
     }
     if (json)
         (void)printf("]}\n");
-    else
-        (void)printf(
-            "attention to every row takes %.2f MB here; SPU's step that chooses 48 rows %.2f MB, %.1f "
-            "times as much\n"
-            "SPU: %s; %s\n",
-            full, spu, spu / full, spu_source, spu_other);
 out:
     return status;
 }

@@ -31,8 +31,6 @@ struct bench_operator {
     size_t rows;         /* cached rows, clusters: the operator's size */
     size_t steps;        /* decode steps of one run, over which figures are spread; 0: one */
     bool whole;          /* all that a step of attention takes: comparable with the others of this kind */
-    /* The same in SPU, all directions together; 0: not measured there. */
-    double peer_megabytes, peer_seconds;
 };
 
 struct bench_measure {

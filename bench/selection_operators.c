@@ -259,38 +259,27 @@ out:
     return status;
 }
 
-/* SPU's gather: 2 x 2.05 MB, 2 x 0.13 s (K alone was measured). Its whole step: 0.12 (similarity) + 1.32 (top
- * 3 of 32) + 4.1 (gather) + 2 x 0.14 + 5.39 (attention to 48 rows) MB, about 1.6 s. */
-#define SPU_STEP .peer_megabytes = 11.21, .peer_seconds = 1.6
 #define OPERATOR .prepare = bench_selection_prepare, .release = bench_selection_release
 const struct bench_operator bench_selection_operators[] = {
     {.name = "unit-scores",
      .what = "q against the sum of each unit's 16 keys, 32 units a head, rounded to 9 bits",
      .run = unit_scores,
      .check = check_unit_scores,
-     .peer_megabytes = 0.12,
-     .peer_seconds = 0.08,
      OPERATOR},
     {.name = "box-scores",
      .what = "MPCache's: q against 0.6 high + 0.4 low of each unit's box, rounded to 9 bits",
      .run = box_scores,
      .check = check_box_scores,
-     .peer_megabytes = 0.12,
-     .peer_seconds = 0.08,
      OPERATOR},
     {.name = "choice",
      .what = "3 of 32 units for each of 32 heads, as one-hot rows; nothing is opened",
      .run = choice,
      .check = check_choice,
-     .peer_megabytes = 1.32,
-     .peer_seconds = 0.99,
      OPERATOR},
     {.name = "gather",
      .what = "K and V of 3 units per head by one-hot rows, V extended",
      .run = gather,
      .check = check_gather,
-     .peer_megabytes = 4.1,
-     .peer_seconds = 0.26,
      OPERATOR},
     {.name = "select-1",
      .what = "a step: unit-scores, choice, gather, attention to 48 rows and to what arrived since",
@@ -298,7 +287,6 @@ const struct bench_operator bench_selection_operators[] = {
      .check = bench_check_steps,
      .steps = 1,
      .whole = true,
-     SPU_STEP,
      OPERATOR},
     {.name = "select-4",
      .what = "the same, one set for 4 steps, per step",
@@ -306,7 +294,6 @@ const struct bench_operator bench_selection_operators[] = {
      .check = bench_check_steps,
      .steps = 4,
      .whole = true,
-     SPU_STEP,
      OPERATOR},
     {.name = "select-16",
      .what = "the same, one set for 16 steps, per step",
@@ -314,7 +301,6 @@ const struct bench_operator bench_selection_operators[] = {
      .check = bench_check_steps,
      .steps = 16,
      .whole = true,
-     SPU_STEP,
      OPERATOR},
     {.name = "mpcache",
      .what = "box-scores, choice and gather in each of 16 steps, and one box that closes, per step",
@@ -322,7 +308,6 @@ const struct bench_operator bench_selection_operators[] = {
      .check = bench_check_steps,
      .steps = 16,
      .whole = true,
-     SPU_STEP,
      OPERATOR},
 };
 const size_t bench_selection_operator_count =
