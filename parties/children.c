@@ -76,9 +76,12 @@ enum base_status children_check(struct children *c, struct base_error *error)
 {
     for (int i = 0; i < 3; i++) {
         char line[600];
-        if (c->pid[i] <= 0 || waitpid(c->pid[i], NULL, WNOHANG) != c->pid[i])
+        if (c->pid[i] > 0 && waitpid(c->pid[i], NULL, WNOHANG) == c->pid[i]) {
+            c->pid[i] = 0;
+            c->ended[i] = true;
+        }
+        if (!c->ended[i])
             continue;
-        c->pid[i] = 0;
         last_line(c->log[i], line, sizeof line);
         return base_fail(error, BASE_ERR_PEER, "%s has ended: %s", c->name[i], line);
     }

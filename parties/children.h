@@ -10,6 +10,7 @@
 
 struct children {
     pid_t pid[3]; /* 0: not running */
+    bool ended[3]; /* by itself */
     char log[3][4096];
     const char *name[3];
 };
@@ -23,7 +24,7 @@ struct child_form {
 /* Runs `cachet party` once more for party `index`. */
 BASE_MUST_USE enum base_status children_start(struct children *children, int index,
                                               const struct child_form *form, struct base_error *error);
-/* Errors: BASE_ERR_PEER when a child has ended, with the last line of its log. */
+/* Errors: BASE_ERR_PEER when a child has ended, with the last line of its log; whenever it is asked. */
 BASE_MUST_USE enum base_status children_check(struct children *children, struct base_error *error);
 /* Asks all to stop, waits, and kills what is left after five seconds. */
 void children_stop(struct children *children);

@@ -16,12 +16,12 @@ BASE_MUST_USE enum base_status time_link_parse(const char *text, struct time_lin
 
 /* What one machine does, all parties on it or each on one like it. */
 struct time_machine {
-    double weights_per_second; /* that one core multiplies by one row, as P1 and P2 do */
+    double weights_per_second; /* that one core multiplies by one row, as P1 and P2 do, while the others do the same */
     double rows_per_second;    /* weights times rows, where many rows are multiplied at once */
     unsigned cores;
     bool shared; /* the three parties run on this one machine */
 };
-/* Measures this machine: a few products of P1's kind, a fifth of a second. Errors: memory. */
+/* Measures this machine: products of P1's kind on up to four cores at once, some tenths of a second. Errors: BASE_ERR_MEMORY. */
 BASE_MUST_USE enum base_status time_machine_measure(struct time_machine *ret, struct base_error *error);
 
 /* A prompt or some tokens after it. */

@@ -24,7 +24,7 @@ def help_pages():
     page = run("--help")
     commands = [line.split()[0] for line in page.stdout.splitlines() if line.startswith("  ") and not line.startswith("   ")]
     check(page.returncode == 0 and len(page.stdout.splitlines()) <= 24, "cachet --help does not fit a screen")
-    check({"keygen", "plan", "share", "party", "generate", "up", "check", "cost"} <= set(commands), f"commands are {commands}")
+    check({"keygen", "plan", "share", "party", "generate", "up", "check", "cost", "eval", "bench", "relay"} <= set(commands), f"commands are {commands}")
     for command in commands:
         one = run(command, "--help")
         check(one.returncode == 0 and "--help" in one.stdout and one.stderr == "", f"{command} --help: {one}")
@@ -57,6 +57,22 @@ def costs():
             head, element = sum(answer["bytes_per_cached_row_and_head"]), sum(answer["bytes_per_mlp_element"])
             check(0 < head <= TOKEN_HEAD and 0 < element <= MLP_ELEMENT, f"{shape}: {head} B per cached row and head, {element} per MLP element")
     check(len(json.loads(run("cost", "--gates", "--json").stdout)) >= 10, "gates are missing")
+
+
+def classes_and_seconds():
+    """The classes of operation add up to a token; links change seconds, and nothing else."""
+    seconds = []
+    for policy, link in ("full", "lan"), ("full", "wan"), ("select:budget=25:reuse=1", "wan"):
+        answer = json.loads(run("cost", "--shape", "smollm2-135m", "--context", "128", "--policy", policy, "--link", link, "--json").stdout)
+        for field in "rounds", "online_bytes", "offline_bytes":
+            parts = sum(part[field] for part in answer["decode_by_class"].values())
+            check(abs(parts - answer["decode"][field]) < 1e-6 * parts, f"{policy}: classes have {parts} {field} of {answer['decode'][field]}")
+        check((answer["decode_by_class"]["selection"]["online_bytes"] > 0) == (policy != "full"), f"{policy}: what selects")
+        seconds.append(answer["decode_seconds"])
+    check(all(s["link"] > 0 and s["computing"] > 0 for s in seconds), f"seconds are {seconds}")
+    check(seconds[1]["link"] > 20 * seconds[0]["link"] and seconds[2]["link"] > seconds[1]["link"], f"seconds on links are {seconds}")
+    bad = run("cost", "--shape", "gpt2", "--link", "rtt=-1")
+    check(bad.returncode == 2 and "rtt" in bad.stderr and bad.stdout == "", f"a bad link: {bad}")
 
 
 def memory():
@@ -105,7 +121,7 @@ def written_by_transformers():
     check(longer.returncode != 0 and "learned positions for 64" in longer.stderr, f"more positions than there are: {longer}")
 
 
-for part in (help_pages, costs, memory, generation, written_by_transformers):
+for part in (help_pages, costs, classes_and_seconds, memory, generation, written_by_transformers):
     part()
 print("\n".join(map(str, failures)) or "help, costs, memory and reports are as they should be")
 sys.exit(bool(failures))

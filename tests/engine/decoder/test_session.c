@@ -202,12 +202,13 @@ static void test_refusals(void **state)
     struct stage *s = *state;
     const struct {
         const char *says;
-        uint32_t prompt, new_tokens, chunk;
-    } cases[] = {{"both must be 1 or more", 0, 4, 0},
-                 {"both must be 1 or more", 4, 0, 0},
-                 {"more than the context of 64", 60, 5, 0},
-                 {"more than the context of 64", UINT32_MAX, UINT32_MAX, 0},
-                 {"in chunks of 7 rows", 4, 4, 7}};
+        uint32_t prompt, new_tokens, chunk, made_up;
+    } cases[] = {{"both must be 1 or more", 0, 4, 0, 0},
+                 {"both must be 1 or more", 4, 0, 0, 0},
+                 {"more than the context of 64", 60, 5, 0, 0},
+                 {"more than the context of 64", UINT32_MAX, UINT32_MAX, 0, 0},
+                 {"in chunks of 7 rows", 4, 4, 7, 0},
+                 {"3 made-up cached rows of 4", 4, 4, 0, 3}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct base_error error = {0};
         struct net_link *links[3];
@@ -216,6 +217,7 @@ static void test_refusals(void **state)
         struct eng_request request = request_of(s, ENG_REQUEST_SAMPLE);
         request.prompt_tokens = cases[i].prompt;
         request.new_tokens = cases[i].new_tokens;
+        request.made_up = cases[i].made_up;
         request.chunk = cases[i].chunk != 0 ? cases[i].chunk : request.chunk;
         check_ok(eng_local_start(s->local, links, &error), &error, "start");
         eng_request_encode(&request, bytes);
