@@ -28,8 +28,9 @@ static _Noreturn void become_relay(const char *link, const char *maps, int input
     (void)dup2(input, STDIN_FILENO);
     (void)dup2(output, STDOUT_FILENO);
     (void)dup2(words, STDERR_FILENO);
-    (void)execl("/proc/self/exe", "cachet", "relay", "--link", link, "--map", maps, "--json", "--until-eof",
-                (char *)NULL);
+    /* Ends behind it may read gigabytes before they listen. */
+    (void)execl("/proc/self/exe", "cachet", "relay", "--link", link, "--map", maps, "--patience", "600", "--json",
+                "--until-eof", (char *)NULL);
     (void)dprintf(STDERR_FILENO, "cannot start the program again: %s\n", strerror(errno));
     _exit(127);
 }

@@ -176,7 +176,7 @@ static void print_json(const struct cost *o, const struct model *model, const st
                   json_margin(m->element_online, m->element_offline), "memory", memory);
     (void)json_object_set_new(root, "prefill_seconds", json_pack("{s:f, s:f}", "link", p.link, "computing", p.computing));
     (void)json_object_set_new(root, "decode_seconds", json_pack("{s:f, s:f}", "link", t.link, "computing", t.computing));
-    (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     (void)putchar('\n');
     json_decref(root);
 }
@@ -203,7 +203,7 @@ static void print_gates(bool json)
                          online, dealt, gates[i]->source);
     }
     if (json) {
-        (void)json_dumpf(list, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+        (void)json_dumpf(list, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
         (void)putchar('\n');
     }
     json_decref(list);

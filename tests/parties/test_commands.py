@@ -63,7 +63,7 @@ def classes_and_seconds():
     """The classes of operation add up to a token; links change seconds, and nothing else."""
     seconds = []
     for policy, link in ("full", "lan"), ("full", "wan"), ("select:budget=25:reuse=1", "wan"):
-        answer = json.loads(run("cost", "--shape", "smollm2-135m", "--context", "128", "--policy", policy, "--link", link, "--json").stdout)
+        answer = json.loads(run("cost", "--shape", "smollm2-135m", "--context", "256", "--policy", policy, "--link", link, "--json").stdout)
         for field in "rounds", "online_bytes", "offline_bytes":
             parts = sum(part[field] for part in answer["decode_by_class"].values())
             check(abs(parts - answer["decode"][field]) < 1e-6 * parts, f"{policy}: classes have {parts} {field} of {answer['decode'][field]}")
