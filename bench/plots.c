@@ -29,7 +29,8 @@ struct bench_picture {
     double (*x)(const struct bench_point *p);
     double (*y)(const struct bench_point *p);
     double (*predicted)(const struct bench_point *p); /* NULL: none */
-    bool by_link; /* x is the link: points of one curve differ in it; else in the context */
+    bool by_link;  /* x is the link: points of one curve differ in it; else in the context */
+    bool any_link; /* y is the same over every link */
 };
 
 static double context_of(const struct bench_point *p)
@@ -63,11 +64,11 @@ static double memory_of_largest(const struct bench_point *p)
 
 static const struct bench_picture pictures[] = {
     {"rtt", "Time per token against the round trip of the links", "round trip, ms (log)", "seconds per token (log)", true,
-     rtt_of, seconds_of, predicted_of, true},
+     rtt_of, seconds_of, predicted_of, true, false},
     {"context", "Time per token against tokens in the cache", "tokens in the cache (log)", "seconds per token (log)", true,
-     context_of, seconds_of, predicted_of, false},
+     context_of, seconds_of, predicted_of, false, false},
     {"memory", "Peak memory of the largest party", "tokens in the cache", "GB", false, context_of, memory_of_largest, NULL,
-     false},
+     false, true},
 };
 
 /* --- curves -------------------------------------------------------------------------------------------- */
@@ -75,7 +76,7 @@ static const struct bench_picture pictures[] = {
 static bool same_curve(const struct bench_picture *picture, const struct bench_point *a, const struct bench_point *b)
 {
     return strcmp(a->model, b->model) == 0 && strcmp(a->policy, b->policy) == 0 && strcmp(a->gates, b->gates) == 0 &&
-           (picture->by_link ? a->context == b->context : strcmp(a->link, b->link) == 0);
+           (picture->by_link ? a->context == b->context : picture->any_link || strcmp(a->link, b->link) == 0);
 }
 
 /* The first point of curve `index`; NULL: there are fewer. */
@@ -151,7 +152,7 @@ static void write_lines(FILE *script, const struct bench_picture *picture, const
     for (size_t c = 0; c < curves; c++) {
         char label[LABEL];
         const struct bench_point *curve = curve_at(picture, points, count, c);
-        label_of(curve, points, count, !picture->by_link, picture->by_link, label);
+        label_of(curve, points, count, !picture->by_link && !picture->any_link, picture->by_link, label);
         (void)fprintf(script, "%s$c%zu using 1:2 with linespoints ", c == 0 ? "" : ", \\\n     ", c);
         gnuplot_curve_style(script, c);
         (void)fprintf(script, " title ");
