@@ -55,7 +55,7 @@ guards=$(grep -rhE '^#ifndef CACHET_[A-Z0-9_]+_H$' $floors parties tests --inclu
 [ -z "$guards" ] || complain "include guards used twice: $guards"
 
 # --- sizes ----------------------------------------------------------------------------------------------------------------
-for file in $(find $floors parties tests bench -name '*.c' 2>/dev/null); do
+for file in $(find $floors parties tests bench -name .venv -prune -o -name '*.c' -print 2>/dev/null); do
     lines=$(wc -l <"$file")
     [ "$lines" -le 500 ] || complain "$file has $lines lines: 500 at most"
 done
