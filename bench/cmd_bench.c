@@ -26,7 +26,8 @@ struct bench {
     struct model_input shape_options;
     bool made_up;
 
-    struct list subject, context, policy, budget, link, gate;
+    struct list subject, policy, link, gate;
+    size_t context[LIST], context_count, budget[LIST], budget_count;
     enum bench_format format;
     struct time_machine machine;
     size_t rows, cases, done;
@@ -50,24 +51,12 @@ out:
     return status;
 }
 
-static enum base_status number(const char *flag, const char *text, uint64_t high, uint64_t *ret, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    char *end;
-    unsigned long long value = strtoull(text, &end, 10);
-    TRY_THAT(text[0] >= '0' && text[0] <= '9' && *end == '\0' && value >= 1 && value <= high, error, BASE_ERR_ARGUMENT,
-             "--%s holds \"%.40s\": must be a number of 1 to %llu", flag, text, (unsigned long long)high);
-    *ret = value;
-out:
-    return status;
-}
-
 static struct bench_subject_form subject_form(const struct bench *b, size_t subject, size_t context, size_t gate)
 {
     struct bench_subject_form form = {.text = b->text, .new_tokens = b->new_tokens};
     form.input = (struct model_input){.tokenizer = b->tokenizer, .layers = b->shape_options.layers, .one_layer = b->shape_options.one_layer};
     *(b->models != NULL ? &form.input.path : &form.input.shape) = b->subject.part[subject];
-    form.context = strtoull(b->context.part[context], NULL, 10);
+    form.context = b->context[context];
     form.general = strcmp(b->gate.part[gate], "general") == 0;
     return form;
 }
@@ -75,19 +64,16 @@ static struct bench_subject_form subject_form(const struct bench *b, size_t subj
 /* Budgets multiply the policies that take one; others run once. */
 static size_t budgets_of(const struct bench *b, const struct kv_policy *policy)
 {
-    return b->budget.count == 0 || !kv_policy_takes(policy, KV_BUDGET) ? 1 : b->budget.count;
+    return b->budget_count == 0 || !kv_policy_takes(policy, KV_BUDGET) ? 1 : b->budget_count;
 }
 
 static enum base_status policy_at(const struct bench *b, size_t policy, size_t budget, const struct kv_policy **ret_policy,
                                   struct kv_config *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    uint64_t percent = 0;
     TRY(kv_config_parse(b->policy.part[policy], 0, ret_policy, ret, error));
-    if (b->budget.count > 0 && kv_policy_takes(*ret_policy, KV_BUDGET)) {
-        TRY(number("budget", b->budget.part[budget], 100, &percent, error));
-        TRY(kv_config_parse(b->policy.part[policy], (uint32_t)percent, ret_policy, ret, error));
-    }
+    if (b->budget_count > 0 && kv_policy_takes(*ret_policy, KV_BUDGET))
+        TRY(kv_config_parse(b->policy.part[policy], (uint32_t)b->budget[budget], ret_policy, ret, error));
 out:
     return status;
 }
@@ -96,20 +82,19 @@ out:
 static enum base_status check(struct bench *b, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    uint64_t value;
     TRY_THAT((b->models == NULL) != (b->shapes == NULL), error, BASE_ERR_ARGUMENT, "give either --model or --shape");
     TRY_THAT(!b->made_up || b->shapes != NULL, error, BASE_ERR_ARGUMENT,
              "--made-up-rows is for shapes: a model reads its prompt");
     TRY(bench_format_parse(b->output, &b->format, error));
     TRY(split(&b->subject, b->models != NULL ? "model" : "shape", b->models != NULL ? b->models : b->shapes, error));
-    TRY(split(&b->context, "context", b->contexts, error));
+    TRY(options_read_numbers("context", b->contexts, (struct option_numbers){1, 1 << 20, LIST}, b->context,
+                             &b->context_count, error));
     TRY(split(&b->policy, "policy", b->policies, error));
     TRY(split(&b->link, "link", b->links, error));
     TRY(split(&b->gate, "gates", b->gates, error));
     if (b->budgets != NULL)
-        TRY(split(&b->budget, "budget", b->budgets, error));
-    for (size_t i = 0; i < b->context.count; i++)
-        TRY(number("context", b->context.part[i], 1 << 20, &value, error));
+        TRY(options_read_numbers("budget", b->budgets, (struct option_numbers){1, 100, LIST}, b->budget,
+                                 &b->budget_count, error));
     for (size_t i = 0; i < b->gate.count; i++)
         TRY_THAT(strcmp(b->gate.part[i], "cheap") == 0 || strcmp(b->gate.part[i], "general") == 0, error, BASE_ERR_ARGUMENT,
                  "--gates holds \"%.40s\": must be cheap or general", b->gate.part[i]);
@@ -126,7 +111,7 @@ static enum base_status check(struct bench *b, struct base_error *error)
             TRY(policy_at(b, p, i, &policy, &config, error));
         b->cases += budgets_of(b, policy);
     }
-    b->cases *= b->subject.count * b->context.count * b->gate.count * b->link.count;
+    b->cases *= b->subject.count * b->context_count * b->gate.count * b->link.count;
 out:
     return status;
 }
@@ -175,7 +160,7 @@ static enum base_status measure_all(struct bench *b, struct base_error *error)
     enum base_status status = BASE_OK;
     struct bench_subject subject = {0};
     for (size_t s = 0; s < b->subject.count; s++)
-        for (size_t c = 0; c < b->context.count; c++)
+        for (size_t c = 0; c < b->context_count; c++)
             for (size_t g = 0; g < b->gate.count; g++) {
                 struct bench_subject_form form = subject_form(b, s, c, g);
                 TRY(bench_subject_init(&subject, &form, error));

@@ -41,25 +41,6 @@ struct eval {
     struct eval_results results;
 };
 
-static enum base_status read_numbers(const char *flag, const char *list, size_t low, size_t high, size_t *ret,
-                                     size_t *ret_count, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    char copy[TEXT_SIZE], *rest = copy, *part, *end;
-    (void)snprintf(copy, sizeof copy, "%s", list);
-    while ((part = options_next_part(&rest)) != NULL) {
-        size_t value = strtoul(part, &end, 10);
-        TRY_THAT(*part >= '0' && *part <= '9' && *end == '\0' && value >= low && value <= high &&
-                     *ret_count < MOST,
-                 error, BASE_ERR_ARGUMENT,
-                 "--%s: \"%.20s\" must be a whole number of %zu to %zu, %d of them at most", flag, part, low,
-                 high, MOST);
-        ret[(*ret_count)++] = value;
-    }
-out:
-    return status;
-}
-
 /* Two ways of writing the same policy are one cell. */
 static void name_cell(const struct eval_cell *cell, struct eval_row *ret)
 {
@@ -114,10 +95,11 @@ static enum base_status read_flags(struct eval *e, struct base_error *error)
     eval_task_names(known);
     if (e->plot != NULL)
         TRY(eval_plot_check(e->plot, error));
-    TRY(read_numbers("budget", e->budgets, 1, 100, budget, &e->budget_count, error));
+    TRY(options_read_numbers("budget", e->budgets, (struct option_numbers){1, 100, MOST}, budget, &e->budget_count, error));
     for (size_t i = 0; i < e->budget_count; i++)
         e->budget[i] = (uint32_t)budget[i];
-    TRY(read_numbers("context", e->contexts, 64, 1 << 20, e->context, &e->context_count, error));
+    TRY(options_read_numbers("context", e->contexts, (struct option_numbers){64, 1 << 20, MOST}, e->context,
+                             &e->context_count, error));
     (void)snprintf(copy, sizeof copy, "%s", e->tasks);
     while ((part = options_next_part(&rest)) != NULL) {
         TRY_THAT(e->task_count < MOST && (e->task[e->task_count] = eval_task_find(part)) != NULL, error,

@@ -170,3 +170,23 @@ char *options_next_part(char **list)
         *(*list)++ = '\0';
     return part;
 }
+
+enum base_status options_read_numbers(const char *flag, const char *list, struct option_numbers allowed, size_t *ret,
+                                      size_t *ret_count, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    char copy[4096], *rest = copy, *part, *end;
+    TRY_THAT(strlen(list) < sizeof copy, error, BASE_ERR_ARGUMENT, "--%s is longer than %zu letters", flag,
+             sizeof copy - 1);
+    (void)snprintf(copy, sizeof copy, "%s", list);
+    while ((part = options_next_part(&rest)) != NULL) {
+        size_t value = strtoul(part, &end, 10);
+        TRY_THAT(*part >= '0' && *part <= '9' && *end == '\0' && value >= allowed.low && value <= allowed.high &&
+                     *ret_count < allowed.most,
+                 error, BASE_ERR_ARGUMENT, "--%s: \"%.20s\" must be a whole number of %zu to %zu, %zu of them at most",
+                 flag, part, allowed.low, allowed.high, allowed.most);
+        ret[(*ret_count)++] = value;
+    }
+out:
+    return status;
+}

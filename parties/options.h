@@ -48,6 +48,14 @@ BASE_MUST_USE enum base_status options_parse(int argc, char **argv, const char *
                                              const struct option_entry *entries, bool *ret_done,
                                              struct base_error *error);
 
+/* A list of whole numbers with commas between them: at most `most`, each from low to high. *ret_count grows from what it is. Errors:
+ * BASE_ERR_ARGUMENT naming flag and part. */
+struct option_numbers {
+    size_t low, high, most;
+};
+BASE_MUST_USE enum base_status options_read_numbers(const char *flag, const char *list, struct option_numbers allowed, size_t *ret,
+                                                    size_t *ret_count, struct base_error *error);
+
 /* The next part of a list with commas, which become ends; *list NULL: none is left. */
 char *options_next_part(char **list);
 

@@ -21,13 +21,13 @@ refused() {
 refused "either --model or --shape"
 refused "either --model or --shape" --model "$model" --shape gpt2
 refused 'must be md, csv or json' --model "$model" --output yaml
-refused 'holds "0": must be a number of 1' --model "$model" --context 0
-refused 'holds "12x"' --model "$model" --context 64,12x
+refused '"0" must be a whole number of 1' --model "$model" --context 0
+refused '"12x" must be a whole number' --model "$model" --context 64,12x
 refused 'a part of it is empty' --model "$model" --link none,,lan
 refused 'must be cheap or general' --model "$model" --gates fast
 refused '"mars"' --model "$model" --link mars
 refused '"nosuch"' --model "$model" --policy full,nosuch
-refused 'must be a number of 1 to 100' --model "$model" --policy window --budget 101
+refused 'must be a whole number of 1 to 100' --model "$model" --policy window --budget 101
 refused 'is for shapes' --model "$model" --made-up-rows
 refused 'are for shapes' --model "$model" --layers 2
 refused 'no shape is called' --shape gpt9
