@@ -100,7 +100,7 @@ static enum base_status check(struct bench *b, struct base_error *error)
                  "--gates holds \"%.40s\": must be cheap or general", b->gate.part[i]);
     for (size_t i = 0; i < b->link.count; i++) {
         struct relay_link link;
-        if (strcmp(b->link.part[i], "none") != 0)
+        if (bench_is_relayed(b->link.part[i]))
             TRY(relay_link_parse(b->link.part[i], &link, error));
     }
     for (size_t p = 0; p < b->policy.count; p++) {
@@ -128,8 +128,9 @@ static enum base_status measure_one(struct bench *b, const struct bench_case *be
     if (b->rows == 0)
         bench_rows_begin(b->format);
     bench_point_init(&b->points[b->rows], bench, &row);
-    (void)json_array_append_new(b->objects, bench_row_json(bench, &row));
-    bench_rows_add(b->format, bench, &row, b->rows++ == 0);
+    json_t *object = bench_row_json(bench, &row);
+    (void)json_array_append_new(b->objects, object);
+    bench_rows_add(b->format, bench, &row, object, b->rows++ == 0);
 out:
     return status;
 }

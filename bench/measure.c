@@ -4,7 +4,6 @@
 #include "bench/relay_process.h"
 #include "engine/share_files.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +54,6 @@ enum base_status bench_subject_init(struct bench_subject *ret, const struct benc
                                     struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const char *base = getenv("TMPDIR");
     struct model_plan_options options = {
         .text = form->input.path != NULL ? form->text : NULL, .context = form->context + form->new_tokens + 1, .general = form->general};
     *ret = (struct bench_subject){.context = form->context, .new_tokens = form->new_tokens, .general = form->general};
@@ -65,13 +63,7 @@ enum base_status bench_subject_init(struct bench_subject *ret, const struct benc
              form->new_tokens + 1, ret->model.shape.context);
     TRY(make_prompt(ret, form, error));
     TRY(model_plan(&ret->model, &options, &ret->plan, NULL, error));
-    TRY(eng_path_print(ret->directory, error, "%s/cachet-bench-XXXXXX",
-                       base != NULL && *base != '\0' ? base : "/tmp"));
-    if (mkdtemp(ret->directory) == NULL) {
-        status = base_fail(error, BASE_ERR_IO, "cannot make a directory %s: %s", ret->directory, strerror(errno));
-        ret->directory[0] = '\0';
-        goto out;
-    }
+    TRY(eng_make_temporary(ret->directory, "cachet-bench", error));
     TRY(eng_path_print(ret->set, error, "%s/set", ret->directory));
     TRY(deployment_share(ret->set, &ret->model, &ret->plan, ret->set_id, error));
     return BASE_OK;
@@ -102,9 +94,9 @@ struct bench_run {
     struct generation_run last;
 };
 
-static bool is_relayed(const struct bench_case *b)
+bool bench_is_relayed(const char *link)
 {
-    return strcmp(b->link, "none") != 0;
+    return strcmp(link, "none") != 0;
 }
 
 static enum base_status start_relay(struct bench_run *r, struct base_error *error)
@@ -132,13 +124,13 @@ static enum base_status start(struct bench_run *r, struct base_error *error)
                                    .set = s->set_id,
                                    .quiet = true,
                                    .made_up_rows = r->bench->made_up};
-    if (is_relayed(r->bench))
+    if (bench_is_relayed(r->bench->link))
         form.bind = behind_relay;
     /* A chunk of a prompt takes minutes on a slow link. */
     form.limits.step_seconds = STEP_SECONDS;
     TRY(deployment_check_memory(&form, s->context, error));
     TRY(deployment_init(&r->deployment, &form, error));
-    if (is_relayed(r->bench))
+    if (bench_is_relayed(r->bench->link))
         TRY(start_relay(r, error));
     TRY(deployment_start(&r->deployment, error));
 out:
@@ -265,7 +257,7 @@ static enum base_status predict(const struct bench_case *b, struct bench_row *ro
     enum base_status status = BASE_OK;
     const struct bench_subject *s = b->subject;
     struct time_link link;
-    TRY(time_link_parse(is_relayed(b) ? b->link : "loopback", &link, error));
+    TRY(time_link_parse(bench_is_relayed(b->link) ? b->link : "loopback", &link, error));
     struct time_work prompt = time_of_prefill(&row->declared, &s->model.shape, s->context),
                      token = time_of_decode(&row->declared, &s->model.shape);
     row->predicted_prompt = time_on_link(&link, &prompt) + time_computing(b->machine, &prompt);
@@ -314,7 +306,7 @@ static enum base_status run_all(struct bench_run *r, struct bench_row *row, stru
         row->party[i] = party_of(&r->last.usage[i], tokens);
     TRY(check_declared(r, row, error));
     deployment_stop(&r->deployment);
-    if (is_relayed(r->bench))
+    if (bench_is_relayed(r->bench->link))
         TRY(stop_relay(r, row, error));
 out:
     return status;

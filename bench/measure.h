@@ -38,6 +38,9 @@ struct bench_case {
     const struct time_machine *machine;
 };
 
+/* Whether a relay lies between the parties. */
+bool bench_is_relayed(const char *link);
+
 struct bench_spread {
     double median, low, high;
 };

@@ -10,14 +10,14 @@ enum { WIDTH = 900, HEIGHT = 520, BAR = 26, MARGIN = 170, LABEL = 512 };
 void bench_point_init(struct bench_point *ret, const struct bench_case *b, const struct bench_row *row)
 {
     struct base_error ignored = {0};
-    struct relay_link link = {0};
+    struct relay_link link;
     *ret = (struct bench_point){.context = (double)b->subject->context, .tokens = (double)b->subject->new_tokens, .row = *row};
     bench_model_name(b, ret->model);
     kv_config_print(b->policy, &b->config, ret->policy);
     (void)snprintf(ret->gates, sizeof ret->gates, "%s", bench_gates_name(b));
     (void)snprintf(ret->link, sizeof ret->link, "%s", b->link);
-    /* A link that bench_measure took is a link; "none" is none. */
-    if (relay_link_parse(b->link, &link, &ignored) == BASE_OK)
+    /* A link that was measured is one. */
+    if (bench_is_relayed(b->link) && relay_link_parse(b->link, &link, &ignored) == BASE_OK)
         ret->rtt_ms = link.delay_ms[0] + link.delay_ms[1];
 }
 
@@ -56,10 +56,7 @@ static double predicted_of(const struct bench_point *p)
 
 static double memory_of_largest(const struct bench_point *p)
 {
-    double most = 0;
-    for (int i = 0; i < 3; i++)
-        most = p->row.party[i].peak_memory > most ? p->row.party[i].peak_memory : most;
-    return most * 1e-9;
+    return bench_row_memory(&p->row) * 1e-9;
 }
 
 static const struct bench_picture pictures[] = {

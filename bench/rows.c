@@ -56,7 +56,7 @@ static double sum(const struct bench_count *c)
     return c->online + c->dealt + c->client;
 }
 
-static double peak(const struct bench_row *row)
+double bench_row_memory(const struct bench_row *row)
 {
     double most = 0;
     for (int i = 0; i < 3; i++)
@@ -81,7 +81,7 @@ static void md_row(const struct bench_case *b, const struct bench_row *r)
     (void)printf("%.3g (%.3g to %.3g), %.3g | %.4g | %.4g | %.4g | %.4g | %.2f / %.2f / %.2f | %.3g |\n", t->median, t->low,
                  t->high, r->predicted_token, r->token.rounds, r->token.online * 1e-6, r->token.dealt * 1e-6,
                  r->token.client * 1e-6, r->party[0].token_bytes * 1e-6, r->party[1].token_bytes * 1e-6,
-                 r->party[2].token_bytes * 1e-6, peak(r) * 1e-9);
+                 r->party[2].token_bytes * 1e-6, bench_row_memory(r) * 1e-9);
     (void)fflush(stdout);
 }
 
@@ -185,13 +185,11 @@ json_t *bench_row_json(const struct bench_case *b, const struct bench_row *r)
     return root;
 }
 
-static void json_row(const struct bench_case *b, const struct bench_row *r, bool first)
+static void json_row(const json_t *object, bool first)
 {
-    json_t *root = bench_row_json(b, r);
     (void)printf(first ? "\n" : ",\n");
-    (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    (void)json_dumpf(object, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     (void)fflush(stdout);
-    json_decref(root);
 }
 
 /* --- all ----------------------------------------------------------------------------------------------- */
@@ -207,14 +205,15 @@ void bench_rows_begin(enum bench_format format)
     (void)fflush(stdout);
 }
 
-void bench_rows_add(enum bench_format format, const struct bench_case *bench, const struct bench_row *row, bool first)
+void bench_rows_add(enum bench_format format, const struct bench_case *bench, const struct bench_row *row,
+                    const json_t *object, bool first)
 {
     if (format == BENCH_MD)
         md_row(bench, row);
     else if (format == BENCH_CSV)
         csv_row(bench, row);
     else
-        json_row(bench, row, first);
+        json_row(object, first);
 }
 
 void bench_rows_end(enum bench_format format)

@@ -15,12 +15,17 @@ enum { BENCH_NAME = 160 };
 void bench_model_name(const struct bench_case *bench, char ret[BENCH_NAME]);
 const char *bench_gates_name(const struct bench_case *bench);
 
+/* Peak memory of the largest party. */
+double bench_row_memory(const struct bench_row *row);
+
 /* A row as an object of the JSON output. */
 json_t *bench_row_json(const struct bench_case *bench, const struct bench_row *row);
 
 /* What stands before the first row and after the last one, on standard output. */
 void bench_rows_begin(enum bench_format format);
-void bench_rows_add(enum bench_format format, const struct bench_case *bench, const struct bench_row *row, bool first);
+/* object: what bench_row_json makes of the row. */
+void bench_rows_add(enum bench_format format, const struct bench_case *bench, const struct bench_row *row,
+                    const json_t *object, bool first);
 void bench_rows_end(enum bench_format format);
 
 #endif

@@ -32,8 +32,6 @@
 #include "kvcache/policy.h"
 #include "mpc/lift.h"
 
-/* What a decoder is made of; all of it is borrowed. In the count role the weights hold extents and types, no
- * data. */
 /* Classes of operations that declared costs are split by. A round belongs to the class of what it is waited for. */
 enum eng_class {
     ENG_CLASS_LINEAR,     /* matrices, scores q . k, weighted sums of V, residual */
@@ -46,6 +44,8 @@ enum eng_class {
 };
 const char *eng_class_name(enum eng_class class);
 
+/* What a decoder is made of; all of it is borrowed. In the count role the weights hold extents and types, no
+ * data. */
 struct eng_decoder_form {
     const struct eng_model_shape *shape;
     const struct eng_plan *plan;

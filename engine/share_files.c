@@ -32,6 +32,18 @@ enum base_status eng_make_directory(const char *path, struct base_error *error)
     return base_fail(error, BASE_ERR_IO, "cannot make the directory %s: %s", path, strerror(errno));
 }
 
+enum base_status eng_make_temporary(char ret[ENG_PATH_MAX], const char *stem, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    char path[ENG_PATH_MAX];
+    const char *base = getenv("TMPDIR");
+    TRY(eng_path_print(path, error, "%s/%s-XXXXXX", base != NULL && *base != '\0' ? base : "/tmp", stem));
+    TRY_THAT(mkdtemp(path) != NULL, error, BASE_ERR_IO, "cannot make a directory %s: %s", path, strerror(errno));
+    (void)snprintf(ret, ENG_PATH_MAX, "%s", path);
+out:
+    return status;
+}
+
 enum base_status eng_rename(const char *from, const char *to, struct base_error *error)
 {
     if (rename(from, to) == 0)

@@ -12,6 +12,8 @@ enum { ENG_PATH_MAX = 4096 };
 __attribute__((format(printf, 3, 4))) BASE_MUST_USE enum base_status
 eng_path_print(char ret[ENG_PATH_MAX], struct base_error *error, const char *format, ...);
 BASE_MUST_USE enum base_status eng_make_directory(const char *path, struct base_error *error);
+/* A new directory, STEM-XXXXXX, where TMPDIR says. */
+BASE_MUST_USE enum base_status eng_make_temporary(char ret[ENG_PATH_MAX], const char *stem, struct base_error *error);
 BASE_MUST_USE enum base_status eng_rename(const char *from, const char *to, struct base_error *error);
 /* Best effort. */
 void eng_remove_tree(const char *path);

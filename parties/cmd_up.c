@@ -7,8 +7,6 @@
 #include "parties/deployment.h"
 #include "parties/policy_flags.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 struct up {
@@ -28,15 +26,6 @@ struct up {
     size_t context;
     struct deployment deployment;
 };
-
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    (void)fputc('\n', stderr);
-}
 
 /* --- preparing ----------------------------------------------------------------------------------------- */
 
@@ -77,7 +66,7 @@ static enum base_status prepare_plan(struct up *u, struct base_error *error)
                  "%s was made for a context of %d, prompt and answer have %zu", u->plan_path, u->plan.context,
                  u->context);
     }
-    say("plan: residual %d fraction bits, weights %d, activations %d (%.1f s)", u->plan.fx, u->plan.fw,
+    deployment_say("plan: residual %d fraction bits, weights %d, activations %d (%.1f s)", u->plan.fx, u->plan.fw,
         u->plan.fu, base_clock_seconds() - start);
 out:
     return status;
@@ -97,7 +86,7 @@ static enum base_status generate(struct up *u, struct base_error *error)
                                          .mode = u->mode,
                                          .prompt_tokens = u->prompt.count,
                                          .last_prompt_token = u->prompt.ids[u->prompt.count - 1]};
-    say("prompt: %zu tokens, as shares; answer:", u->prompt.count);
+    deployment_say("prompt: %zu tokens, as shares; answer:", u->prompt.count);
     status = deployment_connect(&u->deployment, error);
     if (status == BASE_OK)
         status = deployment_generate(&u->deployment, &context, &u->prompt, &run, error);
@@ -135,7 +124,7 @@ static enum base_status run_all(struct up *u, struct base_error *error)
     TRY(deployment_init(&u->deployment, &form, error));
     TRY(deployment_start(&u->deployment, error));
     const struct config_party *p = u->deployment.config.parties;
-    say("P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
+    deployment_say("P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
         (unsigned)p[0].port, (unsigned)p[1].port, (unsigned)p[2].port);
     TRY(generate(u, error));
 out:

@@ -6,15 +6,13 @@
 #include "parties/loopback.h"
 #include "parties/memory.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { AHEAD_MIB = 64, STEP_SECONDS = 120, CONNECT_SECONDS = 120 };
 
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+void deployment_say(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -61,7 +59,7 @@ enum base_status deployment_check_memory(const struct deployment_form *f, size_t
         TRY(memory_of(&need, (enum mpc_role)i, &form, error));
         total += memory_total(&need);
         if (!f->quiet)
-            say("memory P%d: %.0f MB weights, %.0f MB cache, up to %.0f MB work and queues", i,
+            deployment_say("memory P%d: %.0f MB weights, %.0f MB cache, up to %.0f MB work and queues", i,
                 (double)need.weights * 1e-6, (double)need.cache * 1e-6, (double)(need.work + need.queues) * 1e-6);
     }
     TRY_THAT(available == 0 || total <= available, error, BASE_ERR_MEMORY,
@@ -85,7 +83,7 @@ enum base_status deployment_share(const char *out, const struct model *model, co
                                  kern_table_select(~0u), &progress, ret_set, error);
     base_progress_finish(&progress);
     TRY(status);
-    say("shares: %.1f million weights masked for P0, P1 and P2 (%.1f s)", (double)weights * 1e-6,
+    deployment_say("shares: %.1f million weights masked for P0, P1 and P2 (%.1f s)", (double)weights * 1e-6,
         base_clock_seconds() - start);
 out:
     return status;
@@ -94,15 +92,11 @@ out:
 static enum base_status make_directory(struct deployment *d, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const char *base = getenv("TMPDIR");
     if (d->form.directory != NULL) {
         TRY(eng_path_print(d->directory, error, "%s", d->form.directory));
         TRY(eng_make_directory(d->directory, error));
     } else {
-        TRY(eng_path_print(d->directory, error, "%s/cachet-up-XXXXXX",
-                           base != NULL && *base != '\0' ? base : "/tmp"));
-        TRY_THAT(mkdtemp(d->directory) != NULL, error, BASE_ERR_IO, "cannot make a directory %s: %s",
-                 d->directory, strerror(errno));
+        TRY(eng_make_temporary(d->directory, "cachet-up", error));
     }
     d->made = true;
 out:

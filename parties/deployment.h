@@ -31,6 +31,9 @@ struct deployment {
     struct client client;
 };
 
+/* A line on stderr. */
+__attribute__((format(printf, 1, 2))) void deployment_say(const char *format, ...);
+
 /* Masks the weights into the new directory `out`; shows progress on a terminal and says one line on stderr. */
 BASE_MUST_USE enum base_status deployment_share(const char *out, const struct model *model, const struct eng_plan *plan,
                                                 char ret_set[ENG_SET_ID], struct base_error *error);

@@ -71,16 +71,7 @@ def token(options, layer, outside):
 
 def main():
     options = arguments()
-    rows = []
-
-    def keep(row):
-        rows.append(row)
-        spu_table.print_row(row)
-        spu_table.write(options.json, rows)
-        return row
-
-    print(f"SPU, {options.shape}: three processes, ABY3, 64-bit ring; bytes as sent on the wire", flush=True)
-    spu_table.print_header()
+    keep = spu_table.begin(options, f", {options.shape}:")
     # No exp in these: measured once for all.
     outside = [keep(run_piece(options, w, 0, options.exp[0])) for w in ("embedding", "head") if w in options.work]
     for exp in options.exp:

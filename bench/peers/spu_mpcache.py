@@ -83,16 +83,7 @@ STEPS = {
 
 def main():
     options = spu_table.parse(spu_table.parser(__doc__))
-    rows = []
-
-    def keep(row):
-        rows.append(row)
-        spu_table.print_row(row)
-        spu_table.write(options.json, rows)
-        return row
-
-    print(f"SPU: {HEADS} heads of {DIM}, {ROWS} rows; three processes, ABY3, 64-bit ring; bytes as sent on the wire", flush=True)
-    spu_table.print_header()
+    keep = spu_table.begin(options, f": {HEADS} heads of {DIM}, {ROWS} rows;")
     for exp in options.exp:
         measured = {}
         for name, work in OPERATORS.items():

@@ -101,6 +101,21 @@ def print_row(row):
         print(f"    = {row['composition']}", flush=True)
 
 
+def begin(options, title):
+    """Prints the title and the header; returns what prints a row, keeps it with those before it, and gives it back."""
+    rows = []
+
+    def keep(row):
+        rows.append(row)
+        print_row(row)
+        write(options.json, rows)
+        return row
+
+    print(f"SPU{title} three processes, ABY3, 64-bit ring; bytes as sent on the wire", flush=True)
+    print_header()
+    return keep
+
+
 def write(path, rows):
     if path:
         with open(path, "w", encoding="utf-8") as out:

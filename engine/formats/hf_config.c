@@ -47,15 +47,29 @@ out:
     return status;
 }
 
+/* A size that every config.json of its family has. */
+struct size_field {
+    const char *field;
+    size_t *ret;
+    size_t limit;
+};
+
+static enum base_status parse_fields(const json_t *config, const struct size_field *sizes, size_t count,
+                                     struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    for (size_t i = 0; i < count; i++)
+        TRY(eng_json_size(config, sizes[i].field, (struct eng_size_range){1, sizes[i].limit, SIZE_MAX}, sizes[i].ret,
+                          error));
+out:
+    return status;
+}
+
 static enum base_status parse_sizes(const json_t *config, const struct family *family, struct eng_model_shape *shape,
                                     struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const struct {
-        const char *field;
-        size_t *ret;
-        size_t limit;
-    } sizes[] = {
+    const struct size_field sizes[] = {
         {"hidden_size", &shape->width, ENG_LIMIT_WIDTH},
         {"num_hidden_layers", &shape->layers, ENG_LIMIT_LAYERS},
         {"num_attention_heads", &shape->heads, ENG_LIMIT_HEADS},
@@ -63,9 +77,7 @@ static enum base_status parse_sizes(const json_t *config, const struct family *f
         {"vocab_size", &shape->vocab, ENG_LIMIT_VOCAB},
         {"max_position_embeddings", &shape->context, ENG_LIMIT_CONTEXT},
     };
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        TRY(eng_json_size(config, sizes[i].field, (struct eng_size_range){1, sizes[i].limit, SIZE_MAX}, sizes[i].ret,
-                          error));
+    TRY(parse_fields(config, sizes, sizeof sizes / sizeof sizes[0], error));
     TRY(eng_json_size(config, "num_key_value_heads",
                       (struct eng_size_range){1, ENG_LIMIT_HEADS, family->needs_kv_heads ? SIZE_MAX : shape->heads},
                       &shape->kv_heads, error));
@@ -88,18 +100,12 @@ static enum base_status parse_gpt2_sizes(const json_t *config, struct eng_model_
                                          struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    const struct {
-        const char *field;
-        size_t *ret;
-        size_t limit;
-    } sizes[] = {{"n_embd", &shape->width, ENG_LIMIT_WIDTH},
+    const struct size_field sizes[] = {{"n_embd", &shape->width, ENG_LIMIT_WIDTH},
                  {"n_layer", &shape->layers, ENG_LIMIT_LAYERS},
                  {"n_head", &shape->heads, ENG_LIMIT_HEADS},
                  {"vocab_size", &shape->vocab, ENG_LIMIT_VOCAB},
                  {"n_positions", &shape->context, ENG_LIMIT_CONTEXT}};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        TRY(eng_json_size(config, sizes[i].field, (struct eng_size_range){1, sizes[i].limit, SIZE_MAX},
-                          sizes[i].ret, error));
+    TRY(parse_fields(config, sizes, sizeof sizes / sizeof sizes[0], error));
     TRY(eng_json_size(config, "n_inner", (struct eng_size_range){1, ENG_LIMIT_FFN, 4 * shape->width},
                       &shape->ffn, error));
     TRY_THAT(shape->width % shape->heads == 0, error, BASE_ERR_FORMAT,

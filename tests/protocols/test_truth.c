@@ -292,55 +292,52 @@ static enum base_status spline_program(struct mpc_party *p, const struct trio_jo
     return status;
 }
 
+/* Both functions of a gate at its edges and at values of every size between them; the gate is the caller's to finish. */
+enum { SPLINE_VALUES = 400 };
+static void run_spline(struct sec_spline_form form, struct sec_spline *ret_gate, int64_t *x, int64_t *first, int64_t *second)
+{
+    struct base_error error = {0};
+    check_ok(sec_spline_init(ret_gate, form, &error), &error, "spline");
+    fill_edges(x, SPLINE_VALUES, form.low, form.high - 1, 3);
+    for (size_t i = 7; i < SPLINE_VALUES; i++)
+        x[i] = form.low + (x[i] >> (i % 15));
+    struct trio trio = run(spline_program, ret_gate, (struct trio_input){x, SPLINE_VALUES, 50, 0, 28}, 3);
+    values(&trio, 0, first);
+    values(&trio, 1, second);
+    trio_finish(&trio);
+}
+
 static void test_inverse_root_error(void **state)
 {
-    enum { N = 400 };
     struct sec_spline gate = {0};
-    struct base_error error = {0};
     struct sec_spline_form form = {.k = 28, .low = 1 << 12, .high = 1 << 27, .per_octave = 32, .F = 44, .ring = 64, .functions = 2,
         .function = {{SEC_POWER_INVERSE_ROOT, 1.0, 0x1p-20, 0, 18, 26}, {SEC_POWER_INVERSE, 1.0, 0x1p-20, 0, 16, 30}}};
-    int64_t x[N], y[N], square[N];
+    int64_t x[SPLINE_VALUES], y[SPLINE_VALUES], square[SPLINE_VALUES];
     (void)state;
-    check_ok(sec_spline_init(&gate, form, &error), &error, "spline");
-    fill_edges(x, N, form.low, form.high - 1, 3);
-    for (size_t i = 7; i < N; i++)
-        x[i] = form.low + (x[i] >> (i % 15));
-    struct trio trio = run(spline_program, &gate, (struct trio_input){x, N, 50, 0, 28}, 3);
-    values(&trio, 0, y);
-    values(&trio, 1, square);
-    for (size_t i = 0; i < N; i++) {
+    run_spline(form, &gate, x, y, square);
+    for (size_t i = 0; i < SPLINE_VALUES; i++) {
         double v = (double)x[i] * 0x1p-20, root = 1 / sqrt(v);
         assert_true(fabs((double)y[i] * 0x1p-18 - root) <= gate.error[0] * root + 1.5 * 0x1p-18);
         assert_true(fabs((double)square[i] * 0x1p-16 - 1 / v) <= gate.error[1] / v + 1.5 * 0x1p-16);
     }
     assert_true(gate.error[0] < 1e-4);
-    trio_finish(&trio);
     sec_spline_finish(&gate);
 }
 
 static void test_root_error(void **state)
 {
-    enum { N = 400 };
     struct sec_spline gate = {0};
-    struct base_error error = {0};
     struct sec_spline_form form = {.k = 28, .low = 1 << 12, .high = 1 << 27, .per_octave = 32, .F = 38, .ring = 64, .functions = 2,
         .function = {{SEC_POWER_ROOT, 1.0, 0x1p-20, 0x1p-10, 14, 18}, {SEC_POWER_ROOT, 3.0, 0x1p-20, 0, 20, 26}}};
-    int64_t x[N], y[N], other[N];
+    int64_t x[SPLINE_VALUES], y[SPLINE_VALUES], other[SPLINE_VALUES];
     (void)state;
-    check_ok(sec_spline_init(&gate, form, &error), &error, "spline");
-    fill_edges(x, N, form.low, form.high - 1, 3);
-    for (size_t i = 7; i < N; i++)
-        x[i] = form.low + (x[i] >> (i % 15));
-    struct trio trio = run(spline_program, &gate, (struct trio_input){x, N, 50, 0, 28}, 3);
-    values(&trio, 0, y);
-    values(&trio, 1, other);
-    for (size_t i = 0; i < N; i++) {
+    run_spline(form, &gate, x, y, other);
+    for (size_t i = 0; i < SPLINE_VALUES; i++) {
         double v = (double)x[i] * 0x1p-20, root = sqrt(v + 0x1p-10);
         assert_true(fabs((double)y[i] * 0x1p-14 - root) <= gate.error[0] * root + 1.5 * 0x1p-14);
         assert_true(fabs((double)other[i] * 0x1p-20 - 3 * sqrt(v)) <= gate.error[1] * 3 * sqrt(v) + 1.5 * 0x1p-20);
     }
     assert_true(gate.error[0] < 1e-4 && gate.error[1] < 1e-4);
-    trio_finish(&trio);
     sec_spline_finish(&gate);
 }
 

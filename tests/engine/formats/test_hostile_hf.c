@@ -28,24 +28,12 @@ static void write_smallest(const char *directory, size_t parts)
     tiny_destroy(&tiny);
 }
 
-/* Sets a field to a JSON text, or removes it. */
-static void edit(json_t *object, const char *field, const char *json)
-{
-    if (json == NULL) {
-        (void)json_object_del(object, field);
-        return;
-    }
-    json_t *value = json_loads(json, JSON_DECODE_ANY, NULL);
-    assert_non_null(value);
-    assert_int_equal(json_object_set_new(object, field, value), 0);
-}
-
 static void check_config(const char *directory, const char *model_type, const struct field_case *c)
 {
     struct eng_model_shape shape = smallest_shape();
     (void)strcpy(shape.model_type, model_type);
     json_t *config = hf_config(&shape);
-    edit(config, c->field, c->json);
+    json_edit(config, c->field, c->json);
     write_json(directory, "config.json", config);
     json_decref(config);
     check_refused(directory, c->want, "config.json");
@@ -181,7 +169,7 @@ static void test_other_shapes(void **state)
     write_smallest(*state, 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         json_t *config = hf_config(&shape);
-        edit(config, cases[i].field, cases[i].json);
+        json_edit(config, cases[i].field, cases[i].json);
         write_json(*state, "config.json", config);
         json_decref(config);
         check_refused(*state, cases[i].want, "model.safetensors");
@@ -265,7 +253,7 @@ static void check_index(const char *directory, const char *tensor, const char *p
     write_smallest(directory, 2);
     index = json_load_file(path, 0, NULL);
     assert_non_null(index);
-    edit(json_object_get(index, "weight_map"), tensor, place);
+    json_edit(json_object_get(index, "weight_map"), tensor, place);
     write_json(directory, "model.safetensors.index.json", index);
     json_decref(index);
     check_refused(directory, BASE_ERR_FORMAT, "model.safetensors.index.json");

@@ -16,6 +16,8 @@ json_t *hf_header(const struct tiny *tiny, size_t part, size_t parts, struct buf
 /* Size, header and data. */
 void hf_shard(struct buffer *ret, const json_t *header, const struct buffer *data);
 
+/* Sets a field to a JSON text; NULL: removes it. */
+void json_edit(json_t *object, const char *field, const char *json);
 void write_json(const char *directory, const char *name, const json_t *value);
 void write_shard(const char *directory, const char *name, const json_t *header, const struct buffer *data);
 

@@ -108,6 +108,17 @@ void hf_shard(struct buffer *ret, const json_t *header, const struct buffer *dat
     free(text);
 }
 
+void json_edit(json_t *object, const char *field, const char *json)
+{
+    if (json == NULL) {
+        (void)json_object_del(object, field);
+        return;
+    }
+    json_t *value = json_loads(json, JSON_DECODE_ANY, NULL);
+    assert_non_null(value);
+    assert_int_equal(json_object_set_new(object, field, value), 0);
+}
+
 void write_json(const char *directory, const char *name, const json_t *value)
 {
     char *text = json_dumps(value, JSON_ENCODE_ANY);
