@@ -292,15 +292,19 @@ struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e
     return out;
 }
 
+enum base_status eng_attend(const struct eng_step *step, struct eng_projections *u, struct mpc_wire *ret_o)
+{
+    if (step->decoder->form.plan->layer[step->layer].attention == ENG_ATTENTION_CEILINGS)
+        return eng_attention_ceilings(step, u, ret_o);
+    return eng_attention_maximum(step, u, ret_o);
+}
+
 enum base_status eng_attention_run(const struct eng_step *step, struct mpc_wire x, struct mpc_wire *ret_o)
 {
     struct eng_projections u;
     enum base_status status = BASE_OK;
     TRY(project(step, x, &u));
-    if (step->decoder->form.plan->layer[step->layer].attention == ENG_ATTENTION_CEILINGS)
-        TRY(eng_attention_ceilings(step, &u, ret_o));
-    else
-        TRY(eng_attention_maximum(step, &u, ret_o));
+    TRY(step->lanes != NULL ? eng_attention_lanes(step, &u, ret_o) : eng_attend(step, &u, ret_o));
 out:
     return status;
 }

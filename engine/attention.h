@@ -22,6 +22,9 @@ struct eng_projections {
     struct mpc_wire q, k, v, squares;
 };
 
+/* Attention of one decoder's rows, from round 2 on. */
+BASE_MUST_USE enum base_status eng_attend(const struct eng_step *step, struct eng_projections *u, struct mpc_wire *ret_o);
+
 /* [first][second][head_dim] -> [second][first][head_dim]: rows of heads to heads of rows, and back. */
 struct mpc_wire eng_swap_axes(const struct eng_step *step, struct mpc_wire w, size_t first, size_t second);
 

@@ -5,10 +5,10 @@
 
 #include "engine/decoder.h"
 
-/* What the client and P1 and P2 say to each other. */
+/* What the client and the parties say to each other. */
 struct eng_client_cost {
     uint64_t turns;          /* of the client's words and their answers */
-    uint64_t sent, received; /* bytes, of both parties together: rows of tokens, logits, squares, guard */
+    uint64_t sent, received; /* bytes, of all parties together: orders, rows of tokens, logits, squares, guard, reports */
 };
 
 struct eng_cost {

@@ -5,6 +5,8 @@
 #include "base/realmath.h"
 #include "engine/layer.h"
 
+#include <string.h>
+
 const char *eng_class_name(enum eng_class class)
 {
     static const char *const names[ENG_CLASSES] = {"linear", "softmax", "activation", "norm", "selection", "head"};
@@ -189,15 +191,6 @@ enum base_status eng_decoder_period(const struct eng_decoder_form *form, size_t 
     return status;
 }
 
-static void before_round(void *context, struct mpc_party *p)
-{
-    struct eng_decoder *d = context;
-    struct mpc_cost *before = p->account;
-    p->account = &d->account[ENG_CLASS_SELECTION];
-    kv_caches_before_round(d->cache, d->form.plan->layers, p);
-    p->account = before;
-}
-
 enum base_status eng_decoder_begin(struct eng_decoder *d, struct mpc_party *p, size_t prompt,
                                    size_t new_tokens, struct base_error *error)
 {
@@ -219,7 +212,7 @@ enum base_status eng_decoder_begin(struct eng_decoder *d, struct mpc_party *p, s
     for (size_t l = 0; l < d->form.plan->layers; l++)
         kv_cache_begin(&d->cache[l], &d->request, p);
     TRY(p->status);
-    p->before_round = before_round;
+    p->before_round = eng_before_round;
     p->before_round_context = d;
     d->begun = true;
 out:
@@ -297,165 +290,5 @@ enum base_status eng_decoder_follow(struct eng_decoder *decoder, struct eng_deco
     decoder->followers = followers;
     decoder->follower_count = count;
 out:
-    return status;
-}
-
-/* The followers have seen n rows more. */
-static enum base_status advance_followers(struct eng_decoder *d, struct mpc_party *p, size_t n)
-{
-    enum base_status status = BASE_OK;
-    for (size_t i = 0; i < d->follower_count && d->position <= d->request.dims.prompt; i++) {
-        struct eng_decoder *f = d->followers[i];
-        for (size_t l = 0; l < f->form.plan->layers; l++)
-            kv_cache_advance(&f->cache[l], n);
-        f->position += n;
-        TRY(kv_caches_close(f->cache, f->form.plan->layers, p));
-    }
-out:
-    return status;
-}
-
-/* cos and sin of n rows from position `first`, as integers with fc fraction bits. */
-static void rope_tables(const struct eng_decoder *d, size_t first, size_t n, int64_t *cosines, int64_t *sines)
-{
-    size_t half = d->form.shape->head_dim / 2;
-    double scale = base_power_of_two(d->form.plan->fc);
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < half; c++) {
-            double cosine, sine;
-            base_cos_sin(d->turn[c] * (uint64_t)(first + i), &cosine, &sine);
-            cosines[i * half + c] = base_nearest(cosine * scale);
-            sines[i * half + c] = base_nearest(sine * scale);
-        }
-}
-
-/* The rows of the embedding table at the client's secret indices, and those of the public positions where the
- * model has learned them, in the residual's ring: two rounds. */
-static enum base_status embed(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire hot, size_t n,
-                              struct mpc_wire *ret)
-{
-    enum base_status status = BASE_OK;
-    const struct sec_row_table *table = &d->form.weights->embedding, *positions = &d->form.weights->positions;
-    struct mpc_share rows = sec_row_lookup_share(p, hot, n, table, "embedding");
-    if (positions->rows > 0)
-        mpc_share_add(p, &rows, sec_row_table_share(p, positions, d->position, n));
-    struct mpc_wire x =
-        mpc_cut(p, rows, SEC_ROW_RING, 0, table->bound + (positions->rows > 0), false, "embedding");
-    TRY(mpc_round(p));
-    *ret = mpc_extend(p, x, d->form.plan->ring, "extend embedding");
-    TRY(mpc_round(p));
-out:
-    return status;
-}
-
-/* Copies a wire over another one that was made before a mark, so that everything after the mark can be
- * released. */
-static void keep(struct mpc_wire *kept, const struct mpc_wire *w)
-{
-    const uint64_t *from[] = {w->m, w->l1, w->l2, w->x};
-    uint64_t *to[] = {kept->m, kept->l1, kept->l2, kept->x};
-    for (int c = 0; c < 4; c++)
-        for (size_t i = 0; to[c] != NULL && i < w->count; i++)
-            to[c][i] = from[c][i];
-    kept->bound = w->bound;
-}
-
-int eng_logit_bound(const struct eng_plan *plan)
-{
-    return eng_bound(ENG_LOGIT_FRACTION, plan->lm_bits);
-}
-
-int eng_logit_ring(const struct eng_model_shape *shape, const struct eng_plan *plan)
-{
-    int ring = shape->layer_norm ? eng_plan_root_ring(plan) : plan->ring;
-    return ring - (plan->fx + plan->fw - ENG_LOGIT_FRACTION);
-}
-
-/* Rows of x, each with its rms behind it: two rounds, of which the first one opens what waits beside it. The
- * small ring of the rms is all that the logits need. */
-static enum base_status add_rms(struct eng_decoder *d, struct mpc_party *p, size_t rows,
-                                struct mpc_share squares, struct mpc_wire *x)
-{
-    const struct eng_plan *plan = d->form.plan;
-    enum base_status status = BASE_OK;
-    size_t width = d->form.shape->width;
-    int cut = 2 * plan->fx - eng_plan_final_fs(plan, width), ring = cut + plan->kn;
-    struct mpc_wire r, s = mpc_cut(p, squares, ring < plan->ring ? ring : plan->ring, cut, plan->kn - 1, true,
-                                   "final sum x^2 as its root reads it");
-    uint32_t *index = mpc_bytes(p, rows * (width + 1) * sizeof *index);
-    TRY(mpc_round(p));
-    for (size_t i = 0; i < rows; i++)
-        for (size_t c = 0; c <= width; c++)
-            index[i * (width + 1) + c] = (uint32_t)(c < width ? i * width + c : rows * width + i);
-    sec_spline_eval(p, &d->form.gates->root, s, &r, "rms");
-    TRY(mpc_round(p));
-    *x = mpc_gather(p, mpc_concat(p, mpc_reduce(p, *x, r.ring), r), index, rows * (width + 1));
-out:
-    return status;
-}
-
-static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire x, size_t n,
-                             size_t rows, struct eng_logits *ret)
-{
-    const struct eng_plan *plan = d->form.plan;
-    size_t width = d->form.shape->width;
-    enum base_status status = BASE_OK;
-    x = mpc_slice(x, (n - rows) * width, rows * width);
-    struct mpc_share squares = mpc_share_dot(p, x, x, width);
-    ret->rows = rows;
-    ret->squares = mpc_cut(p, squares, plan->ring, ENG_SQUARES_CUT, 44, false, "final sum x^2");
-    if (d->form.shape->layer_norm)
-        TRY(add_rms(d, p, rows, squares, &x));
-    struct mpc_share logits = mpc_share_matmul(p, x, rows, &d->form.weights->head);
-    ret->logits = mpc_cut(p, logits, logits.ring, logits.frac - ENG_LOGIT_FRACTION, eng_logit_bound(plan),
-                          false, "logits");
-    TRY(mpc_round(p));
-out:
-    return status;
-}
-
-enum base_status eng_decoder_step(struct eng_decoder *d, struct mpc_party *p, struct mpc_wire hot, size_t n,
-                                  size_t logit_rows, struct eng_logits *ret)
-{
-    enum base_status status = BASE_OK;
-    size_t half = d->form.shape->head_dim / 2;
-    struct mpc_wire x, y;
-    struct mpc_cost *before = p->account;
-    TRY_THAT(n >= 1 && n <= d->form.chunk && d->position + n <= (size_t)d->form.plan->context, &p->error,
-             BASE_ERR_ARGUMENT, "a step of %zu rows at position %zu: at most %zu rows and %d positions", n,
-             d->position, d->form.chunk, d->form.plan->context);
-    if (!d->begun)
-        TRY(eng_decoder_begin(d, p, d->form.context, 0, &p->error));
-    p->account = &d->account[ENG_CLASS_HEAD];
-    TRY(embed(d, p, hot, n, &x));
-    int64_t *cosines = mpc_bytes(p, n * half * sizeof *cosines),
-            *sines = mpc_bytes(p, n * half * sizeof *sines);
-    uint32_t *slots = mpc_bytes(p, n * sizeof *slots);
-    TRY(p->status);
-    rope_tables(d, d->position, n, cosines, sines);
-    for (size_t l = 0; l < d->form.plan->layers; l++) {
-        size_t mark = base_arena_mark(&p->arena);
-        struct eng_step step = {.decoder = d,
-                                .p = p,
-                                .layer = l,
-                                .n = n,
-                                .first = d->position,
-                                .cos = cosines,
-                                .sin = sines,
-                                .slots = slots};
-        TRY(eng_layer_run(&step, x, &y));
-        kv_cache_advance(&d->cache[l], n);
-        keep(&x, &y);
-        base_arena_release(&p->arena, mark);
-    }
-    d->position += n;
-    p->account = &d->account[ENG_CLASS_SELECTION];
-    TRY(kv_caches_close(d->cache, d->form.plan->layers, p));
-    TRY(advance_followers(d, p, n));
-    p->account = &d->account[ENG_CLASS_HEAD];
-    if (logit_rows > 0)
-        TRY(head(d, p, x, n, logit_rows, ret));
-out:
-    p->account = before;
     return status;
 }

@@ -31,6 +31,7 @@
 #include "kvcache/cache.h"
 #include "kvcache/policy.h"
 #include "mpc/lift.h"
+#include "mpc/strands.h"
 
 /* Classes of operations that declared costs are split by. A round belongs to the class of what it is waited for. */
 enum eng_class {
@@ -119,5 +120,19 @@ size_t eng_decoder_choose_chunk(const struct eng_model_shape *shape, size_t cont
 BASE_MUST_USE enum base_status eng_decoder_step(struct eng_decoder *decoder, struct mpc_party *p,
                                                 struct mpc_wire hot, size_t n, size_t logit_rows,
                                                 struct eng_logits *ret);
+
+/* Decoders of one form, one for each request, that take a token each in the same step. */
+struct eng_lanes {
+    struct eng_decoder *const *lane;
+    size_t count;
+    struct mpc_strands *strands; /* room for `count`, with eng_decoder_lane_size of work area each */
+};
+/* Work area of a lane. */
+size_t eng_decoder_lane_size(const struct eng_decoder *decoder);
+/* One row more for each lane, hot [lanes][vocab]; logits of all, [lanes][vocab]. What is linear or goes by rows is computed for all of them
+ * at once, attention and cache policies in strands (mpc/strands.h). Cost: the rounds of the lane with most; bytes are declared. The accounts are
+ * those of the first lane. Not for the twin's followers. */
+BASE_MUST_USE enum base_status eng_decoder_step_lanes(const struct eng_lanes *lanes, struct mpc_party *p, struct mpc_wire hot,
+                                                      struct eng_logits *ret);
 
 #endif

@@ -13,7 +13,18 @@ struct eng_step {
     size_t first;
     const int64_t *cos, *sin; /* [n][head_dim / 2], plan.fc fraction bits */
     uint32_t *slots;          /* [n]: of the new rows, in the store that they attend to */
+    const struct eng_lanes *lanes; /* whose rows these are, one each; NULL: all are the decoder's */
 };
+
+/* Attention of rows that belong to several lanes, from round 2 on; u is that of all rows. */
+struct eng_projections;
+BASE_MUST_USE enum base_status eng_attention_lanes(const struct eng_step *step, const struct eng_projections *u,
+                                                   struct mpc_wire *ret_o);
+/* After the last layer: what each lane's policy does between steps. */
+BASE_MUST_USE enum base_status eng_close_lanes(const struct eng_lanes *lanes, struct mpc_party *p);
+/* What a decoder's policy does first in a round (mpc_party.before_round): of one decoder, and of lanes. */
+void eng_before_round(void *decoder, struct mpc_party *p);
+void eng_before_round_of_lanes(void *lanes, struct mpc_party *p);
 
 /* x [n][width] in Z_2^ring -> *ret, the same. */
 BASE_MUST_USE enum base_status eng_layer_run(const struct eng_step *step, struct mpc_wire x,

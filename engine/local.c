@@ -93,7 +93,8 @@ enum base_status eng_local_create(struct eng_local **ret, const struct eng_local
     for (int i = 0; i < PARTIES; i++) {
         struct eng_decoder_form own = form->form;
         own.weights = form->weights[i];
-        TRY(eng_session_init(&local->seat[i].session, (enum mpc_role)i, own, form->kern, error));
+        TRY(eng_session_init(&local->seat[i].session, (enum mpc_role)i, own, form->slots == 0 ? 1 : form->slots, form->kern,
+                             error));
     }
     TRY(open_links(local, error));
     status = start_all(local, true, error);

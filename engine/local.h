@@ -12,6 +12,7 @@ struct eng_local;
 struct eng_local_form {
     struct eng_decoder_form form;
     const struct eng_weights *weights[3];
+    size_t slots; /* 0: one */
     const struct kern_table *kern;
     const uint8_t *key1, *key2, *key12; /* ENG_SESSION_KEY bytes each */
 };

@@ -17,6 +17,11 @@ enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remot
         randombytes_buf(r.request.key1, sizeof r.request.key1);
         randombytes_buf(r.request.key2, sizeof r.request.key2);
     }
+    r.slot[0] = (struct eng_remote_slot){.open = true,
+                                         .prompt_tokens = request->prompt_tokens,
+                                         .new_tokens = request->new_tokens,
+                                         .fed = request->made_up,
+                                         .planned = request->made_up};
     TRY(base_alloc(&r.hot, (size_t)request->chunk * form->shape->vocab, sizeof *r.hot, error));
     r.client.kern = form->kern;
     memcpy(r.client.link, form->link, sizeof r.client.link);
@@ -52,41 +57,101 @@ void eng_remote_finish(struct eng_remote *remote)
     base_wipe(&remote->request, sizeof remote->request);
 }
 
-static enum base_status say(struct eng_remote *r, enum eng_control control, struct base_error *error)
+/* --- orders -------------------------------------------------------------------------------------------- */
+
+/* Slots of a set from the lowest on; returns whether there is one at or after *i. */
+static bool next_slot(uint32_t slots, size_t *i)
+{
+    while (*i < ENG_SLOTS && !(slots >> *i & 1))
+        ++*i;
+    return *i < ENG_SLOTS;
+}
+
+/* Rows of a step of these slots, with `done` rows of the first one behind it. */
+static void step_size(const struct eng_remote *r, uint32_t slots, uint32_t done, size_t *ret_rows, size_t *ret_answers)
+{
+    size_t first = 0, count = 0;
+    (void)next_slot(slots, &first);
+    for (size_t i = 0; next_slot(slots, &i); i++)
+        count++;
+    bool decoding = first < ENG_SLOTS && done >= r->slot[first].prompt_tokens;
+    size_t left = decoding ? count : r->slot[first % ENG_SLOTS].prompt_tokens - done;
+    *ret_rows = left < r->request.chunk ? left : r->request.chunk;
+    *ret_answers = r->request.mode == ENG_REQUEST_SCORE ? *ret_rows : decoding ? count : left == *ret_rows;
+}
+
+void eng_remote_step_size(const struct eng_remote *r, uint32_t slots, size_t *ret_rows, size_t *ret_answers)
+{
+    size_t first = 0;
+    (void)next_slot(slots, &first);
+    step_size(r, slots, r->slot[first % ENG_SLOTS].planned, ret_rows, ret_answers);
+}
+
+bool eng_remote_has_room(const struct eng_remote *r)
+{
+    return r->planned_count < ENG_AHEAD;
+}
+
+/* Bytes of a step count for the prompt or for the tokens after it. */
+static enum net_phase phase_of(const struct eng_remote *r, const struct eng_order *order, bool planned)
+{
+    size_t first = 0;
+    if (order->kind != ENG_ORDER_STEP || !next_slot(order->slots, &first))
+        return NET_PHASE_SETUP;
+    const struct eng_remote_slot *slot = &r->slot[first];
+    return (planned ? slot->planned : slot->fed) >= slot->prompt_tokens ? NET_PHASE_DECODE : NET_PHASE_PREFILL;
+}
+
+/* How the slots are once an order has been planned, or carried out. */
+static void apply(struct eng_remote *r, const struct eng_order *order, bool planned)
+{
+    size_t rows, answers, first = 0;
+    if (!next_slot(order->slots, &first))
+        return;
+    struct eng_remote_slot *slot = &r->slot[first];
+    if (order->kind == ENG_ORDER_OPEN && planned)
+        *slot = (struct eng_remote_slot){.open = true,
+                                         .prompt_tokens = order->prompt_tokens,
+                                         .new_tokens = order->new_tokens,
+                                         .fed = order->made_up,
+                                         .planned = order->made_up};
+    if (order->kind == ENG_ORDER_CLOSE && planned)
+        slot->open = false;
+    if (order->kind != ENG_ORDER_STEP)
+        return;
+    step_size(r, order->slots, planned ? slot->planned : slot->fed, &rows, &answers);
+    bool decoding = (planned ? slot->planned : slot->fed) >= slot->prompt_tokens;
+    for (size_t i = 0; next_slot(order->slots, &i); i++)
+        *(planned ? &r->slot[i].planned : &r->slot[i].fed) += (uint32_t)(decoding ? 1 : rows);
+}
+
+enum base_status eng_remote_plan(struct eng_remote *r, const struct eng_order *order, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    for (int party = 1; party <= 2; party++)
-        TRY(eng_control_send(r->client.link[party], r->client.step, control, error));
-    r->client.step++;
+    TRY_THAT(eng_remote_has_room(r), error, BASE_ERR_INTERNAL, "more than %d orders are planned", ENG_AHEAD);
+    net_link_set_phase(r->client.link[0], phase_of(r, order, true));
+    TRY(eng_order_send(r->client.link[0], r->ordered, order, error));
+    r->ordered++;
+    r->planned[r->planned_count++] = *order;
+    apply(r, order, true);
 out:
     return status;
 }
 
-/* The prompt has been fed. */
-static bool decodes(const struct eng_remote *r)
-{
-    return r->fed + r->request.made_up >= r->request.prompt_tokens;
-}
+/* --- steps --------------------------------------------------------------------------------------------- */
 
 /* One-hot rows of the tokens, to the parties. */
 static enum base_status give(struct eng_remote *r, const int32_t *tokens, size_t n, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     size_t vocab = r->shape->vocab;
-    TRY_THAT(n >= 1 && n <= r->request.chunk, error, BASE_ERR_ARGUMENT,
-             "a step of %zu tokens: must be 1 to %u", n, r->request.chunk);
     for (size_t i = 0; i < n; i++)
         TRY_THAT(tokens[i] >= 0 && (size_t)tokens[i] < vocab, error, BASE_ERR_ARGUMENT,
                  "a token is outside the model's vocabulary of %zu", vocab);
-    for (int party = 0; party < 3; party++)
-        net_link_set_phase(r->client.link[party], decodes(r) ? NET_PHASE_DECODE : NET_PHASE_PREFILL);
-    if (decodes(r))
-        TRY(say(r, ENG_CONTROL_GO, error));
     memset(r->hot, 0, n * vocab * sizeof *r->hot);
     for (size_t i = 0; i < n; i++)
         r->hot[i * vocab + (size_t)tokens[i]] = 1;
     TRY(mpc_client_give(&r->client, r->hot, n * vocab, SEC_ROW_RING, error));
-    r->fed += n;
 out:
     return status;
 }
@@ -109,6 +174,73 @@ out:
     return status;
 }
 
+/* Until P1 and P2 have begun to answer, or nobody wants it any more. */
+static enum base_status wait_for_answer(struct eng_remote *r, bool (*wanted)(void *context), void *context,
+                                        struct base_error *error)
+{
+    enum { LOOK_MS = 10 };
+    enum base_status status = BASE_OK;
+    for (int party = 1; wanted != NULL && party <= 2; party++)
+        while (!net_link_wait(r->client.link[party], LOOK_MS))
+            TRY_THAT(wanted(context), error, BASE_ERR_CLOSED, "the step was left");
+out:
+    return status;
+}
+
+/* Reports end every step; those of P0 have come some steps before. */
+static enum base_status take_reports(struct eng_remote *r, struct eng_remote_step *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    uint8_t bytes[ENG_STEP_REPORT_BYTES];
+    struct eng_step_report dealt;
+    for (int party = 1; party <= 2; party++) {
+        TRY(net_link_receive(r->client.link[party], r->client.step, bytes, sizeof bytes, error));
+        eng_step_report_decode(bytes, &ret->report[party]);
+    }
+    r->client.step++;
+    r->steps++;
+    ret->report[0] = (struct eng_step_report){0};
+    while (r->dealt_steps < r->steps || net_link_pending(r->client.link[0])) {
+        TRY(net_link_receive(r->client.link[0], r->dealt_steps, bytes, sizeof bytes, error));
+        eng_step_report_decode(bytes, &dealt);
+        ret->report[0].online += dealt.online;
+        ret->report[0].milliseconds += dealt.milliseconds;
+        r->dealt_steps++;
+    }
+out:
+    return status;
+}
+
+enum base_status eng_remote_run(struct eng_remote *r, const int32_t *tokens, bool (*wanted)(void *context), void *context,
+                                struct eng_remote_step *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    size_t rows, answers, first = 0;
+    TRY_THAT(r->planned_count > 0, error, BASE_ERR_INTERNAL, "no order is planned");
+    struct eng_order order = r->planned[0];
+    for (int party = 1; party <= 2; party++) {
+        net_link_set_phase(r->client.link[party], phase_of(r, &order, false));
+        TRY(eng_order_send(r->client.link[party], r->given, &order, error));
+    }
+    r->given++;
+    memmove(r->planned, r->planned + 1, --r->planned_count * sizeof *r->planned);
+    if (order.kind != ENG_ORDER_STEP)
+        return BASE_OK;
+    (void)next_slot(order.slots, &first);
+    step_size(r, order.slots, r->slot[first].fed, &rows, &answers);
+    TRY(give(r, tokens, rows, error));
+    apply(r, &order, false);
+    TRY(wait_for_answer(r, wanted, context, error));
+    if (answers > 0)
+        TRY(take(r, answers, ret->answer, error));
+    TRY(mpc_client_take_guard(&r->client, &ret->is_void, error));
+    TRY(take_reports(r, ret, error));
+out:
+    return status;
+}
+
+/* --- one request --------------------------------------------------------------------------------------- */
+
 /* Ends a request whose answer is void as any other one, so that the parties serve the next one. */
 static enum base_status give_up(struct eng_remote *r, struct base_error *error)
 {
@@ -116,6 +248,18 @@ static enum base_status give_up(struct eng_remote *r, struct base_error *error)
     struct eng_usage usage[3];
     TRY(eng_remote_end(r, usage, error));
     status = eng_fail_void(error);
+out:
+    return status;
+}
+
+/* The steps of the only slot are known ahead: all that it may still ask for. */
+static enum base_status plan_steps(struct eng_remote *r, struct base_error *error)
+{
+    const struct eng_order order = {.kind = ENG_ORDER_STEP, .slots = 1};
+    const struct eng_remote_slot *slot = &r->slot[0];
+    enum base_status status = BASE_OK;
+    while (eng_remote_has_room(r) && slot->planned < slot->prompt_tokens + slot->new_tokens - 1)
+        TRY(eng_remote_plan(r, &order, error));
 out:
     return status;
 }
@@ -128,13 +272,15 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
 {
     struct eng_remote *r = context;
     enum base_status status = BASE_OK;
-    bool is_void;
-    TRY(give(r, tokens, n, error));
-    if (rows > 0)
-        TRY(take(r, rows, ret, error));
-    TRY(mpc_client_take_guard(&r->client, &is_void, error));
-    r->is_void = r->is_void || is_void;
-    if (r->is_void && decodes(r))
+    struct eng_remote_step done = {.answer = ret};
+    size_t wanted, answers;
+    TRY(plan_steps(r, error));
+    step_size(r, 1, r->slot[0].fed, &wanted, &answers);
+    TRY_THAT(n == wanted && rows == answers, error, BASE_ERR_ARGUMENT,
+             "a step of %zu rows with %zu answers: the request has %zu and %zu next", n, rows, wanted, answers);
+    TRY(eng_remote_run(r, tokens, NULL, NULL, &done, error));
+    r->is_void = r->is_void || done.is_void;
+    if (r->is_void && r->slot[0].fed >= r->slot[0].prompt_tokens)
         status = give_up(r, error);
 out:
     return status;
@@ -156,11 +302,15 @@ uint64_t eng_remote_sent(const struct eng_remote *r, enum net_phase phase)
 
 enum base_status eng_remote_end(struct eng_remote *r, struct eng_usage ret_usage[3], struct base_error *error)
 {
+    const struct eng_order stop = {.kind = ENG_ORDER_STOP};
     enum base_status status = BASE_OK;
-    TRY(eng_control_send(r->client.link[0], 0, ENG_CONTROL_STOP, error));
-    TRY(say(r, ENG_CONTROL_STOP, error));
+    for (int party = 0; party < 3; party++) {
+        net_link_set_phase(r->client.link[party], NET_PHASE_SETUP);
+        TRY(eng_order_send(r->client.link[party], party == 0 ? r->ordered : r->given, &stop, error));
+    }
     for (int party = 0; party < 3; party++) {
         uint8_t report[ENG_USAGE_BYTES];
+        TRY(net_link_skip_to(r->client.link[party], ENG_REQUEST_END, error));
         TRY(net_link_receive(r->client.link[party], ENG_REQUEST_REPORT, report, sizeof report, error));
         eng_usage_decode(report, &ret_usage[party]);
     }

@@ -5,12 +5,20 @@
 #include "engine/backend.h"
 #include "mpc/opening.h"
 
+struct eng_remote_slot {
+    bool open;
+    uint32_t prompt_tokens, new_tokens, fed, planned; /* tokens given; and those that steps are planned for */
+};
 struct eng_remote {
     struct mpc_client client;
     const struct eng_model_shape *shape;
     const struct eng_plan *plan;
     struct eng_request request;
-    size_t fed;   /* tokens given so far */
+    struct eng_remote_slot slot[ENG_SLOTS];
+    struct eng_order planned[ENG_AHEAD]; /* orders that P0 has, and P1 and P2 have not */
+    size_t planned_count;
+    uint32_t ordered, given; /* orders to P0, and to P1 and P2 */
+    uint32_t dealt_steps, steps; /* that P0 has reported, and that P1 and P2 have done */
     bool is_void; /* a guard has reported a value */
     bool ended;   /* the parties have sent their reports and serve others */
     int64_t *hot; /* [chunk][vocab] */
@@ -32,10 +40,32 @@ BASE_MUST_USE enum base_status eng_remote_begin(struct eng_remote *ret, const st
 /* Bytes that the client has sent to all parties while it fed its prompt (NET_PHASE_PREFILL) or tokens after it (NET_PHASE_DECODE). */
 uint64_t eng_remote_sent(const struct eng_remote *remote, enum net_phase phase);
 struct eng_backend eng_remote_backend(struct eng_remote *remote);
-/* Tells the parties that no more tokens are wanted, and collects their reports by party. A step that found
- * the answer void has done that. */
+/* Tells the parties that the run is over, also in the middle of a step, and collects their reports by party. A step of eng_remote_backend that
+ * found the answer void has done that. */
 BASE_MUST_USE enum base_status eng_remote_end(struct eng_remote *remote, struct eng_usage ret_usage[3],
                                               struct base_error *error);
 void eng_remote_finish(struct eng_remote *remote);
+
+/* --- several requests in one run: slot 0 is open from the start ---------------------------------------- */
+
+/* Room for another planned order. */
+bool eng_remote_has_room(const struct eng_remote *remote);
+/* Adds an order to the plan and sends it to P0, which begins to deal for it. Every planned order is carried out (eng_remote_run) before
+ * those after it; an end drops the rest. */
+BASE_MUST_USE enum base_status eng_remote_plan(struct eng_remote *remote, const struct eng_order *order, struct base_error *error);
+/* Rows that a step of these slots would take, and rows of logits that it would answer, if it were planned now. */
+void eng_remote_step_size(const struct eng_remote *remote, uint32_t slots, size_t *ret_rows, size_t *ret_answers);
+
+/* What came of one step. */
+struct eng_remote_step {
+    struct eng_answer *answer;        /* where the answers go */
+    struct eng_step_report report[3]; /* P1's and P2's; P0's is the sum of all that it has dealt since the last step */
+    bool is_void;
+};
+/* Carries out the first planned order. A step takes its rows' tokens: of the prompt, or one for each slot from the lowest on. `wanted` is
+ * asked while it waits, every few milliseconds; false leaves the step, and nothing but eng_remote_end may follow. NULL: always. Errors: BASE_ERR_CLOSED
+ * (left), those of links. */
+BASE_MUST_USE enum base_status eng_remote_run(struct eng_remote *remote, const int32_t *tokens, bool (*wanted)(void *context),
+                                              void *context, struct eng_remote_step *ret, struct base_error *error);
 
 #endif

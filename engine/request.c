@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-static const char magic[8] = "CCHTREQ2";
+static const char magic[8] = "CCHTREQ3";
 static const size_t AT_PROMPT = 8, AT_NEW = 12, AT_CHUNK = 16, AT_MODE = 20, AT_NONCE = 24, AT_KEY1 = 40,
-                    AT_KEY2 = 56, AT_MADE_UP = 72;
+                    AT_KEY2 = 56, AT_MADE_UP = 72, AT_ID = 76;
 
 void eng_request_encode(const struct eng_request *r, uint8_t ret[ENG_REQUEST_BYTES])
 {
@@ -20,6 +20,7 @@ void eng_request_encode(const struct eng_request *r, uint8_t ret[ENG_REQUEST_BYT
     memcpy(ret + AT_KEY1, r->key1, sizeof r->key1);
     memcpy(ret + AT_KEY2, r->key2, sizeof r->key2);
     base_store_u32(ret + AT_MADE_UP, r->made_up);
+    memcpy(ret + AT_ID, r->id, sizeof r->id);
 }
 
 enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct eng_request *ret,
@@ -41,6 +42,7 @@ enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct en
     memcpy(ret->key1, bytes + AT_KEY1, sizeof ret->key1);
     memcpy(ret->key2, bytes + AT_KEY2, sizeof ret->key2);
     ret->made_up = base_load_u32(bytes + AT_MADE_UP);
+    memcpy(ret->id, bytes + AT_ID, sizeof ret->id);
 out:
     return status;
 }
@@ -72,27 +74,55 @@ out:
     return status;
 }
 
-enum base_status eng_control_send(struct net_link *link, uint32_t step, enum eng_control control,
-                                  struct base_error *error)
+/* Orders count for themselves, so that one to stop is understood wherever the step under way is. */
+enum { ORDER_STEP = 0x40000000 };
+
+enum base_status eng_order_send(struct net_link *link, uint32_t number, const struct eng_order *order,
+                                struct base_error *error)
 {
-    uint8_t word[8];
-    base_store_u64(word, (uint64_t)control);
-    return net_link_send(link, step, word, sizeof word, error);
+    uint8_t bytes[ENG_ORDER_BYTES];
+    base_store_u32(bytes, (uint32_t)order->kind);
+    base_store_u32(bytes + 4, order->slots);
+    base_store_u32(bytes + 8, order->prompt_tokens);
+    base_store_u32(bytes + 12, order->new_tokens);
+    base_store_u32(bytes + 16, order->made_up);
+    memcpy(bytes + 20, order->id, sizeof order->id);
+    return net_link_send(link, ORDER_STEP + number, bytes, sizeof bytes, error);
 }
 
-enum base_status eng_control_receive(struct net_link *link, uint32_t step, enum eng_control *ret,
-                                     struct base_error *error)
+enum base_status eng_order_receive(struct net_link *link, uint32_t number, struct eng_order *ret,
+                                   struct base_error *error)
 {
-    uint8_t word[8];
+    uint8_t bytes[ENG_ORDER_BYTES];
     enum base_status status = BASE_OK;
-    TRY(net_link_receive(link, step, word, sizeof word, error));
-    uint64_t value = base_load_u64(word);
-    TRY_THAT(value == ENG_CONTROL_GO || value == ENG_CONTROL_STOP, error, BASE_ERR_PEER,
-             "%s: the control word is %llu: must be 1 (go) or 2 (stop)", net_link_peer(link),
-             (unsigned long long)value);
-    *ret = (enum eng_control)value;
+    TRY(net_link_receive(link, ORDER_STEP + number, bytes, sizeof bytes, error));
+    uint32_t kind = base_load_u32(bytes);
+    TRY_THAT(kind >= ENG_ORDER_STEP && kind <= ENG_ORDER_STOP, error, BASE_ERR_PEER,
+             "%s: an order of kind %u: must be %d to %d", net_link_peer(link), kind, ENG_ORDER_STEP, ENG_ORDER_STOP);
+    *ret = (struct eng_order){.kind = (enum eng_order_kind)kind,
+                              .slots = base_load_u32(bytes + 4),
+                              .prompt_tokens = base_load_u32(bytes + 8),
+                              .new_tokens = base_load_u32(bytes + 12),
+                              .made_up = base_load_u32(bytes + 16)};
+    memcpy(ret->id, bytes + 20, sizeof ret->id);
 out:
     return status;
+}
+
+void eng_step_report_encode(const struct eng_step_report *report, uint8_t ret[ENG_STEP_REPORT_BYTES])
+{
+    base_store_u64(ret, report->online);
+    base_store_u64(ret + 8, report->dealt);
+    base_store_u32(ret + 16, report->rounds);
+    base_store_u32(ret + 20, report->milliseconds);
+}
+
+void eng_step_report_decode(const uint8_t bytes[ENG_STEP_REPORT_BYTES], struct eng_step_report *ret)
+{
+    *ret = (struct eng_step_report){.online = base_load_u64(bytes),
+                                    .dealt = base_load_u64(bytes + 8),
+                                    .rounds = base_load_u32(bytes + 16),
+                                    .milliseconds = base_load_u32(bytes + 20)};
 }
 
 /* The fields of a report in their order. */

@@ -1,5 +1,9 @@
-/* A request as the client sends it to every party, and what a party reports at its end. All of it is public
- * between the parties, but for the keys of the input masks, which go to their two holders. */
+/* What a client says to every party, and what they report to it.
+ *
+ * A run begins with a request, which opens slot 0, and goes on with orders: the same ones to all parties, in one order. A slot is one prompt
+ * with its answer; more may be opened and closed while others go on, and those that are past their prompts take a token each in the same step.
+ * P0 hears orders some steps ahead (ENG_AHEAD) and deals for them. The run ends with an order to stop, at any time: a step under way ends
+ * between two layers. All of it is public between the parties, but for the keys of the input masks, which go to their two holders. */
 #ifndef CACHET_ENGINE_REQUEST_H
 #define CACHET_ENGINE_REQUEST_H
 
@@ -11,9 +15,13 @@
 #include <stdint.h>
 
 enum {
-    ENG_REQUEST_BYTES = 76,
+    ENG_REQUEST_BYTES = 84,
     ENG_REQUEST_KEY = 16,
-    ENG_REQUEST_REPORT = 0x7ffffffe /* step id of the report */
+    ENG_REQUEST_ID = 8,
+    ENG_SLOTS = 32,                 /* most slots of a deployment */
+    ENG_AHEAD = 8,                  /* orders that P0 may have heard and P1 and P2 not */
+    ENG_REQUEST_END = 0x7ffffffd,   /* step ids: of a party's last word in a run, */
+    ENG_REQUEST_REPORT = 0x7ffffffe /* and of the report after it */
 };
 
 enum eng_request_mode {
@@ -30,6 +38,7 @@ struct eng_request {
      * comes after a long prompt. Refused unless the parties were started for it. */
     uint32_t made_up;
     enum eng_request_mode mode;
+    uint8_t id[ENG_REQUEST_ID]; /* of slot 0, for logs */
     uint8_t nonce[16];
     uint8_t key1[ENG_REQUEST_KEY],
         key2[ENG_REQUEST_KEY]; /* masks of the input: with (P0, P1) and with (P0, P2) */
@@ -48,12 +57,34 @@ BASE_MUST_USE enum base_status eng_ping(struct net_link *link, size_t size, doub
 /* Whether a message is a ping. */
 bool eng_is_ping(const uint8_t *bytes, size_t size);
 
-/* What the client tells P1 and P2 before each step after its prompt, and P0 at the end. */
-enum eng_control { ENG_CONTROL_GO = 1, ENG_CONTROL_STOP = 2 };
-BASE_MUST_USE enum base_status eng_control_send(struct net_link *link, uint32_t step,
-                                                enum eng_control control, struct base_error *error);
-BASE_MUST_USE enum base_status eng_control_receive(struct net_link *link, uint32_t step,
-                                                   enum eng_control *ret, struct base_error *error);
+enum eng_order_kind {
+    ENG_ORDER_STEP = 1, /* the next rows of the prompt of one slot, or a token for each of some slots */
+    ENG_ORDER_OPEN,     /* a slot for another request */
+    ENG_ORDER_CLOSE,    /* a slot is free again */
+    ENG_ORDER_STOP,     /* the run ends */
+};
+struct eng_order {
+    enum eng_order_kind kind;
+    uint32_t slots; /* bit i: slot i */
+    uint32_t prompt_tokens, new_tokens, made_up; /* open: as those of a request */
+    uint8_t id[ENG_REQUEST_ID];
+};
+enum { ENG_ORDER_BYTES = 28 };
+/* number: of the order in its run, from 0. Errors: those of the link; BASE_ERR_PEER (not an order). */
+BASE_MUST_USE enum base_status eng_order_send(struct net_link *link, uint32_t number, const struct eng_order *order,
+                                              struct base_error *error);
+BASE_MUST_USE enum base_status eng_order_receive(struct net_link *link, uint32_t number, struct eng_order *ret,
+                                                 struct base_error *error);
+
+/* What P1 and P2 say after each step, and P0 when it has dealt for one; all of it is public. */
+struct eng_step_report {
+    uint64_t online; /* bytes to the other computing party; P0: bytes dealt */
+    uint64_t dealt;  /* bytes that P0 has dealt for it, as declared */
+    uint32_t rounds, milliseconds;
+};
+enum { ENG_STEP_REPORT_BYTES = 24 };
+void eng_step_report_encode(const struct eng_step_report *report, uint8_t ret[ENG_STEP_REPORT_BYTES]);
+void eng_step_report_decode(const uint8_t bytes[ENG_STEP_REPORT_BYTES], struct eng_step_report *ret);
 
 /* One phase of one party. */
 struct eng_phase_usage {

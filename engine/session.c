@@ -2,28 +2,26 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "engine/session_run.h"
 #include "mpc/opening.h"
-#include "protocols/argmax.h"
 
 #include <sodium.h>
 #include <string.h>
 #include <sys/resource.h>
 
-enum {
-    END_STEP = 0x7fffffff,
-    CONFIRM_STEP = 0x434f4e46,
-    MOST_PINGS = 64,
-    KEY_STEP = 0x4b455953,
-    IDLE_MS = 3600 * 1000
-};
+enum { CONFIRM_STEP = 0x434f4e46, KEY_STEP = 0x4b455953, SILENCE_MS = 30000, LOOK_MS = 100 };
 
 enum base_status eng_session_init(struct eng_session *ret, enum mpc_role role, struct eng_decoder_form form,
-                                  const struct kern_table *kern, struct base_error *error)
+                                  size_t slots, const struct kern_table *kern, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    *ret = (struct eng_session){0};
-    TRY(eng_decoder_init(&ret->decoder, role, form, error));
-    TRY(mpc_party_init(&ret->party, role, kern, eng_decoder_work_size(&ret->decoder), error));
+    *ret = (struct eng_session){.idle_ms = SILENCE_MS};
+    TRY_THAT(slots >= 1 && slots <= ENG_SLOTS, error, BASE_ERR_ARGUMENT, "%zu slots: must be 1 to %d", slots,
+             ENG_SLOTS);
+    TRY(base_alloc(&ret->slot, slots, sizeof *ret->slot, error));
+    for (; ret->slots < slots; ret->slots++)
+        TRY(eng_decoder_init(&ret->slot[ret->slots].decoder, role, form, error));
+    TRY(mpc_party_init(&ret->party, role, kern, eng_decoder_work_size(&ret->slot[0].decoder), error));
     return BASE_OK;
 out:
     eng_session_finish(ret);
@@ -32,7 +30,11 @@ out:
 
 void eng_session_finish(struct eng_session *session)
 {
-    eng_decoder_finish(&session->decoder);
+    for (size_t i = 0; i < session->slots; i++)
+        eng_decoder_finish(&session->slot[i].decoder);
+    session->slots = 0;
+    base_free(&session->slot);
+    mpc_strands_destroy(&session->strands);
     mpc_party_finish(&session->party);
     base_wipe(session->key1, sizeof session->key1);
     base_wipe(session->key2, sizeof session->key2);
@@ -188,183 +190,17 @@ static void stop_streams(struct mpc_party *p)
     mpc_stream_finish(&p->s12);
 }
 
-/* --- one request --------------------------------------------------------------------------------------- */
+/* --- one run ------------------------------------------------------------------------------------------- */
 
 static enum base_status check_request(const struct eng_session *s, const struct eng_request *r,
                                       struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    size_t context = s->decoder.form.context;
-    TRY_THAT(r->prompt_tokens >= 1 && r->new_tokens >= 1, error, BASE_ERR_ARGUMENT,
-             "a request of %u prompt tokens and %u new ones: both must be 1 or more", r->prompt_tokens,
-             r->new_tokens);
-    TRY_THAT((uint64_t)r->prompt_tokens + r->new_tokens <= context, error, BASE_ERR_ARGUMENT,
-             "%u prompt tokens and %u new ones are more than the context of %zu that the parties were "
-             "started with",
-             r->prompt_tokens, r->new_tokens, context);
-    TRY_THAT(r->made_up == 0 || (s->made_up_rows && r->made_up < r->prompt_tokens), error, BASE_ERR_ARGUMENT,
-             "a request that begins with %u made-up cached rows of %u: parties take such requests, with one row "
-             "fewer at most, when they were started with --made-up-rows, and for benchmarks alone",
-             r->made_up, r->prompt_tokens);
-    TRY(eng_decoder_allows(&s->decoder.form, r->prompt_tokens, r->new_tokens, error));
-    TRY_THAT(r->chunk == s->decoder.form.chunk, error, BASE_ERR_ARGUMENT,
-             "the client feeds the prompt in chunks of %u rows, the parties in chunks of %zu", r->chunk,
-             s->decoder.form.chunk);
-out:
-    return status;
-}
-
-static void set_phase(struct eng_session *s, enum net_phase phase)
-{
-    for (int i = 0; i < 3; i++)
-        if (s->links.to[i] != NULL)
-            net_link_set_phase(s->links.to[i], phase);
-    net_link_set_phase(s->party.client, phase);
-}
-
-/* The logits or the token of one step, to the client. */
-static enum base_status answer(struct eng_session *s, const struct eng_request *r,
-                               const struct eng_logits *out)
-{
-    struct mpc_party *p = &s->party;
-    enum base_status status = BASE_OK;
-    if (r->mode != ENG_REQUEST_ARGMAX) {
-        TRY(mpc_open_to_client(p, out->logits, MPC_OPEN_LOGITS));
-        TRY(mpc_open_to_client(p, out->squares, MPC_OPEN_FINAL_SQUARES));
-        return status;
-    }
-    struct sec_max_step step = sec_max_step_for(out->logits.bound, out->logits.count);
-    struct sec_ranked best;
-    TRY(sec_argmax_eval(p, &step, out->logits, &best));
-    TRY(mpc_open_to_client(p, best.id, MPC_OPEN_TOKEN));
-out:
-    return status;
-}
-
-static enum base_status run_step(struct eng_session *s, const struct eng_request *r, size_t n, bool last)
-{
-    struct mpc_party *p = &s->party;
-    enum base_status status = BASE_OK;
-    struct eng_logits out;
-    size_t mark = base_arena_mark(&p->arena), rows = r->mode == ENG_REQUEST_SCORE ? n : last ? 1 : 0;
-    struct mpc_wire hot = mpc_input(p, NULL, n * s->decoder.form.shape->vocab, SEC_ROW_RING, 0, 1);
-    TRY(eng_decoder_step(&s->decoder, p, hot, n, rows, &out));
-    if (rows > 0)
-        TRY(answer(s, r, &out));
-    /* Also after a step that answers nothing: the client's next rows wait for it. */
-    TRY(mpc_open_guard(p));
-out:
-    base_arena_release(&p->arena, mark);
-    return status;
-}
-
-/* Whether the client wants another token: P1 and P2 wait for its word, P0 only looks whether it has stopped.
- */
-static enum base_status goes_on(struct eng_session *s, bool *ret)
-{
-    struct mpc_party *p = &s->party;
-    enum eng_control control = ENG_CONTROL_GO;
-    enum base_status status = BASE_OK;
-    if (mpc_computes(p) || net_link_pending(p->client))
-        TRY(eng_control_receive(p->client, p->client_step++, &control, &p->error));
-    *ret = control == ENG_CONTROL_GO;
-out:
-    p->status = status;
-    return status;
-}
-
-static enum base_status prefill(struct eng_session *s, const struct eng_request *r)
-{
-    enum base_status status = BASE_OK;
-    TRY(eng_decoder_make_up(&s->decoder, &s->party, r->made_up));
-    for (size_t at = r->made_up; at < r->prompt_tokens; at += r->chunk) {
-        size_t left = r->prompt_tokens - at, n = left < r->chunk ? left : r->chunk;
-        TRY(run_step(s, r, n, left == n));
-    }
-out:
-    return status;
-}
-
-/* P0 has dealt everything and waits for the client's word, but no longer than the other parties do: a client
- * that neither speaks nor goes must not hold P0 back from their next meeting. */
-static enum base_status wait_for_client(struct eng_session *s)
-{
-    enum { LOOK_MS = 5 };
-    struct mpc_party *p = &s->party;
-    enum base_status status = BASE_OK;
-    int64_t deadline = base_deadline_after(IDLE_MS);
-    while (!net_link_pending(p->client)) {
-        for (int i = 1; i <= 2; i++)
-            TRY_THAT(!net_link_lost(s->links.to[i]), &p->error, BASE_ERR_CLOSED,
-                     "%s: the link ended during the request", net_link_peer(s->links.to[i]));
-        TRY_THAT(s->cancelled == NULL || !s->cancelled(NULL), &p->error, BASE_ERR_CLOSED,
-                 "this party was asked to stop");
-        TRY_THAT(base_clock_ms() < deadline, &p->error, BASE_ERR_TIMEOUT, "%s: it has not ended its request",
-                 net_link_peer(p->client));
-        base_sleep_ms(LOOK_MS);
-    }
-out:
-    return status;
-}
-
-/* P0 marks the end of what it dealt; P1 and P2 drop what they will not use. */
-static enum base_status close_material(struct eng_session *s, bool stopped)
-{
-    static const uint8_t word[8];
-    struct mpc_party *p = &s->party;
-    enum base_status status = BASE_OK;
-    set_phase(s, NET_PHASE_SETUP);
-    if (p->role != MPC_HELPER)
-        return p->status = net_link_skip_to(s->links.to[0], END_STEP, &p->error);
-    for (int i = 1; i <= 2; i++)
-        TRY(net_link_send(s->links.to[i], END_STEP, word, sizeof word, &p->error));
-    if (!stopped) {
-        enum eng_control control;
-        TRY(wait_for_client(s));
-        TRY(eng_control_receive(p->client, p->client_step++, &control, &p->error));
-    }
-out:
-    p->status = status;
-    return status;
-}
-
-/* In microseconds. The client may work with P0, who must not time single rounds of P1 and P2. */
-static uint64_t whole_milliseconds(double seconds)
-{
-    return (uint64_t)(seconds * 1e3) * 1000;
-}
-
-static enum base_status run_request(struct eng_session *s, const struct eng_request *r,
-                                    struct eng_usage *usage)
-{
-    struct mpc_party *p = &s->party;
-    enum base_status status = BASE_OK;
-    bool going = true;
-    double start = base_clock_seconds(), middle, cpu_start = base_cpu_seconds(), cpu_middle;
-    set_phase(s, NET_PHASE_PREFILL);
-    TRY(eng_decoder_begin(&s->decoder, p, r->prompt_tokens, r->new_tokens, &p->error));
-    TRY(prefill(s, r));
-    middle = base_clock_seconds();
-    cpu_middle = base_cpu_seconds();
-    set_phase(s, NET_PHASE_DECODE);
-    for (size_t i = 1; going; i++) {
-        /* After the last token P0 deals no more; P1 and P2 still hear the client's word. */
-        if (p->role == MPC_HELPER && i >= r->new_tokens)
-            break;
-        TRY(goes_on(s, &going));
-        if (!going)
-            break;
-        TRY_THAT(i < r->new_tokens, &p->error, BASE_ERR_PEER,
-                 "the client asks for token %zu of a request of %u", i + 1, r->new_tokens);
-        TRY(run_step(s, r, 1, true));
-        usage->decode.tokens++;
-    }
-    TRY(close_material(s, !going));
-    usage->prefill.tokens = r->prompt_tokens - r->made_up;
-    usage->prefill.microseconds = (uint64_t)((middle - start) * 1e6);
-    usage->prefill.cpu_microseconds = whole_milliseconds(cpu_middle - cpu_start);
-    usage->decode.microseconds = (uint64_t)((base_clock_seconds() - middle) * 1e6);
-    usage->decode.cpu_microseconds = whole_milliseconds(base_cpu_seconds() - cpu_middle);
+    size_t chunk = s->slot[0].decoder.form.chunk;
+    struct eng_order slot = {.prompt_tokens = r->prompt_tokens, .new_tokens = r->new_tokens, .made_up = r->made_up};
+    TRY(eng_session_check_slot(s, &slot, error));
+    TRY_THAT(r->chunk == chunk, error, BASE_ERR_ARGUMENT,
+             "the client feeds the prompt in chunks of %u rows, the parties in chunks of %zu", r->chunk, chunk);
 out:
     return status;
 }
@@ -396,24 +232,42 @@ static void count_all(const struct eng_session *s, struct eng_usage *ret)
         ret->peak_memory = (uint64_t)self.ru_maxrss * 1024;
 }
 
+/* Waits for a client's next word as long as the other parties stand: whoever loses one tells it. *ret_joined: they do. */
+static enum base_status wait_for_word(struct eng_session *s, struct net_link *client, bool *ret_joined,
+                                      struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    int64_t deadline = base_deadline_after(s->idle_ms);
+    while (!net_link_wait(client, LOOK_MS)) {
+        for (int i = 0; i < 3; i++) {
+            *ret_joined = s->links.to[i] == NULL || !net_link_lost(s->links.to[i]);
+            TRY_THAT(*ret_joined, error, BASE_ERR_CLOSED, "the link to %s ended", net_link_peer(s->links.to[i]));
+        }
+        TRY_THAT(s->cancelled == NULL || !s->cancelled(NULL), error, BASE_ERR_CLOSED,
+                 "this party was asked to stop");
+        TRY_THAT(base_clock_ms() < deadline, error, BASE_ERR_TIMEOUT, "%s: it has said nothing for %lld ms",
+                 net_link_peer(client), (long long)s->idle_ms);
+    }
+out:
+    return status;
+}
+
 /* Pings come back until the request is there, or until the client goes: *ret_gone. */
-static enum base_status receive_request(struct net_link *client, struct eng_request *ret, bool *ret_gone,
-                                        struct base_error *error)
+static enum base_status receive_request(struct eng_session *s, struct net_link *client, struct eng_request *ret,
+                                        bool *ret_gone, bool *ret_joined, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     unsigned char *bytes = NULL;
     size_t size = 0;
-    int pings = 0;
-    for (;;) {
+    for (bool pinged = false;; pinged = true) {
         struct base_error reason = {0};
+        TRY(wait_for_word(s, client, ret_joined, error));
         status = net_link_receive_blob(client, 0, ENG_PING_MAX, &bytes, &size, &reason);
-        *ret_gone = pings > 0 && status == BASE_ERR_CLOSED;
+        *ret_gone = pinged && status == BASE_ERR_CLOSED;
         if (status != BASE_OK)
             return *ret_gone ? BASE_OK : base_fail(error, status, "%s", reason.text);
         if (!eng_is_ping(bytes, size))
             break;
-        TRY_THAT(++pings <= MOST_PINGS, error, BASE_ERR_PEER, "%s: more than %d pings in one session",
-                 net_link_peer(client), MOST_PINGS);
         TRY(net_link_send_blob(client, 0, bytes, size, error));
         base_free_secret(&bytes);
     }
@@ -428,13 +282,18 @@ static void clear(struct eng_session *s)
 {
     struct mpc_party *p = &s->party;
     stop_streams(p);
-    eng_decoder_reset(&s->decoder);
+    for (size_t i = 0; i < s->slots; i++) {
+        s->slot[i].open = false;
+        eng_decoder_reset(&s->slot[i].decoder);
+    }
+    mpc_strands_release(s->strands, true);
     base_arena_release(&p->arena, 0);
     base_arena_trim(&p->arena);
     memset(p->openings, 0, sizeof p->openings);
     p->pending_count = 0;
     p->guard = 0;
     p->step = p->client_step = 0;
+    p->stopped = p->client_lost = false;
     p->declared = (struct mpc_cost){0};
     p->status = BASE_OK;
     p->error = (struct base_error){0};
@@ -443,17 +302,37 @@ static void clear(struct eng_session *s)
             net_link_reset_count(s->links.to[i]);
 }
 
+/* The end of a run and its report. It has been served: a client that does not stay for it loses only that. */
+static void report(struct net_link *client, const struct eng_usage *usage)
+{
+    static const uint8_t word[8];
+    uint8_t bytes[ENG_USAGE_BYTES];
+    struct base_error late = {0};
+    eng_usage_encode(usage, bytes);
+    if (net_link_send(client, ENG_REQUEST_END, word, sizeof word, &late) != BASE_OK ||
+        net_link_send(client, ENG_REQUEST_REPORT, bytes, sizeof bytes, &late) != BASE_OK)
+        net_link_abort(client, &late);
+}
+
+static void tell_all(struct eng_session *s, struct net_link *client, const struct base_error *error)
+{
+    net_link_abort(client, error);
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL)
+            net_link_abort(s->links.to[i], error);
+}
+
 enum base_status eng_session_serve(struct eng_session *s, struct net_link *client,
                                    struct eng_usage *ret_usage, bool *ret_joined, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_request request = {0};
     struct eng_usage usage = {0};
-    uint8_t report[ENG_USAGE_BYTES];
+    struct base_error refusal = {0};
     bool gone = false;
     *ret_joined = true;
     *ret_usage = usage;
-    status = receive_request(client, &request, &gone, error);
+    status = receive_request(s, client, &request, &gone, ret_joined, error);
     if (gone)
         return BASE_OK;
     if (status == BASE_OK)
@@ -465,26 +344,22 @@ enum base_status eng_session_serve(struct eng_session *s, struct net_link *clien
     clear(s);
     s->party.client = client;
     start_streams(s, &request);
-    set_phase(s, NET_PHASE_SETUP);
+    eng_session_set_phase(s, NET_PHASE_SETUP);
     status = confirm_request(s, &request);
     s->party.status = status;
     if (status == BASE_OK)
-        status = run_request(s, &request, &usage);
+        status = eng_session_run(s, &request, &usage, &refusal);
     count_all(s, &usage);
-    if (status == BASE_OK) {
-        eng_usage_encode(&usage, report);
-        /* The request has been answered: a client that does not stay for the report loses only that. */
-        struct base_error late = {0};
-        if (net_link_send(client, ENG_REQUEST_REPORT, report, sizeof report, &late) != BASE_OK)
-            net_link_abort(client, &late);
-        *ret_usage = usage;
-    } else {
+    if (status != BASE_OK) {
         (void)base_fail(error, status, "%s", s->party.error.text);
-        net_link_abort(client, error);
-        for (int i = 0; i < 3; i++)
-            if (s->links.to[i] != NULL)
-                net_link_abort(s->links.to[i], error);
+        tell_all(s, client, error);
         *ret_joined = false;
+    } else if (refusal.code != BASE_OK) {
+        status = base_fail(error, refusal.code, "%s", refusal.text);
+        net_link_abort(client, error);
+    } else {
+        report(client, &usage);
+        *ret_usage = usage;
     }
     clear(s);
 out:

@@ -31,6 +31,14 @@ const struct mpc_opening_entry *mpc_opening_entry(enum mpc_opening opening)
     return &registry[opening];
 }
 
+void mpc_tell_client(struct mpc_party *p, const void *bytes, size_t size)
+{
+    if (mpc_failed(p) || (!mpc_computes(p) && p->role != MPC_HELPER))
+        return;
+    if (net_link_send(p->client, p->client_step++, bytes, size, NULL) != BASE_OK)
+        p->client_lost = true;
+}
+
 enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum mpc_opening opening)
 {
     if (!mpc_failed(p) && w.gate_only)
@@ -46,7 +54,7 @@ enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum
         return p->status;
     p->kern->pack_bits(packed, w.m, w.count, w.ring);
     p->kern->pack_bits(packed + size, p->role == MPC_LEFT ? w.l1 : w.l2, w.count, w.ring);
-    p->status = net_link_send(p->client, p->client_step++, packed, 2 * size, &p->error);
+    mpc_tell_client(p, packed, 2 * size);
     base_arena_release(&p->arena, mark);
     return p->status;
 }
@@ -63,7 +71,7 @@ enum base_status mpc_open_guard(struct mpc_party *p)
         uint8_t word[GUARD_BYTES];
         mpc_stream_words(&p->s12, &fresh, 1, 64);
         base_store_u64(word, p->guard ^ fresh);
-        p->status = net_link_send(p->client, p->client_step++, word, sizeof word, &p->error);
+        mpc_tell_client(p, word, sizeof word);
         base_wipe(&fresh, sizeof fresh);
     }
     p->guard = 0;
@@ -187,8 +195,11 @@ struct mpc_wire mpc_input(struct mpc_party *p, const int64_t *x, size_t count, i
     if (mpc_computes(p)) {
         size_t mark = base_arena_mark(&p->arena), size = mpc_bits(count, ring);
         uint8_t *packed = mpc_bytes(p, size);
-        if (packed != NULL)
-            p->status = net_link_receive(p->client, p->client_step++, packed, size, &p->error);
+        /* A client that goes in the middle must not part P1 and P2: who misses its rows goes on with zeros until both end (mpc_stops). */
+        if (packed != NULL && net_link_receive(p->client, p->client_step++, packed, size, NULL) != BASE_OK) {
+            p->client_lost = true;
+            memset(packed, 0, size);
+        }
         if (!mpc_failed(p))
             p->kern->unpack_bits(w.m, packed, count, ring);
         base_arena_release(&p->arena, mark);

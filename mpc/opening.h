@@ -74,4 +74,7 @@ BASE_MUST_USE enum base_status mpc_client_give(struct mpc_client *client, const 
  * NULL). */
 struct mpc_wire mpc_input(struct mpc_party *p, const int64_t *x, size_t count, int ring, int frac, int bound);
 
+/* Public bytes to the client, P0's, too: word that something is done. A client that is gone is no failure here: mpc_party.client_lost. */
+void mpc_tell_client(struct mpc_party *p, const void *bytes, size_t size);
+
 #endif

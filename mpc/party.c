@@ -1,6 +1,7 @@
 #include "mpc/party.h"
 
 #include "base/memory.h"
+#include "mpc/strands.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -125,8 +126,13 @@ enum base_status mpc_round(struct mpc_party *p)
 {
     if (p->before_round != NULL && !mpc_failed(p))
         p->before_round(p->before_round_context, p);
-    if (!mpc_failed(p) && mpc_computes(p))
+    if (p->strand != NULL)
+        return mpc_strand_rest(p);
+    if (!mpc_failed(p) && mpc_computes(p)) {
+        if (p->wants_stop != NULL)
+            net_link_set_note(p->peer, p->wants_stop(p->wants_stop_context));
         exchange(p);
+    }
     for (size_t i = 0; i < p->pending_count && !mpc_failed(p); i++) {
         struct mpc_pending *q = &p->pending[i];
         if (q->finish != NULL && mpc_computes(p))
@@ -139,6 +145,14 @@ enum base_status mpc_round(struct mpc_party *p)
     p->step++;
     mpc_declare(p, (struct mpc_cost){.rounds = 1});
     return p->status;
+}
+
+bool mpc_stops(struct mpc_party *p)
+{
+    if (p->wants_stop == NULL || mpc_failed(p))
+        return false;
+    p->stopped = mpc_computes(p) ? net_link_noted(p->peer) : p->wants_stop(p->wants_stop_context);
+    return p->stopped;
 }
 
 /* --- the twin's checks ---------------------------------------------------------------------------------------------- */

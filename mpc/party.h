@@ -28,6 +28,7 @@ enum { MPC_MAX_PENDING = 512, MPC_MAX_OPENINGS = 16 };
 
 struct mpc_party;
 struct mpc_pending;
+struct mpc_strand;
 typedef void (*mpc_finish_fn)(struct mpc_party *p, struct mpc_pending *pending);
 
 /* A share that waits for the next round. */
@@ -78,6 +79,12 @@ struct mpc_party {
     /* Called first in every round: may queue openings of its own, whose rounds are thus hidden behind this work. NULL: nothing. */
     void (*before_round)(void *context, struct mpc_party *p);
     void *before_round_context;
+    struct mpc_strand *strand; /* the one that runs (mpc/strands.h); NULL outside */
+    /* Whether this end wants its work to end early; public, asked at least once per round. NULL: never. See mpc_stops. */
+    bool (*wants_stop)(void *context);
+    void *wants_stop_context;
+    bool stopped;     /* mpc_stops has said so */
+    bool client_lost; /* P1, P2: the client's link ended while its input was due, and zeros stand for what did not come */
     enum base_status status;
     struct base_error error;
 };
@@ -113,6 +120,10 @@ struct mpc_wire mpc_queue(struct mpc_party *p, const struct mpc_pending *pending
 
 /* One round. Cost: 1 round. Errors: the first failure of any operation since the last round, or of the link. */
 BASE_MUST_USE enum base_status mpc_round(struct mpc_party *p);
+
+/* Whether the party's work ends here, between two rounds. P1 and P2 answer alike at the same place: one of them wanted it in the last round,
+ * and said so in passing (net_link_set_note). P0, which nobody waits for, answers for itself. Cost: nothing. */
+bool mpc_stops(struct mpc_party *p);
 
 /* Clear: records |x| > 2^bound. Elsewhere nothing. */
 void mpc_check_bound(struct mpc_party *p, const char *label, const struct mpc_wire *w);

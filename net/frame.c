@@ -12,7 +12,7 @@ void net_frame_encode(const struct net_frame *frame, uint8_t ret_header[NET_FRAM
 {
     base_store_u32(ret_header, NET_FRAME_MAGIC);
     ret_header[4] = NET_FRAME_VERSION;
-    ret_header[5] = (uint8_t)frame->kind;
+    ret_header[5] = (uint8_t)((unsigned)frame->kind | (frame->note ? NET_FRAME_NOTE : 0));
     base_store_u16(ret_header + 6, frame->stream);
     memcpy(ret_header + 8, frame->session, NET_FRAME_SESSION);
     base_store_u64(ret_header + 24, frame->sequence);
@@ -45,11 +45,13 @@ enum base_status net_frame_decode(const void *header, size_t header_size, size_t
         return base_fail(error, BASE_ERR_MISMATCH,
                          "%s: frame field version is %u, expected %u: run the same build on all parties",
                          peer, bytes[4], (unsigned)NET_FRAME_VERSION);
-    if (bytes[5] < NET_FRAME_DATA || bytes[5] > NET_FRAME_ACCEPT)
-        return base_fail(error, BASE_ERR_PEER, "%s: frame field kind is %u, expected %d to %d", peer,
-                         bytes[5], NET_FRAME_DATA, NET_FRAME_ACCEPT);
+    unsigned kind = bytes[5] & ~(unsigned)NET_FRAME_NOTE;
+    if (kind < NET_FRAME_DATA || kind > NET_FRAME_ACCEPT)
+        return base_fail(error, BASE_ERR_PEER, "%s: frame field kind is %u, expected %d to %d", peer, kind,
+                         NET_FRAME_DATA, NET_FRAME_ACCEPT);
     struct net_frame frame = {
-        .kind = (enum net_frame_kind)bytes[5],
+        .kind = (enum net_frame_kind)kind,
+        .note = (bytes[5] & NET_FRAME_NOTE) != 0,
         .stream = base_load_u16(bytes + 6),
         .sequence = base_load_u64(bytes + 24),
         .total = base_load_u64(bytes + 32),

@@ -3,7 +3,7 @@
  * Layout (little-endian, NET_FRAME_HEADER bytes):
  *    0  magic 4   "CCHT"             24  sequence 8  counts frames per direction, from 0
  *    4  version 1                    32  total 8     bytes of the whole message
- *    5  kind 1    enum net_frame_kind  40  step 4
+ *    5  kind 1    enum net_frame_kind, + 128 with a note  40  step 4
  *    6  stream 2                     44  payload 4   bytes of payload in this frame
  *    8  session 16
  *
@@ -13,13 +13,15 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
     NET_FRAME_MAGIC = 0x54484343,
-    NET_FRAME_VERSION = 1, /* of this layout and of the rules of net/link.h; any change of either raises it */
+    NET_FRAME_VERSION = 2, /* of this layout and of the rules of net/link.h; any change of either raises it */
     NET_FRAME_HEADER = 48,
+    NET_FRAME_NOTE = 128, /* added to the kind: net_link_set_note */
     NET_FRAME_SESSION = 16,
     NET_ABORT_TEXT = 600,                   /* bytes of text in an abort frame, at most */
     NET_ABORT_PAYLOAD = 4 + NET_ABORT_TEXT, /* a status code, then the text */
@@ -34,6 +36,7 @@ enum net_frame_kind {
 
 struct net_frame {
     enum net_frame_kind kind;
+    bool note;
     uint16_t stream;
     uint8_t session[NET_FRAME_SESSION];
     uint64_t sequence;

@@ -29,6 +29,7 @@ struct net_link {
     net_trace_fn trace;
     void *trace_context;
     enum net_phase phase;
+    bool note, note_sent, note_received; /* of the exchanges to come, and of the last one */
     struct net_count counts[NET_PHASE_COUNT];
     struct base_error failure; /* code != BASE_OK: the link is dead */
     bool peer_stopped;         /* it said so or is gone: nobody listens any more */
@@ -261,6 +262,7 @@ static enum base_status receive_frame(struct net_link *link, const struct net_fr
     TRY(take_frame(link, &frame, target, capacity, &size, wait, cause));
     TRY(net_frame_expect(&frame, want, link->peer, cause));
     link->receive_sequence++;
+    link->note_received = link->note_received || frame.note;
     if (small)
         memcpy(ret_payload, target, want->payload);
     if (link->trace != NULL)
@@ -294,6 +296,7 @@ static enum base_status send_next(struct net_link *link, const uint8_t *data, si
                                   struct wait *wait, struct base_error *cause)
 {
     struct net_frame frame = frame_at(link, wait->step, *at, total, link->send_sequence);
+    frame.note = link->note_sent;
     enum base_status status = send_frame(link, &frame, data + *at, wait, cause);
     if (status == BASE_OK)
         *at += frame.payload;
@@ -381,6 +384,8 @@ enum base_status net_link_exchange(struct net_link *link, uint32_t step, const v
     size_t sent = 0, received = 0;
     if (link->failure.code != BASE_OK)
         return dead(link, error);
+    link->note_sent = link->note && send_size > 0;
+    link->note_received = false;
     while (sent < send_size || received < receive_size) {
         bool sending = sent < send_size, receiving = received < receive_size;
         int can_send = sending, can_receive = receiving;
@@ -400,13 +405,28 @@ out:
     return status == BASE_OK ? BASE_OK : net_link_fail(link, step, &cause, error);
 }
 
+void net_link_set_note(struct net_link *link, bool note)
+{
+    link->note = note;
+}
+
+bool net_link_noted(const struct net_link *link)
+{
+    return link->note_sent || link->note_received;
+}
+
 int net_link_pending(struct net_link *link)
+{
+    return net_link_wait(link, 0);
+}
+
+int net_link_wait(struct net_link *link, int64_t milliseconds)
 {
     int can_receive = 0, can_send = 0;
     if (link->failure.code != BASE_OK)
         return 1;
-    enum base_status status =
-        link->functions.wait(link->carrier, 0, &can_receive, &can_send, base_clock_ms(), NULL);
+    enum base_status status = link->functions.wait(link->carrier, 0, &can_receive, &can_send,
+                                                   base_deadline_after(milliseconds), NULL);
     return status == BASE_ERR_TIMEOUT ? 0 : status != BASE_OK || can_receive;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -113,6 +114,11 @@ BASE_MUST_USE enum base_status net_link_exchange(struct net_link *link, uint32_t
                                                  size_t send_size, void *ret_data, size_t receive_size,
                                                  struct base_error *error);
 
+/* A public bit that the frames of every exchange from here on carry, for what must be agreed on in passing: both ends of an exchange know
+ * what both said in it. Costs nothing. net_link_noted: whether either end's frames of the last exchange carried it. */
+void net_link_set_note(struct net_link *link, bool note);
+bool net_link_noted(const struct net_link *link);
+
 /* A message whose length only the sender knows (requests, reports): a length word, then the bytes. `ret_data`
  * is allocated (base_free_secret). Errors: BASE_ERR_PEER when it says more than `limit`. */
 BASE_MUST_USE enum base_status net_link_send_blob(struct net_link *link, uint32_t step, const void *data,
@@ -123,6 +129,8 @@ BASE_MUST_USE enum base_status net_link_receive_blob(struct net_link *link, uint
 
 /* 1 when a frame waits to be received, or when a receive would fail at once (no waiting). */
 int net_link_pending(struct net_link *link);
+/* The same, after waiting for it for at most so long. */
+int net_link_wait(struct net_link *link, int64_t milliseconds);
 
 /* 1 when the link has failed or its peer is known to be gone: an idle owner looks here whether to make a new one (no waiting). */
 int net_link_lost(struct net_link *link);

@@ -98,6 +98,7 @@ static void check_memory(struct check *c)
                                    .policy = policy,
                                    .config = config,
                                    .context = c->config.limits.context,
+                                   .slots = c->config.limits.slots,
                                    .queue_bytes = (size_t)c->config.limits.ahead_mib << 20};
         if (memory_of(&need, (enum mpc_role)c->owner.index, &form, &error) == BASE_OK && available > 0 &&
             memory_total(&need) > available)

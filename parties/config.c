@@ -136,6 +136,7 @@ static void add_rest(struct text *text, const struct party_config *config)
     add(text, "  connect_seconds: %u  # wait for peers at start\n", (unsigned)limits->connect_seconds);
     add(text, "  step_seconds: %u  # wait for a peer in one step\n", (unsigned)limits->step_seconds);
     add(text, "  ahead_mib: %u  # how far the dealer may run ahead, per link\n", (unsigned)limits->ahead_mib);
+    add(text, "  slots: %u  # requests at the same time, in the rounds of one\n", (unsigned)limits->slots);
 }
 
 /* The canonical file. Whether the config is one that may be written is asked of the reader: it must give back
@@ -201,7 +202,8 @@ void party_config_digest(const struct party_config *config, uint8_t ret[PARTY_CO
     static const char tag[] = "cachet config 1";
     const uint32_t numbers[] = {config->cache.sinks,         config->cache.window,
                                 config->limits.context,      config->limits.connect_seconds,
-                                config->limits.step_seconds, config->limits.ahead_mib};
+                                config->limits.step_seconds, config->limits.ahead_mib,
+                                config->limits.slots};
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
     hash_text(&state, tag, sizeof tag);

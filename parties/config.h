@@ -11,7 +11,7 @@
  *       - {name: alice, key: "<public key>"}
  *     model: {digest: <64 hex digits>, plan: <64 hex digits>, shares: <16 to 64 hex digits>}
  *     cache: {policy: "select:budget=25:reuse=16"}     # optional: {policy: full}; {policy: window, sinks: 4, window: 256}
- *     limits: {context: 2048, connect_seconds: 60, step_seconds: 30, ahead_mib: 256}   # all optional
+ *     limits: {context: 2048, connect_seconds: 60, step_seconds: 30, ahead_mib: 256, slots: 4}   # all optional
  *
  * Keys stand in double quotes, as their characters mean something to YAML. An unknown key is an error, so
  * that a misspelled limit does not silently take its default. */
@@ -29,6 +29,7 @@
 enum {
     PARTY_CONFIG_PARTIES = 3,
     PARTY_CONFIG_CLIENTS = 64,        /* most clients */
+    PARTY_CONFIG_SLOTS = 32,        /* most slots */
     PARTY_CONFIG_PORTS = 3,           /* a party listens on port, port + 1, port + 2 */
     PARTY_CONFIG_BYTES = 1024 * 1024, /* largest file */
     PARTY_CONFIG_DIGEST = 32,
@@ -72,6 +73,7 @@ struct config_limits {
     uint32_t connect_seconds; /* how long a party waits for its peers at start */
     uint32_t step_seconds;    /* how long one step may wait for a peer */
     uint32_t ahead_mib;       /* how far the dealer may run ahead, per link */
+    uint32_t slots;           /* requests that run at the same time; each has a cache of its own */
 };
 
 struct party_config {

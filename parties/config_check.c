@@ -214,14 +214,15 @@ static enum base_status take_limits(const struct config_source *source, const st
                                     struct config_limits *ret, struct base_error *error)
 {
     enum base_status status;
-    *ret =
-        (struct config_limits){.context = 2048, .connect_seconds = 60, .step_seconds = 30, .ahead_mib = 256};
+    *ret = (struct config_limits){
+        .context = 2048, .connect_seconds = 60, .step_seconds = 30, .ahead_mib = 256, .slots = 4};
     TRY(take_number(source, "limits.context", raw->limits.context, 1, 1048576, &ret->context, error));
     TRY(take_number(source, "limits.connect_seconds", raw->limits.connect_seconds, 1, 3600,
                     &ret->connect_seconds, error));
     TRY(take_number(source, "limits.step_seconds", raw->limits.step_seconds, 1, 3600, &ret->step_seconds,
                     error));
     TRY(take_number(source, "limits.ahead_mib", raw->limits.ahead_mib, 1, 65536, &ret->ahead_mib, error));
+    TRY(take_number(source, "limits.slots", raw->limits.slots, 1, PARTY_CONFIG_SLOTS, &ret->slots, error));
 out:
     return status;
 }

@@ -34,7 +34,7 @@ struct config_raw_cache {
 };
 
 struct config_raw_limits {
-    char *context, *connect_seconds, *step_seconds, *ahead_mib; /* NULL where the file has none */
+    char *context, *connect_seconds, *step_seconds, *ahead_mib, *slots; /* NULL where the file has none */
 };
 
 struct config_raw {

@@ -76,6 +76,7 @@ static const cyaml_schema_field_t limits_fields[] = {
     TEXT("connect_seconds", CYAML_FLAG_OPTIONAL, struct config_raw_limits, connect_seconds),
     TEXT("step_seconds", CYAML_FLAG_OPTIONAL, struct config_raw_limits, step_seconds),
     TEXT("ahead_mib", CYAML_FLAG_OPTIONAL, struct config_raw_limits, ahead_mib),
+    TEXT("slots", CYAML_FLAG_OPTIONAL, struct config_raw_limits, slots),
     CYAML_FIELD_END,
 };
 

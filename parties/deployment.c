@@ -26,7 +26,8 @@ struct config_limits deployment_limits(size_t context)
     return (struct config_limits){.context = (uint32_t)context,
                                   .connect_seconds = CONNECT_SECONDS,
                                   .step_seconds = STEP_SECONDS,
-                                  .ahead_mib = AHEAD_MIB};
+                                  .ahead_mib = AHEAD_MIB,
+                                  .slots = 1};
 }
 
 /* --- preparing ----------------------------------------------------------------------------------------- */
@@ -43,6 +44,7 @@ enum base_status deployment_check_memory(const struct deployment_form *f, size_t
                                .policy = f->policy,
                                .config = f->policy_config,
                                .context = context,
+                               .slots = f->limits.slots,
                                .queue_bytes = (size_t)f->limits.ahead_mib << 20};
     uint64_t total = 0, available = memory_available();
     TRY(eng_plan_init(&plan, shape->layers, shape->heads, context, error));

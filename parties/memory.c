@@ -15,6 +15,10 @@ enum base_status memory_of(struct memory_need *ret, enum mpc_role role, const st
                                 .work = eng_decoder_work_size(&decoder)};
     for (size_t l = 0; l < f->plan->layers; l++)
         ret->cache += kv_cache_size(&decoder.cache[l], role);
+    if (f->slots > 1) {
+        ret->cache *= f->slots;
+        ret->work += f->slots * eng_decoder_lane_size(&decoder);
+    }
     /* Half of what a link may queue lies at each end, and P0 has two links that fill. */
     ret->queues = role == MPC_HELPER ? f->queue_bytes : role == MPC_CLEAR ? 0 : f->queue_bytes / 2;
 out:

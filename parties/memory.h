@@ -13,6 +13,7 @@ struct memory_form {
     const struct kv_policy *policy;
     struct kv_config config;
     size_t context;
+    size_t slots;       /* requests at the same time; 0: one */
     size_t queue_bytes; /* per link */
 };
 /* role: MPC_HELPER, MPC_LEFT, MPC_RIGHT, or MPC_CLEAR for the twin. Errors: those of the policy. */

@@ -101,6 +101,19 @@ static enum base_status find_index(struct node *n, const char *config_path, stru
     return BASE_OK;
 }
 
+/* A slot of a run under way opens or closes. */
+static void log_slot(void *context, const struct eng_order *order)
+{
+    const struct node *n = context;
+    char id[2 * ENG_REQUEST_ID + 1];
+    (void)sodium_bin2hex(id, sizeof id, order->id, sizeof order->id);
+    if (order->kind == ENG_ORDER_OPEN)
+        base_log_write(&n->log, BASE_LOG_INFO, id, "begins: %u prompt tokens, %u new ones at most",
+                       order->prompt_tokens, order->new_tokens);
+    else
+        base_log_write(&n->log, BASE_LOG_INFO, id, "has ended");
+}
+
 static enum base_status open_engine(struct node *n, const struct node_options *options,
                                     struct base_error *error)
 {
@@ -125,10 +138,14 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .policy = policy,
         .config = config,
         .context = n->config.limits.context};
-    TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, kern_table_select(~0u), error));
+    TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, n->config.limits.slots, kern_table_select(~0u),
+                         error));
     n->session.cancelled = command_stopped;
+    n->session.idle_ms = (int64_t)n->config.limits.step_seconds * SECOND_MS;
+    n->session.told = log_slot;
+    n->session.told_context = n;
     n->session.made_up_rows = options->made_up_rows;
-    node_identify(&n->identity, &n->config, &n->share, n->session.decoder.form.chunk, gates);
+    node_identify(&n->identity, &n->config, &n->share, n->session.slot[0].decoder.form.chunk, gates);
 out:
     return status;
 }
@@ -331,21 +348,30 @@ static void log_request(const struct node *n, const char *who, const struct eng_
                    (double)(u->prefill.offline + u->decode.offline) * 1e-6);
 }
 
-/* HELLO with a client and one request. *ret_joined: the links to the other parties still stand;
- * *ret_answered: it was a request, not pings. */
-static enum base_status serve_client(struct node *n, struct net_link *client, size_t who, bool *ret_joined,
+/* HELLO with a client, and its runs until it goes, or until the first one (`once`). *ret_joined: the links to the other
+ * parties still stand; *ret_answered: there was a run, not only pings. */
+static enum base_status serve_client(struct node *n, struct net_link *client, size_t who, bool once, bool *ret_joined,
                                      bool *ret_answered, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct eng_usage usage;
     *ret_joined = true;
     net_link_set_cancel(client, command_stopped, NULL);
     net_link_set_timeout(client, (int64_t)n->config.limits.step_seconds * SECOND_MS);
     TRY(node_hello(&n->identity, client, (size_t)n->index, 3 + who, error));
-    TRY(eng_session_serve(&n->session, client, &usage, ret_joined, error));
-    *ret_answered = usage.prefill.tokens > 0;
-    if (*ret_answered)
-        log_request(n, n->config.clients[who].name, &usage);
+    for (bool stays = true; stays && !command_stopped(NULL);) {
+        struct eng_usage usage;
+        struct base_error cause = {0};
+        status = eng_session_serve(&n->session, client, &usage, ret_joined, &cause);
+        /* One that goes between two requests has done nothing wrong. */
+        if (status == BASE_ERR_CLOSED && *ret_joined && *ret_answered && usage.prefill.tokens == 0 && net_link_lost(client))
+            return BASE_OK;
+        if (status != BASE_OK)
+            return base_fail(error, status, "%s", cause.text);
+        stays = usage.prefill.tokens > 0 && !once;
+        *ret_answered = *ret_answered || usage.prefill.tokens > 0;
+        if (usage.prefill.tokens > 0)
+            log_request(n, n->config.clients[who].name, &usage);
+    }
 out:
     return status;
 }
@@ -412,7 +438,7 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
         if (client == NULL)
             continue;
         struct base_error failure = {0};
-        enum base_status served = serve_client(n, client, who, &joined, &answered, &failure);
+        enum base_status served = serve_client(n, client, who, once, &joined, &answered, &failure);
         net_link_destroy(&client);
         if (served != BASE_OK)
             base_log_write(&n->log, BASE_LOG_ERROR, NULL, "request of %s failed: %s",

@@ -30,7 +30,7 @@ static const char *const good[] = {
     "  plan: FF" HEX HEX HEX "0123456789abcd",
     "  shares: 0123456789ABCDEF",
     "cache: {policy: window, sinks: 4, window: 256}",
-    "limits: {context: 4096, connect_seconds: 61, step_seconds: 31, ahead_mib: 257}",
+    "limits: {context: 4096, connect_seconds: 61, step_seconds: 31, ahead_mib: 257, slots: 5}",
 };
 
 enum {

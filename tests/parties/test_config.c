@@ -40,6 +40,7 @@ static void test_fields(void **state)
     assert_int_equal(config.limits.connect_seconds, 61);
     assert_int_equal(config.limits.step_seconds, 31);
     assert_int_equal(config.limits.ahead_mib, 257);
+    assert_int_equal(config.limits.slots, 5);
     party_config_finish(&config);
     assert_int_equal(config.client_count, 0);
 }
@@ -58,6 +59,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.limits.connect_seconds, 60);
     assert_int_equal(config.limits.step_seconds, 30);
     assert_int_equal(config.limits.ahead_mib, 256);
+    assert_int_equal(config.limits.slots, 4);
     parse_good(&config, 15, "limits: {step_seconds: 3600}");
     assert_int_equal(config.limits.context, 2048);
     assert_int_equal(config.limits.step_seconds, 3600);
@@ -217,10 +219,11 @@ static void test_digest(void **state)
         {14, "cache: {policy: window, sinks: 5, window: 256}"},
         {14, "cache: {policy: window, sinks: 4, window: 257}"},
         {15, ""},
-        {15, "limits: {context: 4097, connect_seconds: 61, step_seconds: 31, ahead_mib: 257}"},
-        {15, "limits: {context: 4096, connect_seconds: 62, step_seconds: 31, ahead_mib: 257}"},
-        {15, "limits: {context: 4096, connect_seconds: 61, step_seconds: 32, ahead_mib: 257}"},
-        {15, "limits: {context: 4096, connect_seconds: 61, step_seconds: 31, ahead_mib: 258}"},
+        {15, "limits: {context: 4097, connect_seconds: 61, step_seconds: 31, ahead_mib: 257, slots: 5}"},
+        {15, "limits: {context: 4096, connect_seconds: 62, step_seconds: 31, ahead_mib: 257, slots: 5}"},
+        {15, "limits: {context: 4096, connect_seconds: 61, step_seconds: 32, ahead_mib: 257, slots: 5}"},
+        {15, "limits: {context: 4096, connect_seconds: 61, step_seconds: 31, ahead_mib: 258, slots: 5}"},
+        {15, "limits: {context: 4096, connect_seconds: 61, step_seconds: 31, ahead_mib: 257, slots: 6}"},
     };
     enum { COUNT = sizeof changes / sizeof changes[0] };
     uint8_t digests[COUNT][PARTY_CONFIG_DIGEST];

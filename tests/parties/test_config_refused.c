@@ -41,7 +41,7 @@ static void test_keys_of_the_file(void **state)
          "line 18: unknown key \"limits.stepseconds\": did you mean \"step_seconds\"?"},
         {15, "limits: {qqqqqq: 4}",
          "line 15: unknown key \"limits.qqqqqq\": remove it; the keys here are context, connect_seconds, "
-         "step_seconds, ahead_mib"},
+         "step_seconds, ahead_mib, slots"},
         {5, "  p3: {}", "line 5: unknown key \"parties.p3\": did you mean \"p"},
         {9, "  - {name: bob, keys: 3}", "line 9: unknown key \"clients[2].keys\": did you mean \"key\"?"},
         {2, "", "bad.yaml: mode is missing: add it"},
@@ -182,6 +182,8 @@ static void test_values(void **state)
          "line 17: limits.connect_seconds: \"3601\" is not a whole number from 1 to 3600"},
         {15, "limits: {step_seconds: 3601}",
          "limits.step_seconds: \"3601\" is not a whole number from 1 to 3600"},
+        {15, "limits: {slots: 33}", "limits.slots: \"33\" is not a whole number from 1 to 32"},
+        {15, "limits: {slots: 0}", "limits.slots: \"0\" is not a whole number from 1 to 32"},
         {15, "limits: {ahead_mib: 65537}",
          "limits.ahead_mib: \"65537\" is not a whole number from 1 to 65536"},
     };

@@ -122,7 +122,7 @@ enum base_status deployment_start(struct deployment *ret, const struct model *mo
     TRY(eng_share_set_write(path, &model->source, plan, NULL, kern_table_select(~0u), NULL, set, error));
     struct party_config config_of_all = {
         .limits = {
-            .context = (uint32_t)plan->context, .connect_seconds = 60, .step_seconds = 60, .ahead_mib = 64}};
+            .context = (uint32_t)plan->context, .connect_seconds = 60, .step_seconds = 60, .ahead_mib = 64, .slots = 1}};
     (void)snprintf(config_of_all.cache.policy, sizeof config_of_all.cache.policy, "%s", policy);
     struct loopback_form form = {
         .directory = ret->directory, .model = model->digest, .set = set, .plan = plan};

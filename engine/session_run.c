@@ -1,0 +1,402 @@
+#include "engine/session_run.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "mpc/opening.h"
+#include "protocols/argmax.h"
+
+#include <string.h>
+
+enum { END_STEP = 0x7fffffff, PART_STEP = 0x50415254, IDLE_MS = 3600 * 1000, LOOK_MS = 5 };
+
+struct run {
+    struct eng_session *session;
+    const struct eng_request *request;
+    struct eng_usage *usage;
+    struct base_error *refusal;
+    uint32_t orders; /* taken */
+    /* P0: orders that have come while it dealt for others. */
+    struct eng_order waiting[2 * ENG_AHEAD];
+    size_t waiting_count;
+    uint32_t heard;
+    bool ends;
+    double last; /* when the last order was done */
+    double last_cpu;
+};
+
+/* --- orders -------------------------------------------------------------------------------------------------------- */
+
+enum base_status eng_session_check_slot(const struct eng_session *s, const struct eng_order *o, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct eng_decoder_form *form = &s->slot[0].decoder.form;
+    TRY_THAT(o->prompt_tokens >= 1 && o->new_tokens >= 1, error, BASE_ERR_ARGUMENT,
+             "a request of %u prompt tokens and %u new ones: both must be 1 or more", o->prompt_tokens, o->new_tokens);
+    TRY_THAT((uint64_t)o->prompt_tokens + o->new_tokens <= form->context, error, BASE_ERR_ARGUMENT,
+             "%u prompt tokens and %u new ones are more than the context of %zu that the parties were started with",
+             o->prompt_tokens, o->new_tokens, form->context);
+    TRY_THAT(o->made_up == 0 || (s->made_up_rows && o->made_up < o->prompt_tokens), error, BASE_ERR_ARGUMENT,
+             "a request that begins with %u made-up cached rows of %u: parties take such requests, with one row "
+             "fewer at most, when they were started with --made-up-rows, and for benchmarks alone",
+             o->made_up, o->prompt_tokens);
+    TRY(eng_decoder_allows(form, o->prompt_tokens, o->new_tokens, error));
+out:
+    return status;
+}
+
+/* Ends the run because of its client. */
+static void refuse(struct run *run, enum base_status status, const char *text)
+{
+    (void)base_fail(run->refusal, status, "%s", text);
+    run->ends = true;
+}
+
+static void hear(struct run *run)
+{
+    struct net_link *client = run->session->party.client;
+    struct base_error cause = {0};
+    struct eng_order order;
+    enum base_status status = eng_order_receive(client, run->heard, &order, &cause);
+    if (status != BASE_OK) {
+        refuse(run, status, cause.text);
+        return;
+    }
+    run->heard++;
+    if (order.kind == ENG_ORDER_STOP)
+        run->ends = true;
+    else
+        run->waiting[run->waiting_count++] = order;
+}
+
+/* P1 and P2 hear nothing in a step but that the client has had enough, or is gone. P0 hears further orders while it deals, and deals until they
+ * have parted: what it has begun they may still need. */
+static bool wants_stop(void *context)
+{
+    struct run *run = context;
+    const struct eng_session *s = run->session;
+    const struct mpc_party *p = &s->party;
+    if (mpc_computes(p))
+        return net_link_pending(p->client) != 0;
+    while (!run->ends && run->waiting_count < sizeof run->waiting / sizeof *run->waiting && net_link_pending(p->client))
+        hear(run);
+    return run->ends && (net_link_pending(s->links.to[1]) || net_link_pending(s->links.to[2]));
+}
+
+/* P0 waits for an order no longer than the other parties do: a client that neither speaks nor goes must not hold it back from their next
+ * meeting. */
+static enum base_status wait_for_client(struct eng_session *s)
+{
+    struct mpc_party *p = &s->party;
+    enum base_status status = BASE_OK;
+    int64_t deadline = base_deadline_after(IDLE_MS);
+    while (!net_link_wait(p->client, LOOK_MS)) {
+        for (int i = 1; i <= 2; i++)
+            TRY_THAT(!net_link_lost(s->links.to[i]), &p->error, BASE_ERR_CLOSED,
+                     "%s: the link ended during the request", net_link_peer(s->links.to[i]));
+        TRY_THAT(s->cancelled == NULL || !s->cancelled(NULL), &p->error, BASE_ERR_CLOSED,
+                 "this party was asked to stop");
+        TRY_THAT(base_clock_ms() < deadline, &p->error, BASE_ERR_TIMEOUT, "%s: it has not ended its request",
+                 net_link_peer(p->client));
+    }
+out:
+    return status;
+}
+
+/* The next order, or the end of the run. */
+static enum base_status next_order(struct run *run, struct eng_order *ret)
+{
+    struct mpc_party *p = &run->session->party;
+    enum base_status status = BASE_OK;
+    if (run->waiting_count == 0) {
+        if (p->role == MPC_HELPER)
+            TRY(wait_for_client(run->session));
+        hear(run);
+    }
+    if (run->ends)
+        return BASE_OK;
+    *ret = run->waiting[0];
+    memmove(run->waiting, run->waiting + 1, --run->waiting_count * sizeof *run->waiting);
+    run->orders++;
+out:
+    p->status = status;
+    return status;
+}
+
+/* --- steps --------------------------------------------------------------------------------------------------------- */
+
+void eng_session_set_phase(struct eng_session *s, enum net_phase phase)
+{
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL)
+            net_link_set_phase(s->links.to[i], phase);
+    net_link_set_phase(s->party.client, phase);
+}
+
+/* The slots of a step: one that reads its prompt, or any number that are past it. */
+struct lanes {
+    struct eng_slot *slot[ENG_SLOTS];
+    struct eng_decoder *decoder[ENG_SLOTS];
+    size_t count;
+    size_t rows, answers;
+    bool decoding;
+};
+
+static bool find_lanes(struct run *run, uint32_t slots, struct lanes *ret)
+{
+    struct eng_session *s = run->session;
+    const struct eng_request *r = run->request;
+    *ret = (struct lanes){0};
+    bool good = slots != 0;
+    for (size_t i = 0; i < ENG_SLOTS; i++) {
+        if (!(slots >> i & 1))
+            continue;
+        if (i >= s->slots || !s->slot[i].open)
+            return false;
+        struct eng_slot *slot = &s->slot[i];
+        ret->slot[ret->count] = slot;
+        ret->decoder[ret->count++] = &slot->decoder;
+        ret->decoding = slot->rows >= slot->prompt_tokens;
+        good = good && (ret->decoding ? slot->rows - slot->prompt_tokens + 1 < slot->new_tokens : ret->count == 1);
+        if (ret->count > 1)
+            good = good && ret->decoding && ret->slot[0]->rows >= ret->slot[0]->prompt_tokens &&
+                   r->mode == ENG_REQUEST_SAMPLE;
+    }
+    if (!good || ret->count > s->slot[0].decoder.form.chunk)
+        return false;
+    size_t left = ret->decoding ? ret->count : ret->slot[0]->prompt_tokens - ret->slot[0]->rows;
+    ret->rows = left < r->chunk ? left : r->chunk;
+    ret->answers = r->mode == ENG_REQUEST_SCORE ? ret->rows : ret->decoding ? ret->count : left == ret->rows;
+    return true;
+}
+
+/* The logits or the token of one step, to the client. */
+static enum base_status answer(struct run *run, const struct eng_logits *out)
+{
+    struct mpc_party *p = &run->session->party;
+    enum base_status status = BASE_OK;
+    if (run->request->mode != ENG_REQUEST_ARGMAX) {
+        TRY(mpc_open_to_client(p, out->logits, MPC_OPEN_LOGITS));
+        TRY(mpc_open_to_client(p, out->squares, MPC_OPEN_FINAL_SQUARES));
+        return status;
+    }
+    struct sec_max_step step = sec_max_step_for(out->logits.bound, out->logits.count);
+    struct sec_ranked best;
+    TRY(sec_argmax_eval(p, &step, out->logits, &best));
+    TRY(mpc_open_to_client(p, best.id, MPC_OPEN_TOKEN));
+out:
+    return status;
+}
+
+static enum base_status compute(struct run *run, const struct lanes *lanes, struct mpc_wire hot, struct eng_logits *ret)
+{
+    struct eng_session *s = run->session;
+    struct mpc_party *p = &s->party;
+    enum base_status status = BASE_OK;
+    if (lanes->count == 1)
+        return eng_decoder_step(lanes->decoder[0], p, hot, lanes->rows, lanes->answers, ret);
+    if (s->strands == NULL)
+        TRY(mpc_strands_create(&s->strands, s->slots, eng_decoder_lane_size(lanes->decoder[0]), &p->error));
+    struct eng_lanes all = {.lane = lanes->decoder, .count = lanes->count, .strands = s->strands};
+    TRY(eng_decoder_step_lanes(&all, p, hot, ret));
+out:
+    return status;
+}
+
+/* Payload that this party has sent to those that wait for it. */
+static uint64_t sent_to_parties(const struct eng_session *s)
+{
+    uint64_t sent = 0;
+    for (int i = 0; i < 3; i++)
+        for (int phase = 0; s->links.to[i] != NULL && (i != 0 || s->party.role == MPC_HELPER) && phase < NET_PHASE_COUNT; phase++)
+            sent += net_link_count(s->links.to[i], (enum net_phase)phase)->payload_bytes;
+    return sent;
+}
+
+/* What the step was, to the client: P1's and P2's word that it is done, P0's that it is dealt. */
+static void report(struct run *run, const struct mpc_cost *before, uint64_t sent, double start)
+{
+    struct mpc_party *p = &run->session->party;
+    uint8_t bytes[ENG_STEP_REPORT_BYTES];
+    struct eng_step_report r = {.online = sent_to_parties(run->session) - sent,
+                                .dealt = p->declared.offline - before->offline,
+                                .rounds = (uint32_t)(p->declared.rounds - before->rounds),
+                                .milliseconds = (uint32_t)((base_clock_seconds() - start) * 1e3)};
+    eng_step_report_encode(&r, bytes);
+    mpc_tell_client(p, bytes, sizeof bytes);
+}
+
+static enum base_status run_lanes(struct run *run, const struct lanes *lanes)
+{
+    struct eng_session *s = run->session;
+    struct mpc_party *p = &s->party;
+    enum base_status status = BASE_OK;
+    struct eng_logits out;
+    struct mpc_cost before = p->declared;
+    uint64_t sent = sent_to_parties(s);
+    double start = base_clock_seconds();
+    size_t mark = base_arena_mark(&p->arena), vocab = s->slot[0].decoder.form.shape->vocab;
+    struct mpc_wire hot = mpc_input(p, NULL, lanes->rows * vocab, SEC_ROW_RING, 0, 1);
+    TRY(compute(run, lanes, hot, &out));
+    if (lanes->answers > 0)
+        TRY(answer(run, &out));
+    /* Also after a step that answers nothing: the client's next rows wait for it. */
+    TRY(mpc_open_guard(p));
+    report(run, &before, sent, start);
+    for (size_t i = 0; i < lanes->count; i++)
+        lanes->slot[i]->rows += (uint32_t)(lanes->decoding ? 1 : lanes->rows);
+out:
+    base_arena_release(&p->arena, mark);
+    return status;
+}
+
+/* In microseconds. The client may work with P0, who must not time single rounds of P1 and P2. */
+static uint64_t whole_milliseconds(double seconds)
+{
+    return (uint64_t)(seconds * 1e3) * 1000;
+}
+
+/* A step that the client, or its end, cut short is no failure: both computing parties left it at the same place. */
+static enum base_status step(struct run *run, const struct eng_order *order)
+{
+    struct eng_session *s = run->session;
+    struct mpc_party *p = &s->party;
+    struct lanes lanes;
+    if (!find_lanes(run, order->slots, &lanes)) {
+        refuse(run, BASE_ERR_PEER, "the client orders a step of slots that are not open, do not go together, or have had all their tokens");
+        return BASE_OK;
+    }
+    struct eng_phase_usage *usage = lanes.decoding ? &run->usage->decode : &run->usage->prefill;
+    eng_session_set_phase(s, lanes.decoding ? NET_PHASE_DECODE : NET_PHASE_PREFILL);
+    enum base_status status = run_lanes(run, &lanes);
+    double now = base_clock_seconds(), cpu = base_cpu_seconds();
+    usage->microseconds += (uint64_t)((now - run->last) * 1e6);
+    usage->cpu_microseconds += whole_milliseconds(cpu - run->last_cpu);
+    run->last = now;
+    run->last_cpu = cpu;
+    if (status == BASE_OK) {
+        usage->tokens += lanes.rows;
+        return BASE_OK;
+    }
+    if (!p->stopped)
+        return status;
+    p->status = BASE_OK;
+    p->error = (struct base_error){0};
+    p->pending_count = 0;
+    if (!mpc_computes(p))
+        return BASE_OK;
+    /* Whoever did not see why yet waits for the client's word, or finds that it is gone. */
+    while (!run->ends) {
+        run->waiting_count = 0;
+        hear(run);
+    }
+    return BASE_OK;
+}
+
+/* --- slots --------------------------------------------------------------------------------------------------------- */
+
+static enum base_status open_slot(struct run *run, size_t i, const struct eng_order *order)
+{
+    struct eng_session *s = run->session;
+    struct eng_slot *slot = &s->slot[i];
+    struct base_error cause = {0};
+    enum base_status status = eng_session_check_slot(s, order, &cause);
+    if (status != BASE_OK || slot->open) {
+        refuse(run, status != BASE_OK ? status : BASE_ERR_PEER,
+               status != BASE_OK ? cause.text : "the client opens a slot that is open");
+        return BASE_OK;
+    }
+    slot->open = true;
+    slot->prompt_tokens = order->prompt_tokens;
+    slot->new_tokens = order->new_tokens;
+    slot->rows = order->made_up;
+    if (s->told != NULL)
+        s->told(s->told_context, order);
+    eng_decoder_reset(&slot->decoder);
+    TRY(eng_decoder_begin(&slot->decoder, &s->party, order->prompt_tokens, order->new_tokens, &s->party.error));
+    TRY(eng_decoder_make_up(&slot->decoder, &s->party, order->made_up));
+out:
+    return status;
+}
+
+static enum base_status obey(struct run *run, const struct eng_order *order)
+{
+    struct eng_session *s = run->session;
+    if (order->kind == ENG_ORDER_STEP)
+        return step(run, order);
+    size_t i = 0;
+    while (i < s->slots && order->slots != UINT32_C(1) << i)
+        i++;
+    if (i == s->slots) {
+        refuse(run, BASE_ERR_PEER, "the client names a slot that this deployment does not have: see limits.slots of the config");
+        return BASE_OK;
+    }
+    if (order->kind == ENG_ORDER_OPEN)
+        return open_slot(run, i, order);
+    if (s->told != NULL && s->slot[i].open)
+        s->told(s->told_context, order);
+    s->slot[i].open = false;
+    eng_decoder_reset(&s->slot[i].decoder);
+    return BASE_OK;
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------- */
+
+/* P1 and P2 part at the same place, or hear at once that they do not, and tell P0. P0 marks the end of what it dealt; they drop what they will
+ * not use. */
+static enum base_status close_material(struct eng_session *s)
+{
+    static const uint8_t word[8];
+    struct mpc_party *p = &s->party;
+    enum base_status status = BASE_OK;
+    uint8_t theirs[8];
+    eng_session_set_phase(s, NET_PHASE_SETUP);
+    if (p->role != MPC_HELPER) {
+        net_link_set_note(p->peer, false);
+        TRY(net_link_exchange(p->peer, PART_STEP, word, sizeof word, theirs, sizeof theirs, &p->error));
+        TRY(net_link_send(s->links.to[0], PART_STEP, word, sizeof word, &p->error));
+        TRY(net_link_skip_to(s->links.to[0], END_STEP, &p->error));
+        return BASE_OK;
+    }
+    for (int i = 1; i <= 2; i++) {
+        TRY(net_link_receive(s->links.to[i], PART_STEP, theirs, sizeof theirs, &p->error));
+        TRY(net_link_send(s->links.to[i], END_STEP, word, sizeof word, &p->error));
+    }
+out:
+    p->status = status;
+    return status;
+}
+
+enum base_status eng_session_run(struct eng_session *s, const struct eng_request *r, struct eng_usage *usage,
+                                 struct base_error *ret_refusal)
+{
+    struct mpc_party *p = &s->party;
+    enum base_status status = BASE_OK;
+    struct run run = {.session = s,
+                      .request = r,
+                      .usage = usage,
+                      .refusal = ret_refusal,
+                      .last = base_clock_seconds(),
+                      .last_cpu = base_cpu_seconds()};
+    struct eng_order order = {.kind = ENG_ORDER_OPEN,
+                              .slots = 1,
+                              .prompt_tokens = r->prompt_tokens,
+                              .new_tokens = r->new_tokens,
+                              .made_up = r->made_up};
+    memcpy(order.id, r->id, sizeof order.id);
+    p->wants_stop = wants_stop;
+    p->wants_stop_context = &run;
+    TRY(obey(&run, &order));
+    for (;;) {
+        TRY(next_order(&run, &order));
+        if (run.ends)
+            break;
+        TRY(obey(&run, &order));
+        if (run.ends)
+            break;
+    }
+    TRY(close_material(s));
+out:
+    p->wants_stop = NULL;
+    p->wants_stop_context = NULL;
+    return status;
+}
