@@ -80,7 +80,8 @@ static size_t lower_bound(const struct eng_added *set, struct eng_range among, s
 }
 
 /* The longest token that the text begins with, walking the sorted texts byte by byte like a trie. */
-static const struct eng_added_token *longest_at(const struct eng_added *set, struct eng_bytes text)
+static const struct eng_added_token *longest_at(const struct eng_added *set, struct eng_bytes text,
+                                                const struct eng_added_filter *filter)
 {
     const struct eng_added_token *longest = NULL;
     struct eng_range among = {0, set->count};
@@ -90,8 +91,9 @@ static const struct eng_added_token *longest_at(const struct eng_added *set, str
         among = (struct eng_range){begin, end};
         if (begin == end)
             break;
-        if (set->tokens[begin].text.size == depth + 1)
-            longest = &set->tokens[begin];
+        const struct eng_added_token *token = &set->tokens[begin];
+        if (token->text.size == depth + 1 && (filter == NULL || filter->counts(filter->context, token, text.data)))
+            longest = token;
     }
     return longest;
 }
@@ -131,12 +133,12 @@ static size_t skip_space_before(struct eng_bytes text, size_t at, size_t start)
 }
 
 const struct eng_added_token *eng_added_find(const struct eng_added *set, struct eng_bytes text, size_t start,
-                                             struct eng_range *ret)
+                                             const struct eng_added_filter *filter, struct eng_range *ret)
 {
     for (size_t at = start; set->count > 0 && at < text.size; at++) {
         if (!set->first_bytes[text.data[at]])
             continue;
-        const struct eng_added_token *found = longest_at(set, (struct eng_bytes){text.data + at, text.size - at});
+        const struct eng_added_token *found = longest_at(set, (struct eng_bytes){text.data + at, text.size - at}, filter);
         if (found == NULL)
             continue;
         size_t end = at + found->text.size;

@@ -29,6 +29,12 @@ BASE_MUST_USE enum base_status eng_added_put(struct eng_added *set, struct eng_a
 /* Sorts; call once after the last put. Errors: BASE_ERR_FORMAT naming a text that is added twice. */
 BASE_MUST_USE enum base_status eng_added_ready(struct eng_added *set, struct base_error *error);
 
+/* Which tokens count where; NULL instead of a filter: all, everywhere. at: where the text of the token begins. */
+struct eng_added_filter {
+    bool (*counts)(const void *context, const struct eng_added_token *token, const uint8_t *at);
+    const void *context;
+};
+
 /* Finds the next token at or after `start`: the leftmost, and the longest of those. Writes the range that it covers,
  * white space that it swallows included, never reaching before `start`. Returns NULL when there is none.
  * Cost: O(longest token) per byte at worst, usually one table look. */
@@ -37,6 +43,6 @@ struct eng_range {
     size_t end;
 };
 const struct eng_added_token *eng_added_find(const struct eng_added *set, struct eng_bytes text, size_t start,
-                                             struct eng_range *ret);
+                                             const struct eng_added_filter *filter, struct eng_range *ret);
 
 #endif

@@ -55,6 +55,23 @@ BASE_MUST_USE enum base_status eng_tokenizer_encode(const struct eng_tokenizer *
                                                     size_t bytes, bool add_bos, struct eng_tokens *ret,
                                                     struct base_error *error);
 
+/* A piece of a prompt. control: written by a chat template, where special tokens ("<|im_start|>") become their ids. */
+struct eng_part {
+    const char *text;
+    size_t size;
+    bool control;
+};
+
+/* Tokens of the parts as of one text, with one difference: special tokens, and whatever other added tokens the control
+ * parts use, count only where they stand wholly in control parts. Elsewhere they are split like any text.
+ *
+ * Between two special tokens neighbouring parts are one stretch of text: where the parts are cut does not matter.
+ * Only special tokens that the file matches in normalized text ("normalized": true) are cut out before it is normalized.
+ * Units, cost, errors: as eng_tokenizer_encode; offsets are those of the parts put together. */
+BASE_MUST_USE enum base_status eng_tokenizer_encode_parts(const struct eng_tokenizer *tokenizer,
+                                                          const struct eng_part *parts, size_t count, bool add_bos,
+                                                          struct eng_tokens *ret, struct base_error *error);
+
 /* Bytes of one token, borrowed from the tokenizer; possibly an incomplete UTF-8 sequence (see eng_utf8_stream). */
 struct eng_piece {
     const uint8_t *bytes;

@@ -81,6 +81,26 @@ static void use(const struct eng_tokenizer *tokenizer, struct eng_bytes text, bo
     eng_tokens_finish(&tokens);
 }
 
+/* The same in parts: all control gives the same tokens, none gives no special ones. Files that match special tokens in
+ * normalized text may split otherwise. */
+static void use_parts(const struct eng_tokenizer *tokenizer, struct eng_bytes text)
+{
+    struct eng_tokens whole = {0}, control = {0}, plain = {0};
+    const size_t cut = text.size / 2;
+    struct eng_part parts[] = {{(const char *)text.data, cut, true}, {(const char *)text.data + cut, text.size - cut, true}};
+    if (eng_tokenizer_encode(tokenizer, (const char *)text.data, text.size, false, &whole, NULL) == BASE_OK &&
+        eng_tokenizer_encode_parts(tokenizer, parts, 2, false, &control, NULL) == BASE_OK && tokenizer->normal_added.count == 0)
+        check(whole.count == control.count &&
+              (whole.count == 0 || memcmp(whole.ids, control.ids, whole.count * sizeof *whole.ids) == 0));
+    parts[0].control = parts[1].control = false;
+    if (eng_tokenizer_encode_parts(tokenizer, parts, 2, false, &plain, NULL) == BASE_OK)
+        for (size_t i = 0; i < plain.count; i++)
+            check(tokenizer->bpe.vocab.entries[plain.ids[i]].kind != ENG_ENTRY_SPECIAL || plain.ids[i] == tokenizer->bpe.unk);
+    eng_tokens_finish(&whole);
+    eng_tokens_finish(&control);
+    eng_tokens_finish(&plain);
+}
+
 static void read_json(struct eng_bytes file, bool with_config, struct eng_bytes text, bool must_open)
 {
     struct eng_tokenizer tokenizer = {0};
@@ -96,6 +116,8 @@ static void read_json(struct eng_bytes file, bool with_config, struct eng_bytes 
         status = eng_tokenizer_config_parse(&tokenizer, config, &error);
     check((status == BASE_OK) == (error.code == BASE_OK) && (status == BASE_OK || !must_open));
     if (status == BASE_OK)
+        use_parts(&tokenizer, text);
+    if (status == BASE_OK)
         use(&tokenizer, text, must_open && tokenizer.bpe.byte_level);
     eng_tokenizer_finish(&tokenizer);
 }
@@ -108,6 +130,8 @@ static void read_binary(reader_fn reader, struct eng_bytes file, struct eng_byte
     struct base_error error = {0};
     enum base_status status = reader(&tokenizer, file, &error);
     check((status == BASE_OK) == (error.code == BASE_OK));
+    if (status == BASE_OK)
+        use_parts(&tokenizer, text);
     if (status == BASE_OK)
         use(&tokenizer, text, false);
     eng_tokenizer_finish(&tokenizer);
