@@ -25,8 +25,9 @@ static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n
     return status;
 }
 
-/* `rows` rows in `turns` steps, `answers` of which end in logits. Orders and reports go to and come from all three parties. */
-static struct eng_client_cost client_cost(const struct eng_decoder_form *form, uint64_t turns, uint64_t rows, uint64_t answers)
+/* `rows` rows in `turns` steps, `answers` of which end in logits. Orders and reports go to and come from all three parties; while the prompt is read P1 says where it is. */
+static struct eng_client_cost client_cost(const struct eng_decoder_form *form, uint64_t turns, uint64_t rows, uint64_t answers,
+                                          bool decoding)
 {
     enum { PARTIES = 2, ALL = 3, COPIES = 2, GUARD = 8 };
     const struct eng_plan *plan = form->plan;
@@ -35,6 +36,7 @@ static struct eng_client_cost client_cost(const struct eng_decoder_form *form, u
         .turns = turns,
         .sent = PARTIES * rows * mpc_bits(vocab, SEC_ROW_RING) + ALL * turns * ENG_ORDER_BYTES,
         .received = ALL * turns * ENG_STEP_REPORT_BYTES +
+                    (decoding ? 0 : turns * form->shape->layers * ENG_PROGRESS_BYTES) +
                     PARTIES * (turns * GUARD + answers * COPIES *
                                                    (mpc_bits(vocab, eng_logit_ring(form->shape, plan)) +
                                                     mpc_bits(1, plan->ring - ENG_SQUARES_CUT)))};
@@ -78,8 +80,8 @@ static enum base_status count(struct eng_cost *ret, const struct eng_decoder_for
         (void)base_fail(error, status, "%s", p.error.text);
     TRY(status);
     cost.layers = minus(cost.decode, cost.by_class[ENG_CLASS_HEAD]);
-    cost.prefill_client = client_cost(form, (prompt + cost.chunk - 1) / cost.chunk, prompt, 1);
-    cost.client = client_cost(form, cost.steps, cost.steps, cost.steps);
+    cost.prefill_client = client_cost(form, (prompt + cost.chunk - 1) / cost.chunk, prompt, 1, false);
+    cost.client = client_cost(form, cost.steps, cost.steps, cost.steps, true);
     *ret = cost;
 out:
     mpc_party_finish(&p);

@@ -13,8 +13,8 @@ struct seat {
     struct net_link *client; /* the party's end */
     struct eng_session_links links;
     const struct eng_local_form *form;
-    struct eng_usage usage;
-    bool joining, started, joined;
+    struct eng_served served;
+    bool joining, started;
     enum base_status status;
     struct base_error error;
     pthread_t thread;
@@ -32,9 +32,9 @@ static void *run_seat(void *argument)
 {
     struct seat *s = argument;
     s->status = s->joining ? eng_session_join(&s->session, &s->links, &s->error)
-                           : eng_session_serve(&s->session, s->client, &s->usage, &s->joined, &s->error);
+                           : eng_session_serve(&s->session, s->client, &s->served, &s->error);
     /* A session that has ended hangs up, so that nobody waits for it. */
-    for (int i = 0; !s->joining && !s->joined && i < PARTIES; i++)
+    for (int i = 0; !s->joining && !s->served.joined && i < PARTIES; i++)
         net_link_destroy(&s->peer[i]);
     return NULL;
 }
@@ -148,6 +148,6 @@ enum base_status eng_local_wait(struct eng_local *local, struct eng_usage ret_us
 {
     enum base_status status = gather(local, error);
     for (int i = 0; i < PARTIES; i++)
-        ret_usage[i] = local->seat[i].usage;
+        ret_usage[i] = local->seat[i].served.usage;
     return status;
 }

@@ -18,6 +18,7 @@ enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remot
         randombytes_buf(r.request.key2, sizeof r.request.key2);
     }
     r.slot[0] = (struct eng_remote_slot){.open = true,
+                                         .busy = true,
                                          .prompt_tokens = request->prompt_tokens,
                                          .new_tokens = request->new_tokens,
                                          .fed = request->made_up,
@@ -111,12 +112,13 @@ static void apply(struct eng_remote *r, const struct eng_order *order, bool plan
     struct eng_remote_slot *slot = &r->slot[first];
     if (order->kind == ENG_ORDER_OPEN && planned)
         *slot = (struct eng_remote_slot){.open = true,
+                                         .busy = true,
                                          .prompt_tokens = order->prompt_tokens,
                                          .new_tokens = order->new_tokens,
                                          .fed = order->made_up,
                                          .planned = order->made_up};
-    if (order->kind == ENG_ORDER_CLOSE && planned)
-        slot->open = false;
+    if (order->kind == ENG_ORDER_CLOSE)
+        *(planned ? &slot->open : &slot->busy) = false;
     if (order->kind != ENG_ORDER_STEP)
         return;
     step_size(r, order->slots, planned ? slot->planned : slot->fed, &rows, &answers);
@@ -128,7 +130,10 @@ static void apply(struct eng_remote *r, const struct eng_order *order, bool plan
 enum base_status eng_remote_plan(struct eng_remote *r, const struct eng_order *order, struct base_error *error)
 {
     enum base_status status = BASE_OK;
+    size_t first = 0;
     TRY_THAT(eng_remote_has_room(r), error, BASE_ERR_INTERNAL, "more than %d orders are planned", ENG_AHEAD);
+    TRY_THAT(order->kind != ENG_ORDER_OPEN || (next_slot(order->slots, &first) && !r->slot[first].busy), error,
+             BASE_ERR_INTERNAL, "slot %zu is opened while it is in use", first);
     net_link_set_phase(r->client.link[0], phase_of(r, order, true));
     TRY(eng_order_send(r->client.link[0], r->ordered, order, error));
     r->ordered++;
@@ -174,15 +179,29 @@ out:
     return status;
 }
 
-/* Until P1 and P2 have begun to answer, or nobody wants it any more. */
-static enum base_status wait_for_answer(struct eng_remote *r, bool (*wanted)(void *context), void *context,
-                                        struct base_error *error)
+static enum base_status wait_for(struct net_link *link, const struct eng_remote_watch *watch, struct base_error *error)
 {
     enum { LOOK_MS = 10 };
     enum base_status status = BASE_OK;
-    for (int party = 1; wanted != NULL && party <= 2; party++)
-        while (!net_link_wait(r->client.link[party], LOOK_MS))
-            TRY_THAT(wanted(context), error, BASE_ERR_CLOSED, "the step was left");
+    while (watch != NULL && !net_link_wait(link, LOOK_MS))
+        TRY_THAT(watch->wanted(watch->context), error, BASE_ERR_CLOSED, "the step was left");
+out:
+    return status;
+}
+
+/* Until P1 and P2 have begun to answer, or nobody wants it any more. */
+static enum base_status wait_for_answer(struct eng_remote *r, bool decoding, const struct eng_remote_watch *watch,
+                                        struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    for (size_t layer = 1; !decoding && layer <= r->shape->layers; layer++) {
+        TRY(wait_for(r->client.link[1], watch, error));
+        TRY(eng_progress_receive(r->client.link[1], layer, error));
+        if (watch != NULL)
+            watch->layer(watch->context, layer);
+    }
+    for (int party = 1; party <= 2; party++)
+        TRY(wait_for(r->client.link[party], watch, error));
 out:
     return status;
 }
@@ -211,7 +230,7 @@ out:
     return status;
 }
 
-enum base_status eng_remote_run(struct eng_remote *r, const int32_t *tokens, bool (*wanted)(void *context), void *context,
+enum base_status eng_remote_run(struct eng_remote *r, const int32_t *tokens, const struct eng_remote_watch *watch,
                                 struct eng_remote_step *ret, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -224,13 +243,16 @@ enum base_status eng_remote_run(struct eng_remote *r, const int32_t *tokens, boo
     }
     r->given++;
     memmove(r->planned, r->planned + 1, --r->planned_count * sizeof *r->planned);
-    if (order.kind != ENG_ORDER_STEP)
+    if (order.kind != ENG_ORDER_STEP) {
+        apply(r, &order, false);
         return BASE_OK;
+    }
     (void)next_slot(order.slots, &first);
     step_size(r, order.slots, r->slot[first].fed, &rows, &answers);
+    bool decoding = r->slot[first].fed >= r->slot[first].prompt_tokens;
     TRY(give(r, tokens, rows, error));
     apply(r, &order, false);
-    TRY(wait_for_answer(r, wanted, context, error));
+    TRY(wait_for_answer(r, decoding, watch, error));
     if (answers > 0)
         TRY(take(r, answers, ret->answer, error));
     TRY(mpc_client_take_guard(&r->client, &ret->is_void, error));
@@ -278,7 +300,7 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
     step_size(r, 1, r->slot[0].fed, &wanted, &answers);
     TRY_THAT(n == wanted && rows == answers, error, BASE_ERR_ARGUMENT,
              "a step of %zu rows with %zu answers: the request has %zu and %zu next", n, rows, wanted, answers);
-    TRY(eng_remote_run(r, tokens, NULL, NULL, &done, error));
+    TRY(eng_remote_run(r, tokens, NULL, &done, error));
     r->is_void = r->is_void || done.is_void;
     if (r->is_void && r->slot[0].fed >= r->slot[0].prompt_tokens)
         status = give_up(r, error);
@@ -297,6 +319,14 @@ uint64_t eng_remote_sent(const struct eng_remote *r, enum net_phase phase)
     uint64_t sent = 0;
     for (int party = 0; party < 3; party++)
         sent += net_link_count(r->client.link[party], phase)->payload_bytes;
+    return sent;
+}
+
+uint64_t eng_remote_sent_to(const struct eng_remote *r, int party)
+{
+    uint64_t sent = 0;
+    for (int phase = 0; phase < NET_PHASE_COUNT; phase++)
+        sent += net_link_count(r->client.link[party], (enum net_phase)phase)->payload_bytes;
     return sent;
 }
 

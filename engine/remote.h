@@ -6,7 +6,8 @@
 #include "mpc/opening.h"
 
 struct eng_remote_slot {
-    bool open;
+    bool open; /* as planned */
+    bool busy; /* planned to be open, or not yet closed: it cannot be opened again */
     uint32_t prompt_tokens, new_tokens, fed, planned; /* tokens given; and those that steps are planned for */
 };
 struct eng_remote {
@@ -39,6 +40,8 @@ BASE_MUST_USE enum base_status eng_remote_begin(struct eng_remote *ret, const st
                                                 struct base_error *error);
 /* Bytes that the client has sent to all parties while it fed its prompt (NET_PHASE_PREFILL) or tokens after it (NET_PHASE_DECODE). */
 uint64_t eng_remote_sent(const struct eng_remote *remote, enum net_phase phase);
+/* The same to one party, all of the run. */
+uint64_t eng_remote_sent_to(const struct eng_remote *remote, int party);
 struct eng_backend eng_remote_backend(struct eng_remote *remote);
 /* Tells the parties that the run is over, also in the middle of a step, and collects their reports by party. A step of eng_remote_backend that
  * found the answer void has done that. */
@@ -62,10 +65,16 @@ struct eng_remote_step {
     struct eng_step_report report[3]; /* P1's and P2's; P0's is the sum of all that it has dealt since the last step */
     bool is_void;
 };
-/* Carries out the first planned order. A step takes its rows' tokens: of the prompt, or one for each slot from the lowest on. `wanted` is
- * asked while it waits, every few milliseconds; false leaves the step, and nothing but eng_remote_end may follow. NULL: always. Errors: BASE_ERR_CLOSED
- * (left), those of links. */
-BASE_MUST_USE enum base_status eng_remote_run(struct eng_remote *remote, const int32_t *tokens, bool (*wanted)(void *context),
-                                              void *context, struct eng_remote_step *ret, struct base_error *error);
+/* Whoever waits for a step. wanted: asked every few milliseconds; false leaves the step, and nothing but eng_remote_end may follow. layer: told
+ * after each layer of a step that reads a prompt. */
+struct eng_remote_watch {
+    bool (*wanted)(void *context);
+    void (*layer)(void *context, size_t layer);
+    void *context;
+};
+/* Carries out the first planned order. A step takes its rows' tokens: of the prompt, or one for each slot from the lowest on. watch may be NULL.
+ * Errors: BASE_ERR_CLOSED (left), those of links. */
+BASE_MUST_USE enum base_status eng_remote_run(struct eng_remote *remote, const int32_t *tokens, const struct eng_remote_watch *watch,
+                                              struct eng_remote_step *ret, struct base_error *error);
 
 #endif

@@ -115,6 +115,7 @@ void eng_step_report_encode(const struct eng_step_report *report, uint8_t ret[EN
     base_store_u64(ret + 8, report->dealt);
     base_store_u32(ret + 16, report->rounds);
     base_store_u32(ret + 20, report->milliseconds);
+    base_store_u32(ret + 24, report->waited);
 }
 
 void eng_step_report_decode(const uint8_t bytes[ENG_STEP_REPORT_BYTES], struct eng_step_report *ret)
@@ -122,7 +123,23 @@ void eng_step_report_decode(const uint8_t bytes[ENG_STEP_REPORT_BYTES], struct e
     *ret = (struct eng_step_report){.online = base_load_u64(bytes),
                                     .dealt = base_load_u64(bytes + 8),
                                     .rounds = base_load_u32(bytes + 16),
-                                    .milliseconds = base_load_u32(bytes + 20)};
+                                    .milliseconds = base_load_u32(bytes + 20),
+                                    .waited = base_load_u32(bytes + 24)};
+}
+
+enum { PROGRESS_STEP = 0x50000000 };
+
+enum base_status eng_progress_send(struct net_link *link, size_t layer, struct base_error *error)
+{
+    uint8_t word[ENG_PROGRESS_BYTES];
+    base_store_u32(word, (uint32_t)layer);
+    return net_link_send(link, PROGRESS_STEP + (uint32_t)layer, word, sizeof word, error);
+}
+
+enum base_status eng_progress_receive(struct net_link *link, size_t layer, struct base_error *error)
+{
+    uint8_t word[ENG_PROGRESS_BYTES];
+    return net_link_receive(link, PROGRESS_STEP + (uint32_t)layer, word, sizeof word, error);
 }
 
 /* The fields of a report in their order. */

@@ -81,10 +81,16 @@ struct eng_step_report {
     uint64_t online; /* bytes to the other computing party; P0: bytes dealt */
     uint64_t dealt;  /* bytes that P0 has dealt for it, as declared */
     uint32_t rounds, milliseconds;
+    uint32_t waited; /* of these milliseconds, for other parties */
 };
-enum { ENG_STEP_REPORT_BYTES = 24 };
+enum { ENG_STEP_REPORT_BYTES = 28 };
 void eng_step_report_encode(const struct eng_step_report *report, uint8_t ret[ENG_STEP_REPORT_BYTES]);
 void eng_step_report_decode(const uint8_t bytes[ENG_STEP_REPORT_BYTES], struct eng_step_report *ret);
+
+/* After each layer of a step that reads a prompt P1 says so: for people who wait. Its number, from 1. */
+enum { ENG_PROGRESS_BYTES = 4 };
+BASE_MUST_USE enum base_status eng_progress_send(struct net_link *link, size_t layer, struct base_error *error);
+BASE_MUST_USE enum base_status eng_progress_receive(struct net_link *link, size_t layer, struct base_error *error);
 
 /* One phase of one party. */
 struct eng_phase_usage {

@@ -322,17 +322,16 @@ static void tell_all(struct eng_session *s, struct net_link *client, const struc
             net_link_abort(s->links.to[i], error);
 }
 
-enum base_status eng_session_serve(struct eng_session *s, struct net_link *client,
-                                   struct eng_usage *ret_usage, bool *ret_joined, struct base_error *error)
+enum base_status eng_session_serve(struct eng_session *s, struct net_link *client, struct eng_served *ret,
+                                   struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct eng_request request = {0};
     struct eng_usage usage = {0};
     struct base_error refusal = {0};
     bool gone = false;
-    *ret_joined = true;
-    *ret_usage = usage;
-    status = receive_request(s, client, &request, &gone, ret_joined, error);
+    *ret = (struct eng_served){.joined = true};
+    status = receive_request(s, client, &request, &gone, &ret->joined, error);
     if (gone)
         return BASE_OK;
     if (status == BASE_OK)
@@ -342,6 +341,7 @@ enum base_status eng_session_serve(struct eng_session *s, struct net_link *clien
         goto out;
     }
     clear(s);
+    ret->ran = true;
     s->party.client = client;
     start_streams(s, &request);
     eng_session_set_phase(s, NET_PHASE_SETUP);
@@ -353,13 +353,13 @@ enum base_status eng_session_serve(struct eng_session *s, struct net_link *clien
     if (status != BASE_OK) {
         (void)base_fail(error, status, "%s", s->party.error.text);
         tell_all(s, client, error);
-        *ret_joined = false;
+        ret->joined = false;
     } else if (refusal.code != BASE_OK) {
         status = base_fail(error, refusal.code, "%s", refusal.text);
         net_link_abort(client, error);
     } else {
         report(client, &usage);
-        *ret_usage = usage;
+        ret->usage = usage;
     }
     clear(s);
 out:

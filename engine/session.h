@@ -56,12 +56,16 @@ BASE_MUST_USE enum base_status eng_session_join(struct eng_session *session,
 void eng_session_set_keys(struct eng_session *session, const uint8_t key1[ENG_SESSION_KEY],
                           const uint8_t key2[ENG_SESSION_KEY], const uint8_t key12[ENG_SESSION_KEY]);
 
-/* Serves one run of a client, and pings before it; a client that only pinged leaves *ret_usage zero. A request that must be refused costs the
- * client its link, nothing else; so does a client that goes in the middle. Any other failure after the start tells every peer and ends the
- * links to them, and the parties have to join again: *ret_joined says which. Errors: BASE_ERR_ARGUMENT (refused), BASE_ERR_CLOSED (the client is
- * gone), and those of links and gates. */
-BASE_MUST_USE enum base_status eng_session_serve(struct eng_session *session, struct net_link *client,
-                                                 struct eng_usage *ret_usage, bool *ret_joined,
+/* What came of serving a client. */
+struct eng_served {
+    bool joined; /* the links to the other parties still stand */
+    bool ran;    /* there was a run, not only pings before the client went */
+    struct eng_usage usage;
+};
+/* Serves one run of a client, and pings before it. A request that must be refused costs the client its link, nothing else; so does a client that
+ * goes in the middle. Any other failure after the start tells every peer and ends the links to them, and the parties have to join again. Errors:
+ * BASE_ERR_ARGUMENT (refused), BASE_ERR_CLOSED (the client is gone), and those of links and gates. */
+BASE_MUST_USE enum base_status eng_session_serve(struct eng_session *session, struct net_link *client, struct eng_served *ret,
                                                  struct base_error *error);
 
 #endif

@@ -212,17 +212,41 @@ static uint64_t sent_to_parties(const struct eng_session *s)
     return sent;
 }
 
+static double waited_for_parties(const struct eng_session *s)
+{
+    double waited = 0;
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL)
+            waited += net_link_waited(s->links.to[i]);
+    return waited;
+}
+
+/* How things stood before a step. */
+struct before {
+    struct mpc_cost declared;
+    uint64_t sent;
+    double seconds, waited;
+};
+
 /* What the step was, to the client: P1's and P2's word that it is done, P0's that it is dealt. */
-static void report(struct run *run, const struct mpc_cost *before, uint64_t sent, double start)
+static void report(struct run *run, const struct before *before)
 {
     struct mpc_party *p = &run->session->party;
     uint8_t bytes[ENG_STEP_REPORT_BYTES];
-    struct eng_step_report r = {.online = sent_to_parties(run->session) - sent,
-                                .dealt = p->declared.offline - before->offline,
-                                .rounds = (uint32_t)(p->declared.rounds - before->rounds),
-                                .milliseconds = (uint32_t)((base_clock_seconds() - start) * 1e3)};
+    struct eng_step_report r = {.online = sent_to_parties(run->session) - before->sent,
+                                .dealt = p->declared.offline - before->declared.offline,
+                                .rounds = (uint32_t)(p->declared.rounds - before->declared.rounds),
+                                .milliseconds = (uint32_t)((base_clock_seconds() - before->seconds) * 1e3),
+                                .waited = (uint32_t)((waited_for_parties(run->session) - before->waited) * 1e3)};
     eng_step_report_encode(&r, bytes);
     mpc_tell_client(p, bytes, sizeof bytes);
+}
+
+static void layer_done(void *context, size_t layer)
+{
+    struct mpc_party *p = context;
+    if (eng_progress_send(p->client, layer, NULL) != BASE_OK)
+        p->client_lost = true;
 }
 
 static enum base_status run_lanes(struct run *run, const struct lanes *lanes)
@@ -231,17 +255,17 @@ static enum base_status run_lanes(struct run *run, const struct lanes *lanes)
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
     struct eng_logits out;
-    struct mpc_cost before = p->declared;
-    uint64_t sent = sent_to_parties(s);
-    double start = base_clock_seconds();
+    struct before before = {p->declared, sent_to_parties(s), base_clock_seconds(), waited_for_parties(s)};
     size_t mark = base_arena_mark(&p->arena), vocab = s->slot[0].decoder.form.shape->vocab;
+    p->layer_done = p->role == MPC_LEFT && !lanes->decoding ? layer_done : NULL;
+    p->layer_done_context = p;
     struct mpc_wire hot = mpc_input(p, NULL, lanes->rows * vocab, SEC_ROW_RING, 0, 1);
     TRY(compute(run, lanes, hot, &out));
     if (lanes->answers > 0)
         TRY(answer(run, &out));
     /* Also after a step that answers nothing: the client's next rows wait for it. */
     TRY(mpc_open_guard(p));
-    report(run, &before, sent, start);
+    report(run, &before);
     for (size_t i = 0; i < lanes->count; i++)
         lanes->slot[i]->rows += (uint32_t)(lanes->decoding ? 1 : lanes->rows);
 out:

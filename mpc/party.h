@@ -83,6 +83,9 @@ struct mpc_party {
     /* Whether this end wants its work to end early; public, asked at least once per round. NULL: never. See mpc_stops. */
     bool (*wants_stop)(void *context);
     void *wants_stop_context;
+    /* Told after each layer, where the graph has layers. NULL: nobody. */
+    void (*layer_done)(void *context, size_t layer);
+    void *layer_done_context;
     bool stopped;     /* mpc_stops has said so */
     bool client_lost; /* P1, P2: the client's link ended while its input was due, and zeros stand for what did not come */
     enum base_status status;

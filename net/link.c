@@ -29,6 +29,7 @@ struct net_link {
     net_trace_fn trace;
     void *trace_context;
     enum net_phase phase;
+    double waited;
     bool note, note_sent, note_received; /* of the exchanges to come, and of the last one */
     struct net_count counts[NET_PHASE_COUNT];
     struct base_error failure; /* code != BASE_OK: the link is dead */
@@ -234,11 +235,13 @@ static enum base_status take_frame(struct net_link *link, struct net_frame *ret,
     if (status != BASE_OK)
         return status;
     wait->deadline_ms = base_deadline_after(link->timeout_ms);
+    double start = base_clock_seconds();
     do {
         cause->code = BASE_OK;
         status = link->functions.receive(link->carrier, header, sizeof header, target, capacity, ret_size,
                                          slice_end(wait), cause);
     } while (may_go_on(link, wait, "nothing came", cause, &status));
+    link->waited += base_clock_seconds() - start;
     if (status != BASE_OK)
         goto out;
     TRY(net_frame_decode(header, sizeof header, *ret_size, link->peer, ret, cause));
@@ -366,11 +369,13 @@ static enum base_status wait_either(struct net_link *link, struct wait *wait, in
 {
     enum base_status status;
     wait->deadline_ms = base_deadline_after(link->timeout_ms);
+    double start = base_clock_seconds();
     do {
         cause->code = BASE_OK;
         status =
             link->functions.wait(link->carrier, 1, ret_can_receive, ret_can_send, slice_end(wait), cause);
     } while (may_go_on(link, wait, "no frame moved", cause, &status));
+    link->waited += base_clock_seconds() - start;
     return status;
 }
 
@@ -403,6 +408,11 @@ enum base_status net_link_exchange(struct net_link *link, uint32_t step, const v
         link->counts[link->phase].rounds++;
 out:
     return status == BASE_OK ? BASE_OK : net_link_fail(link, step, &cause, error);
+}
+
+double net_link_waited(const struct net_link *link)
+{
+    return link->waited;
 }
 
 void net_link_set_note(struct net_link *link, bool note)

@@ -114,6 +114,9 @@ BASE_MUST_USE enum base_status net_link_exchange(struct net_link *link, uint32_t
                                                  size_t send_size, void *ret_data, size_t receive_size,
                                                  struct base_error *error);
 
+/* Seconds that this end has waited for frames of the peer since the link was made. */
+double net_link_waited(const struct net_link *link);
+
 /* A public bit that the frames of every exchange from here on carry, for what must be agreed on in passing: both ends of an exchange know
  * what both said in it. Costs nothing. net_link_noted: whether either end's frames of the last exchange carried it. */
 void net_link_set_note(struct net_link *link, bool note);

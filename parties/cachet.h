@@ -88,7 +88,7 @@ struct cachet_party {
 };
 struct cachet_state {
     bool ready;
-    char reason[512]; /* why not */
+    char reason[1024]; /* why not */
     size_t running, waiting, most_running, most_waiting;
     struct cachet_party party[3];
     uint64_t connections; /* times that all three were connected */
@@ -117,7 +117,7 @@ struct cachet_progress {
 };
 struct cachet_token {
     size_t index;           /* 0 for the first new one */
-    int32_t id;
+    int32_t id;             /* -1: none, only text that had been held back; the last call of a request */
     const char *text;       /* what may be shown now: whole UTF-8 characters, held back while it may become a stop text */
     size_t size;            /* possibly 0 */
     double seconds;         /* since the token before, or since the request began to run */

@@ -184,15 +184,23 @@ static void blame_child(struct deployment *d, struct base_error *error)
         *error = cause;
 }
 
+enum base_status deployment_client_files(const struct deployment *d, struct deployment_files *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY(eng_path_print(ret->config, error, "%s/config.yaml", d->directory));
+    TRY(eng_path_print(ret->key, error, "%s/client.key", d->directory));
+    TRY(eng_path_print(ret->shares, error, "%s/client", d->set));
+out:
+    return status;
+}
+
 enum base_status deployment_connect(struct deployment *d, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    char config[ENG_PATH_MAX], key[ENG_PATH_MAX], shares[ENG_PATH_MAX];
+    struct deployment_files files;
     client_close(&d->client);
-    TRY(eng_path_print(config, error, "%s/config.yaml", d->directory));
-    TRY(eng_path_print(key, error, "%s/client.key", d->directory));
-    TRY(eng_path_print(shares, error, "%s/client", d->set));
-    TRY(client_open(&d->client, config, key, shares, error));
+    TRY(deployment_client_files(d, &files, error));
+    TRY(client_open(&d->client, files.config, files.key, files.shares, error));
     d->client.cancelled = child_ended;
     d->client.cancel_context = d;
     TRY(client_connect(&d->client, error));

@@ -41,6 +41,11 @@ BASE_MUST_USE enum base_status deployment_share(const char *out, const struct mo
 BASE_MUST_USE enum base_status deployment_init(struct deployment *ret, const struct deployment_form *form, struct base_error *error);
 /* Starts the three parties. */
 BASE_MUST_USE enum base_status deployment_start(struct deployment *d, struct base_error *error);
+/* What a client of it opens. */
+struct deployment_files {
+    char config[4096], key[4096], shares[4096];
+};
+BASE_MUST_USE enum base_status deployment_client_files(const struct deployment *d, struct deployment_files *ret, struct base_error *error);
 /* Connects this process as their client. */
 BASE_MUST_USE enum base_status deployment_connect(struct deployment *d, struct base_error *error);
 /* One request; the link to the parties stays for none: connect again for the next one. A party that ended is named as the cause. */

@@ -359,18 +359,19 @@ static enum base_status serve_client(struct node *n, struct net_link *client, si
     net_link_set_timeout(client, (int64_t)n->config.limits.step_seconds * SECOND_MS);
     TRY(node_hello(&n->identity, client, (size_t)n->index, 3 + who, error));
     for (bool stays = true; stays && !command_stopped(NULL);) {
-        struct eng_usage usage;
+        struct eng_served served;
         struct base_error cause = {0};
-        status = eng_session_serve(&n->session, client, &usage, ret_joined, &cause);
+        status = eng_session_serve(&n->session, client, &served, &cause);
+        *ret_joined = served.joined;
         /* One that goes between two requests has done nothing wrong. */
-        if (status == BASE_ERR_CLOSED && *ret_joined && *ret_answered && usage.prefill.tokens == 0 && net_link_lost(client))
+        if (status == BASE_ERR_CLOSED && served.joined && *ret_answered && !served.ran && net_link_lost(client))
             return BASE_OK;
+        *ret_answered = *ret_answered || served.ran;
         if (status != BASE_OK)
             return base_fail(error, status, "%s", cause.text);
-        stays = usage.prefill.tokens > 0 && !once;
-        *ret_answered = *ret_answered || usage.prefill.tokens > 0;
-        if (usage.prefill.tokens > 0)
-            log_request(n, n->config.clients[who].name, &usage);
+        stays = served.ran && !once;
+        if (served.ran)
+            log_request(n, n->config.clients[who].name, &served.usage);
     }
 out:
     return status;

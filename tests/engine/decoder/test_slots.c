@@ -97,7 +97,7 @@ static void order(struct stage *s, enum eng_order_kind kind, uint32_t slots, con
         o.new_tokens = NEW_TOKENS;
     }
     check_ok(eng_remote_plan(&s->remote, &o, &error), &error, "plan");
-    check_ok(eng_remote_run(&s->remote, NULL, NULL, NULL, &step, &error), &error, "run");
+    check_ok(eng_remote_run(&s->remote, NULL, NULL, &step, &error), &error, "run");
 }
 
 /* The likeliest token of each row of an answer. */
@@ -128,7 +128,7 @@ static struct eng_step_report step(struct stage *s, uint32_t slots, struct lane 
         tokens[i] = lane->fed < lane->prompt_tokens ? lane->prompt[lane->fed++] : lane->tokens[lane->count - 1];
     }
     check_ok(eng_remote_plan(&s->remote, &o, &error), &error, "plan");
-    check_ok(eng_remote_run(&s->remote, tokens, NULL, NULL, &done, &error), &error, "run");
+    check_ok(eng_remote_run(&s->remote, tokens, NULL, &done, &error), &error, "run");
     assert_false(done.is_void);
     pick(s, &answer, lanes, answers);
     free(answer.logits);
@@ -260,12 +260,19 @@ static void test_bad_orders(void **state)
 
 struct patience {
     int left;
+    size_t layers;
 };
 
 static bool still_wanted(void *context)
 {
     struct patience *p = context;
     return p->left-- > 0;
+}
+
+static void count_layer(void *context, size_t layer)
+{
+    struct patience *p = context;
+    assert_int_equal(layer, ++p->layers);
 }
 
 /* The client leaves a step while it is computed: the parties end between two layers, and the next run is as good as any. */
@@ -286,7 +293,8 @@ static void test_left_in_the_middle(void **state)
         begin(s, &lane);
         for (int ahead = 0; ahead <= i % 3; ahead++)
             check_ok(eng_remote_plan(&s->remote, &o, &error), &error, "plan");
-        enum base_status status = eng_remote_run(&s->remote, lane.prompt, still_wanted, &patience, &done, &error);
+        struct eng_remote_watch watch = {.wanted = still_wanted, .layer = count_layer, .context = &patience};
+        enum base_status status = eng_remote_run(&s->remote, lane.prompt, &watch, &done, &error);
         assert_true(status == BASE_OK || status == BASE_ERR_CLOSED);
         end(s);
         assert_true(s->usage[1].prefill.rounds < whole);
