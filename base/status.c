@@ -35,6 +35,25 @@ const char *base_status_name(enum base_status status)
     return "unknown";
 }
 
+const char *base_status_meaning(enum base_status status)
+{
+    static const char *const meanings[] = {
+        [BASE_OK] = "good",
+        [BASE_ERR_ARGUMENT] = "a flag or a request makes no sense",
+        [BASE_ERR_MEMORY] = "too little memory",
+        [BASE_ERR_IO] = "a file, a directory or an address cannot be used",
+        [BASE_ERR_FORMAT] = "a file's content is malformed",
+        [BASE_ERR_SUPPORT] = "well-formed, but not supported",
+        [BASE_ERR_RANGE] = "a value is out of range",
+        [BASE_ERR_PEER] = "a peer broke the protocol",
+        [BASE_ERR_MISMATCH] = "two ends, or a file and a config, disagree",
+        [BASE_ERR_TIMEOUT] = "a deadline passed",
+        [BASE_ERR_CLOSED] = "a peer has gone, or the program was asked to stop",
+        [BASE_ERR_INTERNAL] = "a fault of the program",
+    };
+    return (size_t)status < sizeof meanings / sizeof *meanings ? meanings[status] : NULL;
+}
+
 int base_status_exit_code(enum base_status status)
 {
     /* 1 is left to the shell and to abort paths outside our control. */

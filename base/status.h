@@ -32,6 +32,9 @@ struct base_error {
 /* Stable lower-case name of a code ("format", "timeout"), for logs and --json. */
 const char *base_status_name(enum base_status status);
 
+/* What a code means, in words of users: for help and man pages; NULL past the last one. */
+const char *base_status_meaning(enum base_status status);
+
 /* The process exit code that belongs to a status: 0, or 2..12 in the order of the enum. */
 int base_status_exit_code(enum base_status status);
 

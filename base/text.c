@@ -58,3 +58,39 @@ size_t base_text_clean(char *ret_text, size_t ret_size, const void *bytes, size_
     ret_text[used] = '\0';
     return used;
 }
+
+/* Insertions, deletions and replacements that turn one name into the other. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[BASE_TEXT_NAME], length = strlen(b);
+    for (size_t j = 0; j <= length; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < length; j++) {
+            size_t best = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (diagonal + 1 < best)
+                best = diagonal + 1;
+            row[j + 1] = best;
+        }
+    }
+    return row[length];
+}
+
+void base_text_offer(struct base_text_guess *guess, const char *name)
+{
+    size_t length = strlen(guess->given);
+    if (length >= BASE_TEXT_NAME || strlen(name) >= BASE_TEXT_NAME)
+        return;
+    size_t apart = distance(guess->given, name);
+    if (length > 1 && apart > 1 && strncmp(guess->given, name, length) == 0)
+        apart = 1;
+    if (apart <= length / 2 && (guess->nearest == NULL || apart < guess->apart)) {
+        guess->nearest = name;
+        guess->apart = apart;
+    }
+}

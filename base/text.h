@@ -13,4 +13,14 @@ size_t base_text_printable(const void *bytes, size_t size);
  * Stops at the end of either side, never inside a character. Returns the length written. */
 size_t base_text_clean(char *ret_text, size_t ret_size, const void *bytes, size_t size);
 
+/* "Did you mean": of the names that are offered one after the other, the one nearest to what was given. nearest
+ * stays NULL when none is near: at most half of the letters may be inserted, deleted or replaced, or the end may
+ * be missing; names of BASE_TEXT_NAME letters or more are near to nothing. Begin with {.given = text}. */
+enum { BASE_TEXT_NAME = 64 };
+struct base_text_guess {
+    const char *given, *nearest;
+    size_t apart; /* of nearest, in letters */
+};
+void base_text_offer(struct base_text_guess *guess, const char *name);
+
 #endif

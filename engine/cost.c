@@ -80,6 +80,7 @@ static enum base_status count(struct eng_cost *ret, const struct eng_decoder_for
         (void)base_fail(error, status, "%s", p.error.text);
     TRY(status);
     cost.layers = minus(cost.decode, cost.by_class[ENG_CLASS_HEAD]);
+    memcpy(cost.opened, p.openings, sizeof cost.opened);
     cost.prefill_client = client_cost(form, (prompt + cost.chunk - 1) / cost.chunk, prompt, 1, false);
     cost.client = client_cost(form, cost.steps, cost.steps, cost.steps, true);
     *ret = cost;

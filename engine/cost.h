@@ -21,6 +21,7 @@ struct eng_cost {
     struct eng_client_cost prefill_client, client; /* of the prompt, and of the decoded tokens */
     /* Of the prompt and of the decoded tokens, what is more than their rows without a cache: attention to other rows, and the policy. */
     struct mpc_cost cached_prefill, cached;
+    uint64_t opened[MPC_MAX_OPENINGS]; /* values that the graph opens, prompt and decoded tokens, by entry of the registry */
 };
 
 /* prompt rows are in the cache when the first counted token is decoded; form.context >= prompt + steps. form.weights and

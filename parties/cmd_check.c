@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "parties/client.h"
 #include "parties/command.h"
+#include "parties/leakage.h"
 #include "parties/memory.h"
 #include "parties/options.h"
 #include "parties/trust.h"
@@ -21,7 +22,7 @@ enum { PINGS = 8, BULK = 4 << 20, TCP_MS = 3000 };
 
 struct check {
     const char *config_path, *key_path, *shares;
-    bool json, trust;
+    bool json, trust, openings;
     json_t *lines; /* with --json */
     size_t bad;
     struct party_config config;
@@ -235,6 +236,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .target = &c.key_path},
         {.name = "shares", .value = "DIR", .help = "its share directory", .target = &c.shares},
         {.name = "trust", .help = "print who learns what instead", .kind = OPTION_FLAG, .target = &c.trust},
+        {.name = "openings", .help = "print which values leave the shares instead", .kind = OPTION_FLAG, .target = &c.openings},
         {.name = "json", .help = "print an object instead of lines", .kind = OPTION_FLAG, .target = &c.json},
         OPTION_END};
     TRY(options_parse(
@@ -245,10 +247,12 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         options, &done, error));
     if (done)
         goto out;
-    TRY_THAT(c.trust || c.config_path != NULL, error, BASE_ERR_ARGUMENT,
+    TRY_THAT(c.trust || c.openings || c.config_path != NULL, error, BASE_ERR_ARGUMENT,
              "--config is missing: the config that all parties and clients share");
     if (c.trust)
         trust_print(stdout);
+    else if (c.openings)
+        TRY(leakage_print(stdout, error));
     else
         TRY(check_all(&c, error));
 out:

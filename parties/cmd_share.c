@@ -4,9 +4,8 @@
 #include "parties/model.h"
 #include "parties/options.h"
 
-#include <jansson.h>
+#include <sodium.h>
 #include <stdio.h>
-#include <string.h>
 
 static enum base_status run(int argc, char **argv, struct base_error *error)
 {
@@ -17,7 +16,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct model model = {0};
     struct eng_plan plan = {0};
     struct base_progress progress = {0};
-    char set[ENG_SET_ID];
+    char set[ENG_SET_ID], plan_hex[ENG_HEX_DIGEST];
+    uint8_t plan_digest[32];
     const struct option_entry options[] = {
         OPTION_MODEL(&input.path),
         {.name = "shape",
@@ -44,7 +44,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .target = &json},
         OPTION_END};
     TRY(options_parse(argc, argv,
-                      "Masks a model's weights and writes one directory per party. Any two of the three "
+                      "Masks a model's weights, writes one directory per party and prints the model's line for the shared config. Any two of the three "
                       "parties' directories give the model away: "
                       "send each to its own party and keep none.",
                       NULL, options, &done, error));
@@ -53,17 +53,19 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     TRY(eng_plan_read(&plan, plan_path, error));
     TRY(model_open(&model, input, error));
     TRY(model_check_plan(&model, &plan, plan_path, error));
+    TRY(eng_plan_digest(&plan, plan_digest, error));
+    (void)sodium_bin2hex(plan_hex, sizeof plan_hex, plan_digest, sizeof plan_digest);
     base_progress_start(&progress, "sharing", eng_weights_count(&model.shape));
     TRY(eng_share_set_write(out, &model.source, &plan, model_tokenizer_path(&model), kern_table_select(~0u),
                             &progress, set, error));
     base_progress_finish(&progress);
     if (json)
-        (void)printf("{\"set\": \"%s\", \"model\": \"%s\", \"weights\": %llu}\n", set, model.digest,
-                     (unsigned long long)eng_weights_count(&model.shape));
+        (void)printf("{\"set\": \"%s\", \"model\": \"%s\", \"plan\": \"%s\", \"weights\": %llu}\n", set, model.digest,
+                     plan_hex, (unsigned long long)eng_weights_count(&model.shape));
     else
         (void)printf("%s: share set %s of model %.16s...\nsend p0, p1 and p2 to their parties and client to "
-                     "the clients\n",
-                     out, set, model.digest);
+                     "the clients; the line for the shared config:\nmodel: {digest: \"%s\", plan: \"%s\", shares: \"%s\"}\n",
+                     out, set, model.digest, model.digest, plan_hex, set);
 out:
     base_progress_finish(&progress);
     eng_plan_finish(&plan);

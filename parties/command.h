@@ -1,4 +1,5 @@
-/* The sub-commands of the program: one file each, one line each in parties/main.c. */
+/* The sub-commands of the program: one file each, one line each in parties/main.c, from which help,
+ * man pages and completions follow. */
 #ifndef CACHET_PARTIES_COMMAND_H
 #define CACHET_PARTIES_COMMAND_H
 
@@ -17,7 +18,12 @@ struct command {
 
 extern const struct command command_keygen, command_plan, command_share, command_party, command_generate,
     command_up, command_check, command_cost, command_eval, command_bench,
-    command_relay;
+    command_relay, command_config, command_man, command_completion;
+
+/* All of them, NULL at the end, in the order of `cachet --help`. */
+const struct command *const *command_list(void);
+/* Errors: BASE_ERR_ARGUMENT, with the nearest name. */
+BASE_MUST_USE enum base_status command_find(const char *name, const struct command **ret, struct base_error *error);
 
 /* SIGINT, SIGTERM, SIGHUP and SIGQUIT ask the program to stop; SIGPIPE is ignored. */
 void command_catch_signals(void);

@@ -169,14 +169,29 @@ static enum base_status render(struct text *text, const struct party_config *con
     return BASE_OK;
 }
 
-enum base_status party_config_write(const struct party_config *config, const char *path,
-                                    struct base_error *error)
+enum base_status party_config_text(const struct party_config *config, char **ret, size_t *ret_size,
+                                   struct base_error *error)
 {
     struct text *text = NULL;
     enum base_status status;
     TRY(base_alloc(&text, 1, sizeof *text, error));
     TRY(render(text, config, error));
-    TRY(base_file_replace(path, text->bytes, text->used, error));
+    TRY(base_alloc(ret, text->used + 1, 1, error));
+    memcpy(*ret, text->bytes, text->used + 1);
+    *ret_size = text->used;
+out:
+    base_free(&text);
+    return status;
+}
+
+enum base_status party_config_write(const struct party_config *config, const char *path,
+                                    struct base_error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    enum base_status status;
+    TRY(party_config_text(config, &text, &size, error));
+    TRY(base_file_replace(path, text, size, error));
 out:
     base_free(&text);
     return status;

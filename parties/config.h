@@ -97,6 +97,10 @@ BASE_MUST_USE enum base_status party_config_parse(struct party_config *ret, cons
 /* Accepts a zeroed config. */
 void party_config_finish(struct party_config *config);
 
+/* The text of such a file as party_config_write writes it; free with base_free. Errors: BASE_ERR_ARGUMENT, BASE_ERR_MEMORY. */
+BASE_MUST_USE enum base_status party_config_text(const struct party_config *config, char **ret, size_t *ret_size,
+                                                 struct base_error *error);
+
 /* Writes a commented file that reads back as the same config, whole or not at all; replaces a file of that
  * name. Errors: BASE_ERR_ARGUMENT (a config that the file's rules forbid), BASE_ERR_IO. */
 BASE_MUST_USE enum base_status party_config_write(const struct party_config *config, const char *path,

@@ -199,42 +199,15 @@ static const cyaml_schema_field_t *section_fields(const struct captured *c)
     return fields;
 }
 
-/* Insertions, deletions and replacements that turn one key into the other. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[KEY_ROOM], length = strlen(b);
-    for (size_t j = 0; j <= length; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < length; j++) {
-            size_t best = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (diagonal + 1 < best)
-                best = diagonal + 1;
-            row[j + 1] = best;
-        }
-    }
-    return row[length];
-}
-
 /* "did you mean", or all keys that there are when none is near. */
 static void write_advice(const cyaml_schema_field_t *fields, const char *key, char *ret, size_t room)
 {
-    const char *nearest = NULL;
-    size_t least = strlen(key) / 2 + 1, used = 0;
-    for (const cyaml_schema_field_t *f = fields; strlen(key) < KEY_ROOM && f->key != NULL; f++) {
-        size_t apart = distance(key, f->key);
-        if (apart < least) {
-            least = apart;
-            nearest = f->key;
-        }
-    }
-    if (nearest != NULL) {
-        (void)snprintf(ret, room, "did you mean \"%s\"?", nearest);
+    struct base_text_guess guess = {.given = key};
+    size_t used = 0;
+    for (const cyaml_schema_field_t *f = fields; f->key != NULL; f++)
+        base_text_offer(&guess, f->key);
+    if (guess.nearest != NULL) {
+        (void)snprintf(ret, room, "did you mean \"%s\"?", guess.nearest);
         return;
     }
     for (; fields->key != NULL && used < room; fields++)

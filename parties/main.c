@@ -1,4 +1,5 @@
 /* cachet: private LLM inference on secret shares. */
+#include "base/text.h"
 #include "parties/command.h"
 #include "parties/version.h"
 
@@ -13,8 +14,30 @@
 static const struct command *const commands[] = {&command_up,    &command_generate, &command_keygen,
                                                  &command_plan,  &command_share,    &command_party,
                                                  &command_check, &command_cost, &command_eval,
-                                                 &command_bench, &command_relay};
-enum { COMMANDS = sizeof commands / sizeof *commands };
+                                                 &command_bench, &command_relay,
+                                                 &command_config, &command_man, &command_completion,
+                                                 NULL};
+
+const struct command *const *command_list(void)
+{
+    return commands;
+}
+
+enum base_status command_find(const char *name, const struct command **ret, struct base_error *error)
+{
+    struct base_text_guess guess = {.given = name};
+    for (const struct command *const *command = commands; *command != NULL; command++) {
+        if (strcmp(name, (*command)->name) == 0) {
+            *ret = *command;
+            return BASE_OK;
+        }
+        base_text_offer(&guess, (*command)->name);
+    }
+    if (guess.nearest == NULL)
+        return base_fail(error, BASE_ERR_ARGUMENT, "there is no command \"%.40s\": usage: cachet COMMAND [--FLAG VALUE ...]; cachet --help lists them",
+                         name);
+    return base_fail(error, BASE_ERR_ARGUMENT, "there is no command \"%.40s\": did you mean \"%s\"?", name, guess.nearest);
+}
 
 static void print_help(FILE *out)
 {
@@ -22,13 +45,23 @@ static void print_help(FILE *out)
         out,
         "cachet %s: private LLM inference on secret shares\n\nusage: cachet COMMAND [--FLAG VALUE ...]\n\n",
         CACHET_VERSION);
-    for (int i = 0; i < COMMANDS; i++)
-        (void)fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    for (const struct command *const *command = commands; *command != NULL; command++)
+        (void)fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
     (void)fprintf(out, "\ncachet COMMAND --help lists the flags of a command. Exit codes: 0 good; 2 bad "
                        "request, 3 memory, 4 file access, 5 file\n"
                        "content, 6 not supported, 7 out of range, 8 peer broke the protocol, 9 mismatch, 10 "
                        "timeout, 11 peer gone or stopped,\n"
                        "12 internal.\n");
+}
+
+static void print_error(const char *command, enum base_status status, struct base_error *error)
+{
+    /* Names of files and texts in them come from others: they must not forge a line or drive a terminal. */
+    for (char *c = error->text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
+    (void)fprintf(stderr, "cachet%s%s: error (%s): %s\n", *command == '\0' ? "" : " ", command, base_status_name(status),
+                  error->text);
 }
 
 static int run_command(const struct command *command, int argc, char **argv)
@@ -42,13 +75,8 @@ static int run_command(const struct command *command, int argc, char **argv)
     enum base_status status = command->run(argc - 1, argv + 1, &error);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == BASE_OK)
         status = base_fail(&error, BASE_ERR_IO, "cannot write to standard output: %s", strerror(errno));
-    /* Names of files and texts in them come from others: they must not forge a line or drive a terminal. */
-    for (char *c = error.text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 127)
-            *c = '?';
     if (status != BASE_OK)
-        (void)fprintf(stderr, "cachet %s: error (%s): %s\n", command->name, base_status_name(status),
-                      error.text);
+        print_error(command->name, status, &error);
     return base_status_exit_code(status);
 }
 
@@ -70,11 +98,14 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
-    for (int i = 0; argc >= 2 && i < COMMANDS; i++)
-        if (strcmp(argv[1], commands[i]->name) == 0)
-            return run_command(commands[i], argc, argv);
-    if (argc >= 2)
-        (void)fprintf(stderr, "cachet: there is no command \"%.40s\"\n\n", argv[1]);
-    print_help(stderr);
-    return base_status_exit_code(BASE_ERR_ARGUMENT);
+    if (argc < 2) {
+        print_help(stderr);
+        return base_status_exit_code(BASE_ERR_ARGUMENT);
+    }
+    const struct command *command;
+    struct base_error error = {0};
+    if (command_find(argv[1], &command, &error) == BASE_OK)
+        return run_command(command, argc, argv);
+    print_error("", error.code, &error);
+    return base_status_exit_code(error.code);
 }

@@ -1,5 +1,8 @@
 #include "parties/options.h"
 
+#include "base/text.h"
+#include "parties/options_pages.h"
+
 #include <argp.h>
 #include <ctype.h>
 #include <errno.h>
@@ -34,6 +37,23 @@ static enum base_status read_number(const struct option_entry *entry, const char
     return BASE_OK;
 }
 
+static enum base_status check_word(const struct option_entry *entry, const char *value, const char *from,
+                                   struct base_error *error)
+{
+    char allowed[256] = "";
+    size_t used = 0;
+    for (const char *const *word = entry->words; word != NULL && *word != NULL; word++) {
+        if (strcmp(*word, value) == 0)
+            return BASE_OK;
+        if (used < sizeof allowed)
+            used += (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%s", *word,
+                                     word[1] == NULL ? "" : word[2] == NULL ? " or " : ", ");
+    }
+    if (entry->words == NULL)
+        return BASE_OK;
+    return base_fail(error, BASE_ERR_ARGUMENT, "%s is \"%.80s\": must be %s", from, value, allowed);
+}
+
 static enum base_status set(const struct option_entry *entry, const char *value, const char *from,
                             struct base_error *error)
 {
@@ -43,7 +63,9 @@ static enum base_status set(const struct option_entry *entry, const char *value,
         TRY(read_number(entry, value, from, &number, error));
     switch (entry->kind) {
     case OPTION_TEXT:
+    case OPTION_WORD:
         TRY_THAT(*value != '\0', error, BASE_ERR_ARGUMENT, "%s is empty: give a value", from);
+        TRY(check_word(entry, value, from, error));
         *(const char **)entry->target = value;
         break;
     case OPTION_COUNT:
@@ -72,6 +94,12 @@ static error_t parse_one(int key, char *value, struct argp_state *state)
         return ECANCELED;
     }
     if (key == ARGP_KEY_ARG) {
+        for (size_t i = 0; p->entries[i].name != NULL; i++)
+            if (p->entries[i].kind == OPTION_WORD && !p->given[i]) {
+                p->given[i] = true;
+                p->status = set(&p->entries[i], value, p->entries[i].value, p->error);
+                return p->status == BASE_OK ? 0 : EINVAL;
+            }
         p->status = base_fail(p->error, BASE_ERR_ARGUMENT,
                               "\"%.200s\" is no flag: flags start with --; see --help", value);
         return EINVAL;
@@ -85,15 +113,22 @@ static error_t parse_one(int key, char *value, struct argp_state *state)
     return p->status == BASE_OK ? 0 : EINVAL;
 }
 
+void options_variable(const char *name, char ret[OPTION_VARIABLE])
+{
+    size_t at = (size_t)snprintf(ret, OPTION_VARIABLE, "CACHET_");
+    for (const char *c = name; *c != '\0' && at + 1 < OPTION_VARIABLE; c++)
+        ret[at++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+    ret[at] = '\0';
+}
+
 static enum base_status read_environment(struct parse *p)
 {
     enum base_status status = BASE_OK;
     for (size_t i = 0; p->entries[i].name != NULL; i++) {
-        char name[80];
-        size_t at = (size_t)snprintf(name, sizeof name, "CACHET_");
-        for (const char *c = p->entries[i].name; *c != '\0' && at + 1 < sizeof name; c++)
-            name[at++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
-        name[at] = '\0';
+        char name[OPTION_VARIABLE];
+        if (p->entries[i].kind == OPTION_WORD)
+            continue;
+        options_variable(p->entries[i].name, name);
         const char *value = getenv(name);
         if (value == NULL)
             continue;
@@ -102,6 +137,22 @@ static enum base_status read_environment(struct parse *p)
     }
 out:
     return status;
+}
+
+/* A flag that argp does not know, as it wrote it: "unrecognized option '--FLAG=VALUE'". The value is left out, as it
+ * may be a prompt. */
+static enum base_status refuse_flag(struct parse *p, const char *written)
+{
+    char flag[BASE_TEXT_NAME];
+    (void)snprintf(flag, sizeof flag, "%.*s", (int)strcspn(written, "='"), written);
+    struct base_text_guess guess = {.given = flag};
+    for (size_t i = 0; p->entries[i].name != NULL; i++)
+        if (p->entries[i].kind != OPTION_WORD)
+            base_text_offer(&guess, p->entries[i].name);
+    if (guess.nearest == NULL)
+        return base_fail(p->error, BASE_ERR_ARGUMENT, "there is no flag --%s: see --help", flag);
+    return base_fail(p->error, BASE_ERR_ARGUMENT, "there is no flag --%s: did you mean --%s? See --help", flag,
+                     guess.nearest);
 }
 
 /* argp names a flag that it does not know on its own stream: its text becomes the error. */
@@ -118,14 +169,36 @@ static enum base_status run_argp(const struct argp *argp, int argc, char **argv,
     stderr = before;
     (void)fclose(sink);
     if (failed != 0 && p->status == BASE_OK && !p->done) {
-        char *colon = strstr(text, ": "), *line = strchr(text, '\n');
+        char *colon = strstr(text, ": "), *line = strchr(text, '\n'), *unknown = strstr(text, "unrecognized option '--");
         if (line != NULL)
             *line = '\0';
-        p->status =
-            base_fail(p->error, BASE_ERR_ARGUMENT, "%s: see --help", colon != NULL ? colon + 2 : "bad flags");
+        p->status = unknown != NULL ? refuse_flag(p, strchr(unknown, '-') + 2)
+                                    : base_fail(p->error, BASE_ERR_ARGUMENT, "%s: see --help",
+                                                colon != NULL ? colon + 2 : "bad flags");
     }
     free(text);
     return p->status;
+}
+
+/* "COMMAND [SHELL]": what stands on the command line without dashes. */
+static void write_words(const struct option_entry *entries, char *ret, size_t room)
+{
+    size_t used = 0;
+    ret[0] = '\0';
+    for (; entries->name != NULL; entries++)
+        if (entries->kind == OPTION_WORD && used < room)
+            used += (size_t)snprintf(ret + used, room - used, "%s%s%s%s", used > 0 ? " " : "",
+                                     entries->required ? "" : "[", entries->value, entries->required ? "" : "]");
+}
+
+static enum base_status check_required(const struct parse *p)
+{
+    enum base_status status = BASE_OK;
+    for (const struct option_entry *e = p->entries; e->name != NULL; e++)
+        TRY_THAT(!e->required || p->given[e - p->entries], p->error, BASE_ERR_ARGUMENT, "%s%s is missing: %s",
+                 e->kind == OPTION_WORD ? "" : "--", e->kind == OPTION_WORD ? e->value : e->name, e->help);
+out:
+    return status;
 }
 
 enum base_status options_parse(int argc, char **argv, const char *summary, const char *more,
@@ -134,28 +207,32 @@ enum base_status options_parse(int argc, char **argv, const char *summary, const
     enum base_status status = BASE_OK;
     struct argp_option options[MAX_OPTIONS + 2] = {{0}};
     struct parse p = {.entries = entries, .error = error};
-    char text[4096];
-    size_t n = 0;
+    char text[4096], words[256];
+    size_t n = 0, flags = 0;
+    if (argc == 2 && strncmp(argv[1], OPTIONS_DESCRIBE, sizeof OPTIONS_DESCRIBE - 1) == 0) {
+        const struct options_page page = {argv[0], summary, more, entries};
+        *ret_done = true;
+        return options_page_print(stdout, argv[1] + sizeof OPTIONS_DESCRIBE - 1, &page, error);
+    }
     for (; entries[n].name != NULL; n++) {
         if (n == MAX_OPTIONS)
             return base_fail(error, BASE_ERR_INTERNAL, "a command has more than %d flags", MAX_OPTIONS);
-        options[n] = (struct argp_option){.name = entries[n].name,
-                                          .key = FIRST_KEY + (int)n,
-                                          .arg = entries[n].value,
-                                          .doc = entries[n].help};
+        if (entries[n].kind != OPTION_WORD)
+            options[flags++] = (struct argp_option){.name = entries[n].name,
+                                                    .key = FIRST_KEY + (int)n,
+                                                    .arg = entries[n].value,
+                                                    .doc = entries[n].help};
     }
-    options[n] = (struct argp_option){.name = "help", .key = HELP_KEY, .doc = "this page"};
-    (void)snprintf(
-        text, sizeof text,
-        "%s\v%s%sEvery flag --some-flag may also be given as the environment variable CACHET_SOME_FLAG.",
-        summary, more == NULL ? "" : more, more == NULL ? "" : "\n");
-    struct argp argp = {.options = options, .parser = parse_one, .doc = text};
+    options[flags] = (struct argp_option){.name = "help", .key = HELP_KEY, .doc = "this page"};
+    (void)snprintf(text, sizeof text, "%s\v%s%s" OPTIONS_VARIABLES, summary, more == NULL ? "" : more,
+                   more == NULL ? "" : "\n");
+    write_words(entries, words, sizeof words);
+    struct argp argp = {.options = options, .parser = parse_one, .doc = text, .args_doc = words[0] == '\0' ? NULL : words};
     TRY(read_environment(&p));
     TRY(run_argp(&argp, argc, argv, &p));
     *ret_done = p.done;
-    for (size_t i = 0; i < n && !p.done; i++)
-        TRY_THAT(!entries[i].required || p.given[i], error, BASE_ERR_ARGUMENT, "--%s is missing: %s",
-                 entries[i].name, entries[i].help);
+    if (!p.done)
+        TRY(check_required(&p));
 out:
     return status;
 }

@@ -1,5 +1,5 @@
-/* One table per command drives its flags, their environment variables and its --help page (argp underneath).
- */
+/* One table per command drives its flags, their environment variables, its --help page (argp underneath), its man
+ * page and what shells complete. */
 #ifndef CACHET_PARTIES_OPTIONS_H
 #define CACHET_PARTIES_OPTIONS_H
 
@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum option_kind { OPTION_TEXT, OPTION_COUNT, OPTION_REAL, OPTION_FLAG };
+/* OPTION_WORD stands for itself, without dashes, and has no environment variable: the n-th such word fills the
+ * n-th such entry. */
+enum option_kind { OPTION_TEXT, OPTION_COUNT, OPTION_REAL, OPTION_FLAG, OPTION_WORD };
 
 /* Flag --name VALUE, or environment variable CACHET_NAME (dashes become underscores); the flag wins. */
 struct option_entry {
@@ -20,6 +22,7 @@ struct option_entry {
     void *target;     /* const char **, uint64_t *, double *, bool * */
     double low, high; /* of numbers */
     bool required;
+    const char *const *words; /* texts and words: the only values, NULL at the end; NULL: any */
 };
 #define OPTION_END                                                                                           \
     {                                                                                                        \
@@ -41,12 +44,17 @@ struct option_entry {
      .kind = OPTION_FLAG, .target = &(options)->fold}
 /* clang-format on */
 
-/* Parses the arguments after the command's name. `command` is its name, `summary` one sentence, `more`
- * further help text or NULL. *ret_done is set when --help was printed. Errors: BASE_ERR_ARGUMENT naming the
- * flag, its value and what it allows. */
+/* Parses the arguments after the command's name, argv[0] being "cachet NAME". `summary` is one sentence, `more`
+ * further help text or NULL. *ret_done is set when --help was printed, or a page: an only argument
+ * --describe=FORMAT asks for one of those in options_pages.h, so that man pages and completions cannot
+ * differ from the flags. Errors: BASE_ERR_ARGUMENT naming the flag, its value and what it allows. */
 BASE_MUST_USE enum base_status options_parse(int argc, char **argv, const char *summary, const char *more,
                                              const struct option_entry *entries, bool *ret_done,
                                              struct base_error *error);
+
+/* "CACHET_SOME_FLAG" of "some-flag". */
+enum { OPTION_VARIABLE = 80 };
+void options_variable(const char *name, char ret[OPTION_VARIABLE]);
 
 /* A list of whole numbers with commas between them: at most `most`, each from low to high. *ret_count grows from what it is. Errors:
  * BASE_ERR_ARGUMENT naming flag and part. */

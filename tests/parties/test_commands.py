@@ -24,7 +24,7 @@ def help_pages():
     page = run("--help")
     commands = [line.split()[0] for line in page.stdout.splitlines() if line.startswith("  ") and not line.startswith("   ")]
     check(page.returncode == 0 and len(page.stdout.splitlines()) <= 24, "cachet --help does not fit a screen")
-    check({"keygen", "plan", "share", "party", "generate", "up", "check", "cost", "eval", "bench", "relay"} <= set(commands), f"commands are {commands}")
+    check({"keygen", "plan", "share", "party", "generate", "up", "check", "cost", "eval", "bench", "relay", "config", "man", "completion"} <= set(commands), f"commands are {commands}")
     for command in commands:
         one = run(command, "--help")
         check(one.returncode == 0 and "--help" in one.stdout and one.stderr == "", f"{command} --help: {one}")
@@ -104,6 +104,10 @@ def generation():
     check(0 < 2 * chosen < general, f"the plan saves little: {chosen} bytes per token, general gates {general}")
     check([p["name"] for p in report["parties"]] == ["P0", "P1", "P2"], "parties are missing")
     check(report["parties"][0]["online_bytes"] == 0 and report["parties"][1]["offline_bytes"] == 0, "P0 spoke online, or P1 dealt")
+    vocabulary = json.load(open(f"{root}/models/keeper/config.json"))["vocab_size"]
+    check({p["opened_values"] for p in report["parties"]} == {5 * (vocabulary + 1) + 5}, "other values were opened than docs/leakage.md says")
+    inside = json.loads(run("up", *keeper, "--prompt", "Once upon a time", "--max-tokens", "5", "--inside", "--json").stdout)
+    check({p["opened_values"] for p in inside["parties"]} == {5 + 5}, "--inside opens other values than docs/leakage.md says")
     check(report["decode"]["online_bytes"] > 0 and report["decode"]["offline_bytes"] > 0 and report["commit"], "fields are empty")
 
 
