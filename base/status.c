@@ -60,6 +60,14 @@ int base_status_exit_code(enum base_status status)
     return status == BASE_OK ? 0 : (int)status + 1;
 }
 
+enum base_status base_status_of_exit_code(int code)
+{
+    for (int status = BASE_OK; status <= BASE_ERR_INTERNAL; status++)
+        if (base_status_exit_code((enum base_status)status) == code)
+            return (enum base_status)status;
+    return BASE_ERR_INTERNAL;
+}
+
 enum base_status base_fail(struct base_error *error, enum base_status code, const char *format, ...)
 {
     if (error == NULL || error->code != BASE_OK)

@@ -37,6 +37,8 @@ const char *base_status_meaning(enum base_status status);
 
 /* The process exit code that belongs to a status: 0, or 2..12 in the order of the enum. */
 int base_status_exit_code(enum base_status status);
+/* Which status has that code; BASE_ERR_INTERNAL for one that none has. */
+enum base_status base_status_of_exit_code(int code);
 
 /* Records a failure and returns `code`, so that `return base_fail(error, ...)` is one line. `error` may be NULL.
  * The text must not contain secrets. */

@@ -50,6 +50,7 @@ struct cachet_options {
     const char *config, *key, *shares; /* as `cachet generate` takes them */
     const char *tokenizer;             /* NULL: the one in the client directory */
     size_t most_running;               /* requests at the same time; 0: as many as the config's limits.slots allow */
+    bool once;                         /* one attempt to connect: cachet_wait_ready says why it failed, and nothing connects again */
     size_t most_waiting;               /* further ones that may wait; beyond it CACHET_BUSY. 0: none */
     /* One line about connections and requests; level 0 error, 1 warning, 2 information, 3 debugging. NULL: nothing is said. request: the
      * id that all parties log, too, or NULL. */
@@ -61,7 +62,8 @@ struct cachet_options {
 enum cachet_code cachet_open(struct cachet **ret, const struct cachet_options *options, struct cachet_error *error);
 /* Cancels what is under way. Accepts a pointer to NULL. Jobs must be released before. */
 void cachet_close(struct cachet **client);
-/* Waits until every party is connected and agrees on everything; timeout_ms at most. Errors: CACHET_NOT_READY with the reason. */
+/* Waits until every party is connected and agrees on everything; timeout_ms at most. Errors: CACHET_NOT_READY with the reason as far as it is
+ * known; with options.once what ended the only attempt. */
 enum cachet_code cachet_wait_ready(struct cachet *client, int timeout_ms, struct cachet_error *error);
 
 /* What is served; all of it public. */
@@ -152,11 +154,24 @@ enum cachet_finish {
     CACHET_FINISH_CANCELLED,
     CACHET_FINISH_FAILED,
 };
+/* What one party reports of one phase. */
+struct cachet_phase {
+    uint64_t tokens, rounds, online_bytes, dealt_bytes, client_bytes;
+    double seconds, processor_seconds;
+};
+struct cachet_report {
+    struct cachet_phase prompt, decode;
+    uint64_t opened_values, peak_memory;
+};
 struct cachet_result {
     enum cachet_finish finish;
-    size_t prompt_tokens, new_tokens;
+    size_t prompt_tokens, new_tokens, steps; /* steps: after the prompt */
     double waited_seconds, prompt_seconds, decode_seconds;
     uint64_t rounds, online_bytes, dealt_bytes, client_bytes; /* of its steps, all parties */
+    /* Where no other request ran beside it or right before or after: the reports of P0, P1 and P2, and what the client sent. */
+    bool alone;
+    struct cachet_report report[3];
+    uint64_t sent_prompt, sent_decode;
 };
 
 /* Queues a request. Errors: CACHET_BAD_REQUEST (empty, longer than the context, a number out of range: the text names it), CACHET_BUSY,
@@ -167,6 +182,8 @@ enum cachet_code cachet_submit(struct cachet *client, const struct cachet_reques
 const char *cachet_job_id(const struct cachet_job *job);
 /* Waits for its end. Errors: why it failed; a cancelled one is CACHET_OK with CACHET_FINISH_CANCELLED. */
 enum cachet_code cachet_wait(struct cachet_job *job, struct cachet_result *ret, struct cachet_error *error);
+/* Whether it has ended, after waiting for that for timeout_ms at most. */
+bool cachet_wait_for(struct cachet_job *job, int timeout_ms);
 /* Asks for its end; returns at once. The parties stop within a layer's step. */
 void cachet_cancel(struct cachet_job *job);
 /* Cancels if it still runs, waits for its end, frees. Accepts a pointer to NULL. */

@@ -182,10 +182,10 @@ enum cachet_code cachet_wait_ready(struct cachet *c, int timeout_ms, struct cach
     enum cachet_code code = CACHET_OK;
     int64_t deadline = base_deadline_after(timeout_ms);
     (void)pthread_mutex_lock(&c->lock);
-    while (!c->state.ready && wait_until(c, deadline))
+    while (!c->state.ready && !c->gave_up && wait_until(c, deadline))
         ;
     if (!c->state.ready)
-        code = say(error, CACHET_NOT_READY, c->state.reason);
+        code = say(error, c->gave_up ? c->last_failure : CACHET_NOT_READY, c->state.reason);
     (void)pthread_mutex_unlock(&c->lock);
     return code;
 }
@@ -309,7 +309,7 @@ enum cachet_code cachet_submit(struct cachet *c, const struct cachet_request *re
     if (c->closing)
         code = say(error, CACHET_CLOSED, "the client is being closed");
     else if (!c->state.ready)
-        code = say(error, CACHET_NOT_READY, c->state.reason);
+        code = say(error, c->gave_up ? c->last_failure : CACHET_NOT_READY, c->state.reason);
     else if (c->state.running + c->state.waiting >= c->slots + c->options.most_waiting)
         code = say(error, CACHET_BUSY, "as many requests run and wait as may: ask again later");
     else {
@@ -347,6 +347,18 @@ enum cachet_code cachet_wait(struct cachet_job *job, struct cachet_result *ret, 
         (void)say(error, code, job->error.text);
     (void)pthread_mutex_unlock(&c->lock);
     return code;
+}
+
+bool cachet_wait_for(struct cachet_job *job, int timeout_ms)
+{
+    struct cachet *c = job->client;
+    int64_t deadline = base_deadline_after(timeout_ms);
+    (void)pthread_mutex_lock(&c->lock);
+    while (job->state != JOB_ENDED && wait_until(c, deadline))
+        ;
+    bool ended = job->state == JOB_ENDED;
+    (void)pthread_mutex_unlock(&c->lock);
+    return ended;
 }
 
 void cachet_cancel(struct cachet_job *job)
@@ -433,8 +445,10 @@ void library_end(struct cachet *c, struct cachet_job *job, enum cachet_finish fi
     (void)pthread_mutex_unlock(&c->lock);
     if (ended != NULL)
         ended(context);
-    library_log(c, finish == CACHET_FINISH_FAILED ? 0 : 2, job, finish == CACHET_FINISH_FAILED ? "failed: %s" : "ended%s",
-                finish == CACHET_FINISH_FAILED ? error->text : finish == CACHET_FINISH_CANCELLED ? ": cancelled" : "");
+    if (finish == CACHET_FINISH_FAILED)
+        library_log(c, 0, job, "failed: %s", error->text);
+    else
+        library_log(c, 2, job, "ended%s", finish == CACHET_FINISH_CANCELLED ? ": cancelled" : "");
     /* From here on its owner may free it. */
     (void)pthread_mutex_lock(&c->lock);
     job->state = JOB_ENDED;

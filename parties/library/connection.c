@@ -9,14 +9,18 @@
 
 enum { PING_BYTES = 8, PING_SECONDS = 5, AGAIN_MS = 500, AGAIN_MOST_MS = 8000 };
 
-static void set_ready(struct cachet *c, bool ready, const char *reason)
+static void set_ready(struct cachet *c, bool ready, const struct base_error *reason)
 {
     (void)pthread_mutex_lock(&c->lock);
+    if (!ready) {
+        c->gave_up = c->options.once;
+        c->last_failure = (enum cachet_code)base_status_exit_code(reason->code);
+    }
     c->state.connections += ready && !c->state.ready;
     c->state.ready = ready;
     for (int i = 0; i < 3; i++)
         c->state.party[i].connected = ready || (c->client.link[i] != NULL && !net_link_lost(c->client.link[i]));
-    (void)snprintf(c->state.reason, sizeof c->state.reason, "%s", reason);
+    (void)snprintf(c->state.reason, sizeof c->state.reason, "%s", ready ? "" : reason->text);
     (void)pthread_cond_broadcast(&c->changed);
     (void)pthread_mutex_unlock(&c->lock);
 }
@@ -65,12 +69,12 @@ static bool connect_all(struct cachet *c, int64_t *pause_ms)
 {
     struct base_error error = {0};
     if (client_connect(&c->client, &error) == BASE_OK) {
-        set_ready(c, true, "");
+        set_ready(c, true, NULL);
         library_log(c, 2, NULL, "connected to all parties");
         *pause_ms = AGAIN_MS;
         return true;
     }
-    set_ready(c, false, error.text);
+    set_ready(c, false, &error);
     drop_links(c, error.text);
     if (!library_closing(c))
         library_log(c, 1, NULL, "not connected: %s", error.text);
@@ -123,10 +127,11 @@ void *library_run(void *client)
 {
     struct cachet *c = client;
     int64_t pause_ms = AGAIN_MS;
-    while (!library_closing(c)) {
+    while (!library_closing(c) && !c->gave_up) {
         struct base_error error = {0};
         if (!connect_all(c, &pause_ms)) {
-            rest(c, pause_ms, false);
+            if (!c->options.once)
+                rest(c, pause_ms, false);
             continue;
         }
         enum base_status status = BASE_OK;
@@ -140,13 +145,14 @@ void *library_run(void *client)
         }
         if (status == BASE_OK)
             break;
-        set_ready(c, false, error.text);
+        set_ready(c, false, &error);
         library_log(c, 1, NULL, "the parties are gone: %s", error.text);
         drop_links(c, error.text);
     }
     struct base_error closing = {0};
     (void)base_fail(&closing, BASE_ERR_CLOSED, "the client was closed");
-    set_ready(c, false, closing.text);
+    if (!c->gave_up)
+        set_ready(c, false, &closing);
     fail_waiting(c, &closing);
     drop_links(c, closing.text);
     return NULL;

@@ -25,6 +25,8 @@ struct cachet_job {
     struct cachet_error error; /* code CACHET_OK: none */
     /* The thread's own while it runs: */
     size_t slot;
+    enum cachet_finish finish; /* how it has ended, while it waits in `ending` */
+    struct base_error failure;
     bool is_void; /* a guard has reported a value in its prompt */
     struct eng_sampler sampler;
     struct stop_text stop;
@@ -46,10 +48,14 @@ struct cachet {
     pthread_cond_t changed;
     /* Under the lock: */
     bool closing;
+    bool gave_up; /* options.once: the only attempt has failed, or what it made has ended */
+    enum cachet_code last_failure;
     struct cachet_job *queue; /* those that wait, the oldest first */
     struct cachet_state state;
     /* The thread's own: */
     struct cachet_job *running[ENG_SLOTS]; /* by slot */
+    struct cachet_job *ending; /* have ended in the step under way: a list */
+    size_t begun;              /* requests of the run under way */
     struct eng_remote remote;
     struct base_error connect_error;
     int64_t *logits, *squares; /* [slots][vocab], [slots] */

@@ -43,7 +43,7 @@ static void flush_text(struct cachet_job *job)
     emit(job, (struct cachet_token){.index = job->result.new_tokens, .id = -1, .text = text, .size = size});
 }
 
-/* The job is its owner's again, who may free it: nobody may touch it after this. */
+/* It wants no more. Its owner hears of it when the step is over, or the run, if it was the last one. */
 static void finish(struct run *run, struct cachet_job *job, enum cachet_finish how, const struct base_error *error)
 {
     struct cachet *c = run->c;
@@ -54,7 +54,22 @@ static void finish(struct run *run, struct cachet_job *job, enum cachet_finish h
     job->result.waited_seconds = job->began - job->submitted;
     job->result.prompt_seconds = (job->first > 0 ? job->first : now) - job->began;
     job->result.decode_seconds = job->first > 0 ? now - job->first : 0;
-    library_end(c, job, how, error);
+    job->finish = how;
+    if (error != NULL)
+        job->failure = *error;
+    job->next = c->ending;
+    c->ending = job;
+}
+
+/* The jobs are their owners' again, who may free them: nobody may touch them after this. */
+static void hand_back(struct cachet *c)
+{
+    while (c->ending != NULL) {
+        struct cachet_job *job = c->ending;
+        c->ending = job->next;
+        job->next = NULL;
+        library_end(c, job, job->finish, &job->failure);
+    }
 }
 
 /* --- planning ------------------------------------------------------------------------------------------------------ */
@@ -82,6 +97,7 @@ static void begin_job(struct run *run, struct cachet_job *job, size_t slot)
     job->slot = slot;
     job->began = job->previous = base_clock_seconds();
     run->c->running[slot] = job;
+    run->c->begun++;
     library_log(run->c, 2, job, "begins: %zu prompt tokens, %zu new ones at most", job->request.token_count, job->request.max_tokens);
 }
 
@@ -343,6 +359,7 @@ static void take_answers(struct run *run, const struct eng_order *order, const s
         if (job == NULL)
             continue;
         add_costs(job, &costs);
+        job->result.steps += !prompt;
         job->is_void = job->is_void || step->is_void;
         if (prompt) {
             job->rows_done += run->step_rows;
@@ -416,16 +433,48 @@ static enum base_status begin(struct run *run, struct cachet_job *job, struct ba
     return eng_remote_begin(&c->remote, &form, &request, false, error);
 }
 
+static struct cachet_phase phase_of(const struct eng_phase_usage *u)
+{
+    return (struct cachet_phase){.tokens = u->tokens,
+                                 .rounds = u->rounds,
+                                 .online_bytes = u->online,
+                                 .dealt_bytes = u->offline,
+                                 .client_bytes = u->client,
+                                 .seconds = (double)u->microseconds * 1e-6,
+                                 .processor_seconds = (double)u->cpu_microseconds * 1e-6};
+}
+
+/* Ends the run in order; the reports are those of its only request, if there was one. */
+static enum base_status end_run(struct cachet *c, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_usage usage[3];
+    uint64_t sent[2] = {eng_remote_sent(&c->remote, NET_PHASE_PREFILL), eng_remote_sent(&c->remote, NET_PHASE_DECODE)};
+    TRY(eng_remote_end(&c->remote, usage, error));
+    for (struct cachet_job *job = c->begun == 1 ? c->ending : NULL; job != NULL; job = job->next) {
+        job->result.alone = true;
+        job->result.sent_prompt = sent[0];
+        job->result.sent_decode = sent[1];
+        for (int i = 0; i < 3; i++)
+            job->result.report[i] = (struct cachet_report){.prompt = phase_of(&usage[i].prefill),
+                                                           .decode = phase_of(&usage[i].decode),
+                                                           .opened_values = usage[i].opened,
+                                                           .peak_memory = usage[i].peak_memory};
+    }
+out:
+    return status;
+}
+
 enum base_status library_serve(struct cachet *c, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct base_error cause = {0};
-    struct eng_usage usage[3];
     struct cachet_job *job = library_take(c, true, false);
     if (job == NULL)
         return BASE_OK;
     struct run run = {.c = c, .inside = job->request.inside};
     c->last_was_prompt = false;
+    c->begun = 0;
     TRY(begin(&run, job, &cause));
     while (wanted(&run)) {
         TRY(plan(&run, &cause));
@@ -437,16 +486,18 @@ enum base_status library_serve(struct cachet *c, struct base_error *error)
             status = BASE_OK;
         TRY(status);
         end_cancelled(&run);
+        if (wanted(&run))
+            hand_back(c);
     }
     end_cancelled(&run);
     cause = (struct base_error){0};
-    TRY(eng_remote_end(&c->remote, usage, &cause));
+    TRY(end_run(c, &cause));
 out:
     for (size_t i = 0; i < c->slots; i++)
-        if (c->running[i] != NULL) {
-            job = c->running[i];
-            finish(&run, job, library_cancelled(c, job) ? CACHET_FINISH_CANCELLED : CACHET_FINISH_FAILED, &cause);
-        }
+        if (c->running[i] != NULL)
+            finish(&run, c->running[i],
+                   library_cancelled(c, c->running[i]) ? CACHET_FINISH_CANCELLED : CACHET_FINISH_FAILED, &cause);
+    hand_back(c);
     eng_remote_finish(&c->remote);
     return status == BASE_OK ? BASE_OK : base_fail(error, status, "%s", cause.text);
 }
