@@ -1,5 +1,5 @@
 /* cachet up: a whole deployment on this machine, with fresh keys: plan, shares, three parties as processes,
- * one request, and what it cost. */
+ * one request, and what it cost; or the gateway, until it is stopped. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "parties/clear.h"
@@ -7,7 +7,12 @@
 #include "parties/deployment.h"
 #include "parties/policy_flags.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct up {
     struct generation_flags flags;
@@ -15,7 +20,9 @@ struct up {
     struct model_plan_options plan_options;
     const char *plan_path, *mode, *keep;
     struct policy_flags policy_flags;
-    bool compare, verbose;
+    const char *listen;
+    uint64_t slots;
+    bool compare, verbose, serve;
 
     struct model model;
     struct eng_tokenizer *tokenizer;
@@ -48,6 +55,23 @@ static enum base_status prepare_prompt(struct up *u, struct base_error *error)
     TRY_THAT(u->context <= largest, error, BASE_ERR_ARGUMENT,
              "a context of %zu tokens: the model was trained for %zu; shorten prompt and answer", u->context,
              largest);
+    u->plan_options.context = u->context;
+out:
+    return status;
+}
+
+/* Without a prompt: room for as much as the plan, the flag or the model allows, 1024 tokens by default. */
+static enum base_status prepare_context(struct up *u, struct base_error *error)
+{
+    enum { USUAL = 1024 };
+    enum base_status status = BASE_OK;
+    size_t largest = u->model.shape.context;
+    TRY_THAT(u->flags.prompt == NULL && u->flags.prompt_file == NULL, error, BASE_ERR_ARGUMENT,
+             "--serve takes its prompts over HTTP: leave out --prompt and --prompt-file");
+    TRY_THAT(!u->compare, error, BASE_ERR_ARGUMENT, "--serve and --compare exclude each other");
+    u->context = u->plan_options.context > 0 ? u->plan_options.context : largest < USUAL ? largest : USUAL;
+    TRY_THAT(u->context <= largest, error, BASE_ERR_ARGUMENT,
+             "a context of %zu tokens: the model was trained for %zu", u->context, largest);
     u->plan_options.context = u->context;
 out:
     return status;
@@ -107,6 +131,49 @@ out:
     return status;
 }
 
+/* The gateway as one more process of this program, which says where it listens. */
+static enum base_status start_gateway(struct up *u, pid_t *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct deployment_files files;
+    TRY(deployment_client_files(&u->deployment, &files, error));
+    const char *const arguments[] = {"cachet", "serve",      "--config",    files.config, "--key",
+                                     files.key, "--shares",  files.shares,  "--listen",   u->listen,
+                                     "--log-level", u->verbose ? "info" : "warning", NULL};
+    pid_t parent = getpid(), pid = fork();
+    TRY_THAT(pid >= 0, error, BASE_ERR_MEMORY, "cannot start a process for the gateway: %s", strerror(errno));
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent)
+            _exit(1);
+        (void)setpgid(0, 0);
+        (void)execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
+        _exit(127);
+    }
+    *ret = pid;
+out:
+    return status;
+}
+
+static enum base_status serve(struct up *u, struct base_error *error)
+{
+    enum { LOOK_MS = 100 };
+    enum base_status status = BASE_OK;
+    pid_t gateway = 0;
+    int ended = 0;
+    TRY(start_gateway(u, &gateway, error));
+    while (status == BASE_OK && !command_stopped(NULL)) {
+        if (waitpid(gateway, &ended, WNOHANG) == gateway)
+            return base_fail(error, BASE_ERR_PEER, "the gateway has ended: its own words stand above");
+        status = children_check(&u->deployment.children, error);
+        base_sleep_ms(LOOK_MS);
+    }
+    (void)kill(gateway, SIGTERM);
+    (void)waitpid(gateway, &ended, 0);
+out:
+    return status;
+}
+
 static enum base_status run_all(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -115,18 +182,20 @@ static enum base_status run_all(struct up *u, struct base_error *error)
     TRY_THAT(party_config_find_mode(u->mode, &form.mode), error, BASE_ERR_ARGUMENT,
              "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
     TRY(model_open(&u->model, u->input, error));
-    TRY(prepare_prompt(u, error));
+    TRY(u->serve ? prepare_context(u, error) : prepare_prompt(u, error));
     form.policy = u->policy;
     form.policy_config = u->policy_config;
     form.limits = deployment_limits(u->context);
-    TRY(deployment_check_memory(&form, u->prompt.count, error));
+    if (u->serve)
+        form.limits.slots = (uint32_t)u->slots;
+    TRY(deployment_check_memory(&form, u->serve ? u->context - 1 : u->prompt.count, error));
     TRY(prepare_plan(u, error));
     TRY(deployment_init(&u->deployment, &form, error));
     TRY(deployment_start(&u->deployment, error));
     const struct config_party *p = u->deployment.config.parties;
     deployment_say("P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
         (unsigned)p[0].port, (unsigned)p[1].port, (unsigned)p[2].port);
-    TRY(generate(u, error));
+    TRY(u->serve ? serve(u, error) : generate(u, error));
 out:
     deployment_stop(&u->deployment);
     if (u->verbose)
@@ -147,6 +216,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     TRY(base_alloc(&u, 1, sizeof *u, error));
     u->policy_flags = (struct policy_flags)POLICY_FLAGS_STANDARD;
     u->mode = "three-party";
+    u->listen = "127.0.0.1:8080";
+    u->slots = 4;
     const struct option_entry own[] = {
         OPTION_MODEL(&u->input.path),
         {.name = "shape",
@@ -180,6 +251,21 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .value = "NAME",
          .help = "three-party (default) or two-party-with-dealer: the same protocol, P0 is called the dealer",
          .target = &u->mode},
+        {.name = "serve",
+         .help = "instead of one request: the gateway (cachet serve), until it is stopped",
+         .kind = OPTION_FLAG,
+         .target = &u->serve},
+        {.name = "listen",
+         .value = "HOST:PORT",
+         .help = "serve: where (default 127.0.0.1:8080)",
+         .target = &u->listen},
+        {.name = "slots",
+         .value = "N",
+         .help = "serve: requests at the same time, in the rounds of one (default 4)",
+         .kind = OPTION_COUNT,
+         .target = &u->slots,
+         .low = 1,
+         .high = PARTY_CONFIG_SLOTS},
         {.name = "compare",
          .help = "run the same model in the clear afterwards and compare every token",
          .kind = OPTION_FLAG,
@@ -198,7 +284,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     memcpy(options + GENERATION_OPTIONS, own, sizeof own);
     TRY(options_parse(argc, argv,
                       "Runs a whole deployment on this machine: fresh keys, plan, shares, three parties as "
-                      "three processes, and one request.",
+                      "three processes, and one request, or the gateway.",
                       NULL, options, &done, error));
     if (!done)
         TRY(run_all(u, error));

@@ -442,6 +442,7 @@ void library_end(struct cachet *c, struct cachet_job *job, enum cachet_finish fi
                                                           : &c->state.requests_done;
     ++*count;
     c->state.new_tokens += job->result.new_tokens;
+    c->state.prompt_tokens += job->rows_done;
     (void)pthread_mutex_unlock(&c->lock);
     if (ended != NULL)
         ended(context);
