@@ -259,7 +259,10 @@ enum base_status eng_decoder_step_lanes(const struct eng_lanes *lanes, struct mp
     for (size_t i = 0; i < lanes->count; i++)
         if (!fits(lanes->lane[i], p, 1))
             return p->status;
-    if (!fits(lanes->lane[0], p, lanes->count))
+    if (lanes->count > lanes->lane[0]->form.chunk)
+        mpc_fail(p, BASE_ERR_ARGUMENT, "%zu requests in one step: at most %zu, the rows of one", lanes->count,
+                 lanes->lane[0]->form.chunk);
+    if (mpc_failed(p))
         return p->status;
     p->before_round = eng_before_round_of_lanes;
     p->before_round_context = &own;

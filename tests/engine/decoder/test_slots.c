@@ -63,7 +63,8 @@ static int close_stage(void **state)
 
 static struct lane lane_of(const struct stage *s, size_t i)
 {
-    return (struct lane){.prompt = s->model.samples[i % 3] + i, .prompt_tokens = 9 + 5 * i};
+    /* The last one fills its context. */
+    return (struct lane){.prompt = s->model.samples[i % 3], .prompt_tokens = i == SLOTS - 1 ? CONTEXT - NEW_TOKENS : 9 + 5 * i};
 }
 
 static void begin(struct stage *s, const struct lane *first)
