@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <string.h>
+#include <time.h>
 
 static const char magic[8] = "CCHTREQ3";
 static const size_t AT_PROMPT = 8, AT_NEW = 12, AT_CHUNK = 16, AT_MODE = 20, AT_NONCE = 24, AT_KEY1 = 40,
@@ -49,9 +50,43 @@ out:
 
 static const char ping_magic[8] = "CCHTPNG1";
 
-bool eng_is_ping(const uint8_t *bytes, size_t size)
+/* One that asks for the time, in microseconds since 1970. */
+static const char clock_magic[8] = "CCHTCLK1";
+enum { CLOCK_BYTES = 16 };
+
+static double wall_seconds(void)
 {
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+bool eng_answer_ping(uint8_t *bytes, size_t size)
+{
+    if (size == CLOCK_BYTES && memcmp(bytes, clock_magic, sizeof clock_magic) == 0) {
+        base_store_u64(bytes + sizeof clock_magic, (uint64_t)(wall_seconds() * 1e6));
+        return true;
+    }
     return size >= sizeof ping_magic && memcmp(bytes, ping_magic, sizeof ping_magic) == 0;
+}
+
+enum base_status eng_ask_clock(struct net_link *link, double *ret_ahead, double *ret_round_trip, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    unsigned char *back = NULL;
+    size_t size = 0;
+    uint8_t asked[CLOCK_BYTES] = {0};
+    memcpy(asked, clock_magic, sizeof clock_magic);
+    double start = base_clock_seconds(), sent = wall_seconds();
+    TRY(net_link_send_blob(link, 0, asked, sizeof asked, error));
+    TRY(net_link_receive_blob(link, 0, sizeof asked, &back, &size, error));
+    *ret_round_trip = base_clock_seconds() - start;
+    TRY_THAT(size == sizeof asked && memcmp(back, asked, sizeof clock_magic) == 0, error, BASE_ERR_PEER,
+             "%s: it did not say what time it is", net_link_peer(link));
+    *ret_ahead = (double)base_load_u64(back + sizeof clock_magic) * 1e-6 - (sent + *ret_round_trip / 2);
+out:
+    base_free_secret(&back);
+    return status;
 }
 
 enum base_status eng_ping(struct net_link *link, size_t size, double *ret_seconds, struct base_error *error)

@@ -54,8 +54,10 @@ enum { ENG_PING_MAX = 8 << 20 };
 /* Round trip of `size` bytes in seconds. Errors: those of the link. */
 BASE_MUST_USE enum base_status eng_ping(struct net_link *link, size_t size, double *ret_seconds,
                                         struct base_error *error);
-/* Whether a message is a ping. */
-bool eng_is_ping(const uint8_t *bytes, size_t size);
+/* How far the peer's clock is ahead of this one, in seconds, within half the round trip. Nothing depends on clocks but the times in logs. */
+BASE_MUST_USE enum base_status eng_ask_clock(struct net_link *link, double *ret_ahead, double *ret_round_trip, struct base_error *error);
+/* Whether a message is a ping; if so it becomes its answer: the same bytes, with the time in one that asks for it. */
+bool eng_answer_ping(uint8_t *bytes, size_t size);
 
 enum eng_order_kind {
     ENG_ORDER_STEP = 1, /* the next rows of the prompt of one slot, or a token for each of some slots */

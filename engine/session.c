@@ -266,7 +266,7 @@ static enum base_status receive_request(struct eng_session *s, struct net_link *
         *ret_gone = pinged && status == BASE_ERR_CLOSED;
         if (status != BASE_OK)
             return *ret_gone ? BASE_OK : base_fail(error, status, "%s", reason.text);
-        if (!eng_is_ping(bytes, size))
+        if (!eng_answer_ping(bytes, size))
             break;
         TRY(net_link_send_blob(client, 0, bytes, size, error));
         base_free_secret(&bytes);

@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PINGS = 8, BULK = 4 << 20, TCP_MS = 3000 };
+enum { CLOCK_SECONDS = 5, PINGS = 8, BULK = 4 << 20, TCP_MS = 3000 };
 
 struct check {
     const char *config_path, *key_path, *shares;
@@ -185,6 +185,18 @@ static void check_client_links(struct check *c)
              "%s: same build, model, plan, shares and limits; round trip %.2f ms, %.0f Mbit/s there and back",
              party_config_name(&c->config, i), best * 1e3, 2.0 * BULK * 8e-6 / (bulk > 0 ? bulk : 1));
     }
+    for (size_t i = 0; i < 3 && status == BASE_OK; i++) {
+        double ahead = 0, round_trip = 0;
+        status = eng_ask_clock(client.link[i], &ahead, &round_trip, &error);
+        if (status == BASE_OK && (ahead > CLOCK_SECONDS || ahead < -CLOCK_SECONDS))
+            (void)base_fail(&error, BASE_ERR_MISMATCH,
+                            "the clock of %s is %.1f s %s of this one's: set it (a time service such as systemd-timesyncd "
+                            "keeps it); answers do not depend on it, the times in logs do",
+                            party_config_name(&c->config, i), ahead < 0 ? -ahead : ahead, ahead > 0 ? "ahead" : "behind");
+        line(c, "clock", &error, "%s: %+.1f ms, within %.1f", party_config_name(&c->config, i), ahead * 1e3,
+             round_trip * 5e2);
+        error = (struct base_error){0};
+    }
     client_close(&client);
 }
 
@@ -241,8 +253,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         OPTION_END};
     TRY(options_parse(
         argc, argv,
-        "Checks config, key, shares, versions, memory and links: one line each, good or with what to do.",
-        "A client's key checks the running parties to the end (HELLO, round trip, bandwidth); a party's key "
+        "Checks config, key, shares, versions, memory, links and clocks: one line each, good or with what to do.",
+        "A client's key checks the running parties to the end (HELLO, round trip, bandwidth, clock); a party's key "
         "only whether the others can be reached.",
         options, &done, error));
     if (done)
