@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "engine/request.h"
+#include "mpc/opening.h"
 
 #include <string.h>
 
@@ -29,7 +30,7 @@ static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n
 static struct eng_client_cost client_cost(const struct eng_decoder_form *form, uint64_t turns, uint64_t rows, uint64_t answers,
                                           bool decoding)
 {
-    enum { PARTIES = 2, ALL = 3, COPIES = 2, GUARD = 8 };
+    enum { PARTIES = 2, ALL = 3, GUARD = 8 };
     const struct eng_plan *plan = form->plan;
     uint64_t vocab = form->shape->vocab;
     return (struct eng_client_cost){
@@ -37,9 +38,9 @@ static struct eng_client_cost client_cost(const struct eng_decoder_form *form, u
         .sent = PARTIES * rows * mpc_bits(vocab, SEC_ROW_RING) + ALL * turns * ENG_ORDER_BYTES,
         .received = ALL * turns * ENG_STEP_REPORT_BYTES +
                     (decoding ? 0 : turns * form->shape->layers * ENG_PROGRESS_BYTES) +
-                    PARTIES * (turns * GUARD + answers * COPIES *
-                                                   (mpc_bits(vocab, eng_logit_ring(form->shape, plan)) +
-                                                    mpc_bits(1, plan->ring - ENG_SQUARES_CUT)))};
+                    PARTIES * turns * GUARD +
+                    answers * (mpc_open_to_client_bytes(vocab, eng_logit_ring(form->shape, plan)) +
+                               mpc_open_to_client_bytes(1, plan->ring - ENG_SQUARES_CUT))};
 }
 
 static enum base_status count(struct eng_cost *ret, const struct eng_decoder_form *form, size_t prompt,

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <sodium.h>
 #include <string.h>
 
 enum { GUARD_BYTES = 8 };
@@ -49,12 +50,19 @@ enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum
     if (!mpc_computes(p))
         return BASE_OK;
     size_t mark = base_arena_mark(&p->arena), size = mpc_bits(w.count, w.ring);
-    uint8_t *packed = mpc_bytes(p, 2 * size);
+    bool left = p->role == MPC_LEFT;
+    uint8_t *packed = mpc_bytes(p, MPC_OPEN_DIGEST + 2 * size), *m = packed, *mask = packed + size;
     if (packed == NULL)
         return p->status;
-    p->kern->pack_bits(packed, w.m, w.count, w.ring);
-    p->kern->pack_bits(packed + size, p->role == MPC_LEFT ? w.l1 : w.l2, w.count, w.ring);
-    mpc_tell_client(p, packed, 2 * size);
+    if (!left) {
+        mask = packed + MPC_OPEN_DIGEST;
+        m = mask + size;
+    }
+    p->kern->pack_bits(m, w.m, w.count, w.ring);
+    p->kern->pack_bits(mask, left ? w.l1 : w.l2, w.count, w.ring);
+    if (!left)
+        (void)crypto_generichash(packed, MPC_OPEN_DIGEST, m, size, NULL, 0);
+    mpc_tell_client(p, packed, size + (left ? size : MPC_OPEN_DIGEST));
     base_arena_release(&p->arena, mark);
     return p->status;
 }
@@ -122,13 +130,15 @@ enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ri
 {
     enum base_status status = BASE_OK;
     size_t size = mpc_bits(count, ring);
-    uint8_t *packed = NULL;
+    uint8_t *packed = NULL, *other, digest[MPC_OPEN_DIGEST];
     uint64_t *words = NULL;
-    TRY(base_alloc(&packed, 4 * size, 1, error));
+    TRY(base_alloc(&packed, 3 * size + MPC_OPEN_DIGEST, 1, error));
     TRY(base_alloc(&words, 3 * count, sizeof *words, error));
-    for (int party = 1; party <= 2; party++)
-        TRY(net_link_receive(client->link[party], client->step, packed + (size_t)(party - 1) * 2 * size, 2 * size, error));
-    if (memcmp(packed, packed + 2 * size, size) != 0) {
+    other = packed + 2 * size;
+    TRY(net_link_receive(client->link[1], client->step, packed, 2 * size, error));
+    TRY(net_link_receive(client->link[2], client->step, other, MPC_OPEN_DIGEST + size, error));
+    (void)crypto_generichash(digest, sizeof digest, packed, size, NULL, 0);
+    if (memcmp(digest, other, sizeof digest) != 0) {
         status = base_fail(error, BASE_ERR_PEER, "P1 and P2 opened different values to the client: one of them computed something else; "
                            "compare their builds and plans with `cachet check`");
         goto out;
@@ -136,7 +146,7 @@ enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ri
     client->step++;
     client->kern->unpack_bits(words, packed, count, ring);
     client->kern->unpack_bits(words + count, packed + size, count, ring);
-    client->kern->unpack_bits(words + 2 * count, packed + 3 * size, count, ring);
+    client->kern->unpack_bits(words + 2 * count, other + MPC_OPEN_DIGEST, count, ring);
     for (size_t i = 0; i < count; i++)
         ret_values[i] = mpc_signed(words[i] - words[count + i] - words[2 * count + i], ring);
 out:

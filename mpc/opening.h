@@ -27,8 +27,14 @@ struct mpc_opening_entry {
 
 const struct mpc_opening_entry *mpc_opening_entry(enum mpc_opening opening);
 
-/* Opens w to the client only: P1 sends (m, l1), P2 sends (m, l2), packed. Cost: 2 n ring bits from each of P1 and P2 to the
- * client; no round between parties. The masks belong to this wire alone and are never used again. */
+/* Opens w to the client only: P1 sends (m, l1), P2 a digest of m and l2, packed. Cost: mpc_open_to_client_bytes to the client; no round
+ * between parties. The masks belong to this wire alone and are never used again. */
+enum { MPC_OPEN_DIGEST = 32 };
+/* From P1 and P2 together. */
+static inline uint64_t mpc_open_to_client_bytes(size_t count, int ring)
+{
+    return 3 * (uint64_t)mpc_bits(count, ring) + MPC_OPEN_DIGEST;
+}
 BASE_MUST_USE enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum mpc_opening opening);
 
 /* Queues the opening of additive shares to P1 and P2, never to P0; the twin passes its values. Returns the values, complete after the

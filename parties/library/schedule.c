@@ -1,4 +1,4 @@
-/* A run of requests: which step comes next, and what comes of it.
+/* A run of requests: which step comes next.
  *
  * Orders are planned a few ahead, so that P0's material is there in time; a planned order is carried out whatever happens meanwhile, unless
  * nobody wants anything any more. Prompts are read one after the other, oldest first, in turns with a token for each request that is past its
@@ -6,89 +6,24 @@
  * free. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "engine/generate.h"
-#include "parties/library/library.h"
+#include "parties/library/run.h"
 
 #include <string.h>
 
 enum { DEPTH = 4 };
 
-struct run {
-    struct cachet *c;
-    bool inside;
-    struct cachet_job *step_job; /* whose prompt the step under way reads; NULL: none */
-    size_t step_rows;
-};
-
-static struct cachet_job *at(const struct run *run, size_t slot)
-{
-    return run->c->running[slot];
-}
-
-/* --- ends ---------------------------------------------------------------------------------------------------------- */
-
-static void emit(struct cachet_job *job, struct cachet_token token)
-{
-    const struct cachet_request *r = &job->request;
-    if (r->token != NULL && (token.id >= 0 || token.size > 0) && !r->token(r->context, &token))
-        cachet_cancel(job);
-}
-
-/* Text that was held back, once no stop text can come. */
-static void flush_text(struct cachet_job *job)
-{
-    const char *text;
-    size_t size;
-    stop_text_flush(&job->stop, &text, &size);
-    emit(job, (struct cachet_token){.index = job->result.new_tokens, .id = -1, .text = text, .size = size});
-}
-
-/* It wants no more. Its owner hears of it when the step is over, or the run, if it was the last one. */
-static void finish(struct run *run, struct cachet_job *job, enum cachet_finish how, const struct base_error *error)
-{
-    struct cachet *c = run->c;
-    double now = base_clock_seconds();
-    if (how == CACHET_FINISH_STOP || how == CACHET_FINISH_LENGTH)
-        flush_text(job);
-    c->running[job->slot] = NULL;
-    job->result.waited_seconds = job->began - job->submitted;
-    job->result.prompt_seconds = (job->first > 0 ? job->first : now) - job->began;
-    job->result.decode_seconds = job->first > 0 ? now - job->first : 0;
-    job->finish = how;
-    if (error != NULL)
-        job->failure = *error;
-    job->next = c->ending;
-    c->ending = job;
-}
-
-/* The jobs are their owners' again, who may free them: nobody may touch them after this. */
-static void hand_back(struct cachet *c)
-{
-    while (c->ending != NULL) {
-        struct cachet_job *job = c->ending;
-        c->ending = job->next;
-        job->next = NULL;
-        library_end(c, job, job->finish, &job->failure);
-    }
-}
-
 /* --- planning ------------------------------------------------------------------------------------------------------ */
-
-static const struct eng_remote_slot *slot_of(const struct run *run, size_t i)
-{
-    return &run->c->remote.slot[i];
-}
 
 static bool decodes(const struct run *run, size_t i)
 {
-    const struct eng_remote_slot *s = slot_of(run, i);
+    const struct eng_remote_slot *s = library_slot(run, i);
     return s->open && run->c->running[i] != NULL && s->planned >= s->prompt_tokens &&
            s->planned - s->prompt_tokens + 1 < s->new_tokens;
 }
 
 static bool reads(const struct run *run, size_t i)
 {
-    const struct eng_remote_slot *s = slot_of(run, i);
+    const struct eng_remote_slot *s = library_slot(run, i);
     return s->open && run->c->running[i] != NULL && s->planned < s->prompt_tokens;
 }
 
@@ -118,13 +53,13 @@ static enum base_status plan_slots(struct run *run, bool *ret, struct base_error
     enum base_status status = BASE_OK;
     *ret = true;
     for (size_t i = 0; i < c->slots; i++)
-        if (slot_of(run, i)->open && c->running[i] == NULL) {
+        if (library_slot(run, i)->open && c->running[i] == NULL) {
             struct eng_order order = {.kind = ENG_ORDER_CLOSE, .slots = UINT32_C(1) << i};
             TRY(eng_remote_plan(&c->remote, &order, error));
             return BASE_OK;
         }
     for (size_t i = 0; i < c->slots && !run->inside; i++) {
-        if (slot_of(run, i)->busy)
+        if (library_slot(run, i)->busy)
             continue;
         struct cachet_job *job = library_take(c, false, run->inside);
         if (job == NULL)
@@ -180,7 +115,7 @@ out:
 static bool anyone(const struct run *run)
 {
     for (size_t i = 0; i < run->c->slots; i++)
-        if (at(run, i) != NULL && !library_cancelled(run->c, at(run, i)))
+        if (library_at(run, i) != NULL && !library_cancelled(run->c, library_at(run, i)))
             return true;
     return false;
 }
@@ -191,25 +126,11 @@ static bool wanted(void *context)
     return !library_closing(run->c) && anyone(run);
 }
 
-static void tell_progress(const struct run *run, struct cachet_job *job, size_t layer)
-{
-    size_t layers = run->c->model.layers;
-    struct cachet_progress p = {.rows_done = job->rows_done,
-                                .rows = job->request.token_count,
-                                .layer = layer,
-                                .layers = layers,
-                                .seconds = base_clock_seconds() - job->began};
-    double done = (double)job->rows_done + (double)run->step_rows * (double)layer / (double)layers;
-    p.expected = done > 0 ? p.seconds * (double)p.rows / done : 0;
-    if (job->request.progress != NULL)
-        job->request.progress(job->request.context, &p);
-}
-
 static void layer_done(void *context, size_t layer)
 {
     const struct run *run = context;
-    if (run->step_job != NULL && run->step_job == at(run, run->step_job->slot))
-        tell_progress(run, run->step_job, layer);
+    if (run->step_job != NULL && run->step_job == library_at(run, run->step_job->slot))
+        library_tell_progress(run, run->step_job, layer);
 }
 
 /* Tokens of the step's rows: those of slots whose request has ended are of no account. */
@@ -221,8 +142,8 @@ static void fill_tokens(struct run *run, const struct eng_order *order)
     for (size_t i = 0; i < c->slots; i++) {
         if (!(order->slots >> i & 1))
             continue;
-        const struct eng_remote_slot *s = slot_of(run, i);
-        struct cachet_job *job = at(run, i);
+        const struct eng_remote_slot *s = library_slot(run, i);
+        struct cachet_job *job = library_at(run, i);
         if (s->fed >= s->prompt_tokens) {
             c->tokens[count++] = job == NULL ? 0 : job->last;
             continue;
@@ -232,149 +153,6 @@ static void fill_tokens(struct run *run, const struct eng_order *order)
         run->step_job = job;
         for (size_t r = 0; r < run->step_rows; r++)
             c->tokens[r] = job == NULL ? 0 : job->request.tokens[s->fed + r];
-    }
-}
-
-/* What went over the links of the client for one step. */
-static uint64_t count_client(struct cachet *c, const struct eng_remote_step *step, size_t answers, bool prompt)
-{
-    const struct eng_share *share = &c->client.share;
-    uint64_t logits = 2 * (mpc_bits(answers * share->shape.vocab, eng_logit_ring(&share->shape, &share->plan)) +
-                           mpc_bits(answers, share->plan.ring - ENG_SQUARES_CUT)),
-             received = 0, sent = 0;
-    (void)pthread_mutex_lock(&c->lock);
-    for (int i = 0; i < 3; i++) {
-        struct cachet_party *party = &c->state.party[i];
-        uint64_t own = ENG_STEP_REPORT_BYTES + (i > 0 ? 8 + (c->remote.request.mode == ENG_REQUEST_SAMPLE ? logits : 0) : 0) +
-                       (i == 1 && prompt ? c->model.layers * ENG_PROGRESS_BYTES : 0);
-        uint64_t all = eng_remote_sent_to(&c->remote, i);
-        sent += all - c->sent[i];
-        party->sent_bytes += all - c->sent[i];
-        c->sent[i] = all;
-        party->received_bytes += own;
-        received += own;
-        party->rounds += step->report[i].rounds;
-        *(i == 0 ? &party->dealt_bytes : &party->online_bytes) += step->report[i].online;
-        party->stalled_seconds += step->report[i].waited * 1e-3;
-    }
-    c->state.party[0].steps_ahead = c->remote.dealt_steps - c->remote.steps;
-    (void)pthread_mutex_unlock(&c->lock);
-    return sent + received;
-}
-
-static bool ends_text(const struct cachet *c, const struct cachet_job *job, int32_t token)
-{
-    const struct eng_model_shape *shape = &c->client.share.shape;
-    for (size_t i = 0; i < shape->eos_count && !job->request.ignore_eos; i++)
-        if (shape->eos[i] == token)
-            return true;
-    return false;
-}
-
-/* What a token adds to the text that may be shown. */
-static enum base_status text_of(struct cachet *c, struct cachet_job *job, struct cachet_token *token, bool *ret_ended,
-                                struct base_error *error)
-{
-    enum { MOST = 4096 };
-    enum base_status status = BASE_OK;
-    char text[3 * (MOST + 3)];
-    struct eng_piece piece;
-    *ret_ended = false;
-    if (c->tokenizer == NULL || (size_t)token->id >= eng_tokenizer_vocabulary(c->tokenizer))
-        return BASE_OK;
-    TRY(eng_tokenizer_decode_piece(c->tokenizer, job->last, token->id, &piece, error));
-    size_t size = piece.size <= MOST ? eng_utf8_push(&job->utf8, piece.bytes, piece.size, text) : 0;
-    TRY(stop_text_push(&job->stop, text, size, &token->text, &token->size, ret_ended, error));
-out:
-    base_wipe(text, sizeof text);
-    return status;
-}
-
-/* One new token of one request. */
-static void take_token(struct run *run, struct cachet_job *job, const struct cachet_token *costs, int32_t id)
-{
-    struct cachet *c = run->c;
-    struct base_error error = {0};
-    struct cachet_token token = *costs;
-    double now = base_clock_seconds();
-    bool stopped;
-    if (ends_text(c, job, id)) {
-        finish(run, job, CACHET_FINISH_STOP, NULL);
-        return;
-    }
-    token.index = job->result.new_tokens++;
-    token.id = id;
-    token.seconds = now - job->previous;
-    job->previous = now;
-    if (job->first == 0)
-        job->first = now;
-    if (text_of(c, job, &token, &stopped, &error) != BASE_OK) {
-        finish(run, job, CACHET_FINISH_FAILED, &error);
-        return;
-    }
-    job->last = id;
-    emit(job, token);
-    if (stopped)
-        finish(run, job, CACHET_FINISH_STOP, NULL);
-    else if (job->result.new_tokens == job->request.max_tokens)
-        finish(run, job, CACHET_FINISH_LENGTH, NULL);
-}
-
-static int32_t choose(struct run *run, struct cachet_job *job, const struct eng_answer *answer, size_t row)
-{
-    struct cachet *c = run->c;
-    const struct eng_share *share = &c->client.share;
-    if (run->inside)
-        return answer->token;
-    struct eng_answer own = {.logits = answer->logits + row * share->shape.vocab, .squares = answer->squares + row};
-    eng_normalise_logits(&share->shape, &share->plan, &own, 1, c->normal);
-    return eng_sampler_pick(&job->sampler, c->normal);
-}
-
-static void add_costs(struct cachet_job *job, const struct cachet_token *costs)
-{
-    job->result.rounds += costs->rounds;
-    job->result.online_bytes += costs->online_bytes;
-    job->result.dealt_bytes += costs->dealt_bytes;
-    job->result.client_bytes += costs->client_bytes;
-}
-
-/* What a step gave to each of its requests. No party learns that an answer is void: its prompt is read to the end. */
-static void take_answers(struct run *run, const struct eng_order *order, const struct eng_remote_step *step, size_t answers, bool prompt)
-{
-    struct cachet *c = run->c;
-    struct base_error error = {0};
-    struct cachet_token costs = {.rounds = step->report[1].rounds,
-                                 .online_bytes = step->report[1].online + step->report[2].online,
-                                 .dealt_bytes = step->report[1].dealt,
-                                 .client_bytes = count_client(c, step, answers, prompt)};
-    for (size_t i = 0; i < c->slots; i++)
-        costs.shared_with += (order->slots >> i & 1) && at(run, i) != NULL;
-    costs.shared_with -= costs.shared_with > 0;
-    for (size_t i = 0, row = 0; i < c->slots; i++) {
-        if (!(order->slots >> i & 1))
-            continue;
-        size_t own = row++;
-        struct cachet_job *job = at(run, i);
-        if (job == NULL)
-            continue;
-        add_costs(job, &costs);
-        job->result.steps += !prompt;
-        job->is_void = job->is_void || step->is_void;
-        if (prompt) {
-            job->rows_done += run->step_rows;
-            run->step_rows = 0;
-            tell_progress(run, job, c->model.layers);
-        }
-        if (answers == 0)
-            continue;
-        int32_t id = choose(run, job, step->answer, own);
-        if (job->is_void) {
-            (void)eng_fail_void(&error);
-            finish(run, job, CACHET_FINISH_FAILED, &error);
-        } else {
-            take_token(run, job, &costs, id);
-        }
     }
 }
 
@@ -392,13 +170,13 @@ static enum base_status carry_out(struct run *run, struct base_error *error)
     size_t first = 0, rows = 0;
     while (!(order.slots >> first & 1))
         first++;
-    bool prompt = slot_of(run, first)->fed < slot_of(run, first)->prompt_tokens;
+    bool prompt = library_slot(run, first)->fed < library_slot(run, first)->prompt_tokens;
     for (size_t i = 0; i < c->slots; i++)
         rows += order.slots >> i & 1;
     if (prompt)
-        rows = slot_of(run, first)->fed + run->step_rows == slot_of(run, first)->prompt_tokens;
+        rows = library_slot(run, first)->fed + run->step_rows == library_slot(run, first)->prompt_tokens;
     TRY(eng_remote_run(&c->remote, c->tokens, &watch, &step, error));
-    take_answers(run, &order, &step, rows, prompt);
+    library_take_answers(run, &order, &step, rows, prompt);
 out:
     return status;
 }
@@ -409,7 +187,7 @@ static void end_cancelled(struct run *run)
     struct cachet *c = run->c;
     for (size_t i = 0; i < c->slots; i++)
         if (c->running[i] != NULL && library_cancelled(c, c->running[i]))
-            finish(run, c->running[i], CACHET_FINISH_CANCELLED, NULL);
+            library_finish(run, c->running[i], CACHET_FINISH_CANCELLED, NULL);
 }
 
 /* --- a run --------------------------------------------------------------------------------------------------------- */
@@ -487,7 +265,7 @@ enum base_status library_serve(struct cachet *c, struct base_error *error)
         TRY(status);
         end_cancelled(&run);
         if (wanted(&run))
-            hand_back(c);
+            library_hand_back(c);
     }
     end_cancelled(&run);
     cause = (struct base_error){0};
@@ -495,9 +273,9 @@ enum base_status library_serve(struct cachet *c, struct base_error *error)
 out:
     for (size_t i = 0; i < c->slots; i++)
         if (c->running[i] != NULL)
-            finish(&run, c->running[i],
+            library_finish(&run, c->running[i],
                    library_cancelled(c, c->running[i]) ? CACHET_FINISH_CANCELLED : CACHET_FINISH_FAILED, &cause);
-    hand_back(c);
+    library_hand_back(c);
     eng_remote_finish(&c->remote);
     return status == BASE_OK ? BASE_OK : base_fail(error, status, "%s", cause.text);
 }
