@@ -243,7 +243,7 @@ static enum base_status wait_for_word(struct eng_session *s, struct net_link *cl
             *ret_joined = s->links.to[i] == NULL || !net_link_lost(s->links.to[i]);
             TRY_THAT(*ret_joined, error, BASE_ERR_CLOSED, "the link to %s ended", net_link_peer(s->links.to[i]));
         }
-        TRY_THAT(s->cancelled == NULL || !s->cancelled(NULL), error, BASE_ERR_CLOSED,
+        TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), error, BASE_ERR_CLOSED,
                  "this party was asked to stop");
         TRY_THAT(base_clock_ms() < deadline, error, BASE_ERR_TIMEOUT, "%s: it has said nothing for %lld ms",
                  net_link_peer(client), (long long)s->idle_ms);

@@ -39,6 +39,7 @@ struct eng_session {
     void *told_context;
     bool made_up_rows; /* takes requests that begin with made-up cached rows */
     int (*cancelled)(void *context); /* non-zero ends P0's wait for the client; NULL: never */
+    void *cancel_context;
 };
 
 /* Makes the slots' decoders (1 to ENG_SLOTS) and the work area. The session must stay where it is while it lives. */

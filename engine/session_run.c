@@ -93,7 +93,7 @@ static enum base_status wait_for_client(struct eng_session *s)
         for (int i = 1; i <= 2; i++)
             TRY_THAT(!net_link_lost(s->links.to[i]), &p->error, BASE_ERR_CLOSED,
                      "%s: the link ended during the request", net_link_peer(s->links.to[i]));
-        TRY_THAT(s->cancelled == NULL || !s->cancelled(NULL), &p->error, BASE_ERR_CLOSED,
+        TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED,
                  "this party was asked to stop");
         TRY_THAT(base_clock_ms() < deadline, &p->error, BASE_ERR_TIMEOUT, "%s: it has not ended its request",
                  net_link_peer(p->client));

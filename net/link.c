@@ -33,6 +33,7 @@ struct net_link {
     bool note, note_sent, note_received; /* of the exchanges to come, and of the last one */
     struct net_count counts[NET_PHASE_COUNT];
     struct base_error failure; /* code != BASE_OK: the link is dead */
+    bool said_why;             /* an abort frame of the peer has come */
     bool peer_stopped;         /* it said so or is gone: nobody listens any more */
     uint8_t
         scratch[NET_ABORT_PAYLOAD]; /* where short payloads land, as an abort frame may come in their place */
@@ -178,6 +179,7 @@ static void find_abort(struct net_link *link, struct base_error *cause)
             return;
         if (frame.kind == NET_FRAME_ABORT) {
             cause->code = BASE_OK;
+            link->said_why = true;
             (void)net_abort_decode(link->scratch, size, link->peer, cause);
             return;
         }
@@ -247,7 +249,7 @@ static enum base_status take_frame(struct net_link *link, struct net_frame *ret,
     TRY(net_frame_decode(header, sizeof header, *ret_size, link->peer, ret, cause));
     if (ret->kind == NET_FRAME_ABORT) {
         TRY(take_abort(link, ret, cause));
-        link->peer_stopped = true;
+        link->peer_stopped = link->said_why = true;
         TRY(net_abort_decode(target, *ret_size, link->peer, cause));
     }
 out:
@@ -443,6 +445,11 @@ int net_link_wait(struct net_link *link, int64_t milliseconds)
 int net_link_lost(struct net_link *link)
 {
     return link->failure.code != BASE_OK || link->functions.lost(link->carrier);
+}
+
+bool net_link_said_why(const struct net_link *link)
+{
+    return link->said_why;
 }
 
 void net_link_abort(struct net_link *link, const struct base_error *cause)

@@ -138,6 +138,9 @@ int net_link_wait(struct net_link *link, int64_t milliseconds);
 /* 1 when the link has failed or its peer is known to be gone: an idle owner looks here whether to make a new one (no waiting). */
 int net_link_lost(struct net_link *link);
 
+/* Whether the peer has said why it stopped: then the failure has its words. */
+bool net_link_said_why(const struct net_link *link);
+
 /* Tells the peer why this end stops, so that its next wait ends at once with "<this end> stopped: <text>",
  * and ends the link. Best effort: waits at most 100 ms for room in the queue, does nothing when the peer
  * itself has stopped or is gone. The text of `cause` travels, cut to 600 bytes: it must not hold secrets (no

@@ -1,5 +1,6 @@
 /* cachet serve: the gateway, OpenAI's API over HTTP in front of a deployment. */
 #include "parties/command.h"
+#include "parties/notify.h"
 #include "parties/options.h"
 #include "parties/serve/prompt.h"
 #include "parties/serve/server.h"
@@ -135,18 +136,25 @@ static void serve_until_stopped(struct serve *s)
 {
     struct gateway *gateway = &s->gateway;
     struct cachet_state state;
+    struct notify_watchdog watchdog = {0};
     bool said = false;
+    notify_watchdog_start(&watchdog);
+    notify_send(&gateway->log, NOTIFY_STATUS, "waiting for the parties");
     base_log_write(&gateway->log, BASE_LOG_INFO, NULL, "listening at %s, waiting for the parties", gateway->listen.url);
     while (!command_stopped(NULL)) {
         if (!said) {
             cachet_get_state(gateway->client, &state);
             said = state.ready;
-            if (said)
+            if (said) {
                 say_ready(gateway);
+                notify_send(&gateway->log, NOTIFY_READY, "listening at %s", gateway->listen.url);
+            }
         }
+        notify_watchdog_feed(&watchdog, &gateway->log);
         serve_server_look(gateway);
         base_sleep_ms(LOOK_MS);
     }
+    notify_send(&gateway->log, NOTIFY_STOPPING, "asked to stop");
     base_log_write(&gateway->log, BASE_LOG_INFO, NULL, "stopping: %zu requests may go on for %.0f s",
                    atomic_load(&gateway->generating), s->drain_seconds);
     serve_server_stop(gateway, (int)(s->drain_seconds * 1e3));

@@ -85,6 +85,14 @@ out:
     return status;
 }
 
+/* Asked by every wait of a party: whether to stop. What waits is alive, so the manager hears that, too. */
+static int asked_to_stop(void *context)
+{
+    struct node *n = context;
+    notify_watchdog_feed(&n->watchdog, &n->log);
+    return command_stopped(NULL);
+}
+
 /* --- opening ------------------------------------------------------------------------------------------- */
 
 static enum base_status find_index(struct node *n, const char *config_path, struct base_error *error)
@@ -140,7 +148,8 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .context = n->config.limits.context};
     TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, n->config.limits.slots, kern_table_select(~0u),
                          error));
-    n->session.cancelled = command_stopped;
+    n->session.cancelled = asked_to_stop;
+    n->session.cancel_context = n;
     n->session.idle_ms = (int64_t)n->config.limits.step_seconds * SECOND_MS;
     n->session.told = log_slot;
     n->session.told_context = n;
@@ -189,6 +198,7 @@ enum base_status node_open(struct node *ret, const struct node_options *options,
 {
     enum base_status status = BASE_OK;
     *ret = (struct node){.log = options->log};
+    notify_watchdog_start(&ret->watchdog);
     TRY(party_config_read(&ret->config, options->config, error));
     TRY(net_key_load(&ret->key, options->key, error));
     TRY(find_index(ret, options->config, error));
@@ -246,37 +256,47 @@ static enum base_status connect_to(struct node *n, int peer, const struct net_wa
 static enum base_status meet(struct node *n, int peer, int64_t wait_ms, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct net_wait wait = {.timeout_ms = wait_ms, .cancelled = command_stopped};
+    struct net_wait wait = {.timeout_ms = wait_ms, .cancelled = asked_to_stop, .context = n};
     if (peer < n->index)
         TRY(net_accept(n->listener[NET_PORT_FROM_P0 + peer], &wait, &n->link[peer], NULL, error));
     else
         TRY(connect_to(n, peer, &wait, error));
-    net_link_set_cancel(n->link[peer], command_stopped, NULL);
+    net_link_set_cancel(n->link[peer], asked_to_stop, n);
     net_link_set_timeout(n->link[peer], connect_ms(n));
     TRY(node_hello(&n->identity, n->link[peer], (size_t)n->index, (size_t)peer, error));
 out:
     return status;
 }
 
-/* P0 connects to two and asks them in turns, so that one that is missing does not keep it from the one that
- * waits for it. */
+/* Whether a peer connected and went without a word: P0 whose turn was over in the middle of it, on a long way or a busy machine. It comes
+ * again. */
+static bool went_in_silence(const struct node *n, int peer, enum base_status status)
+{
+    return peer < n->index && status == BASE_ERR_CLOSED && n->link[peer] != NULL && net_link_lost(n->link[peer]) &&
+           !net_link_said_why(n->link[peer]) && !command_stopped(NULL);
+}
+
+/* P0 connects to two and asks them in turns, so that one that is missing does not keep it from the one that waits for it. A turn grows with
+ * each one that was in vain: a connection takes several round trips, and nobody knows how long those are. */
 static enum base_status meet_all(struct node *n, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    int64_t deadline = base_deadline_after(connect_ms(n));
+    int64_t deadline = base_deadline_after(connect_ms(n)), turn_ms = TURN_MS;
     for (int peer = 0, met = 0; met < 2; peer = (peer + 1) % 3) {
         struct base_error cause = {0};
         if (peer == n->index || n->link[peer] != NULL)
             continue;
-        bool in_turns = n->index == 0 && met == 0 && base_deadline_left(deadline, TURN_MS) == TURN_MS;
-        status = meet(n, peer,
-                      in_turns        ? TURN_MS
-                      : n->index == 0 ? base_deadline_left(deadline, connect_ms(n))
-                                      : connect_ms(n),
-                      &cause);
+        int64_t left = base_deadline_left(deadline, connect_ms(n));
+        bool in_turns = n->index == 0 && met == 0 && left > turn_ms;
+        status = meet(n, peer, in_turns ? turn_ms : left, &cause);
         if (status == BASE_OK)
             met++;
-        else if (!in_turns || status != BASE_ERR_TIMEOUT || n->link[peer] != NULL) {
+        else if (in_turns && status == BASE_ERR_TIMEOUT && n->link[peer] == NULL)
+            turn_ms += peer == 2 ? turn_ms : 0;
+        else if (went_in_silence(n, peer, status) && left > 0) {
+            net_link_destroy(&n->link[peer]);
+            peer--; /* the same one again */
+        } else {
             if (n->index == 0 && status == BASE_ERR_TIMEOUT)
                 base_error_prefix(&cause, "waited %u s in all", n->config.limits.connect_seconds);
             return base_fail(error, status, "%s", cause.text);
@@ -316,6 +336,7 @@ enum base_status node_join(struct node *n, struct base_error *error)
     struct eng_session_links links = {0};
     drop_links(n);
     base_log_write(&n->log, BASE_LOG_INFO, NULL, "waiting for the other parties");
+    notify_send(&n->log, NOTIFY_STATUS, "waiting for the other parties");
     TRY(meet_all(n, error));
     for (int i = 0; i < 3; i++)
         links.to[i] = n->link[i];
@@ -327,6 +348,7 @@ enum base_status node_join(struct node *n, struct base_error *error)
             net_link_set_timeout(n->link[i], step_ms);
     base_log_write(&n->log, BASE_LOG_INFO, NULL, "ready: connected to %s and %s",
                    n->names[n->index == 0 ? 1 : 0], n->names[n->index == 2 ? 1 : 2]);
+    notify_send(&n->log, NOTIFY_READY, "%s, ready for requests", n->names[n->index]);
     return BASE_OK;
 out:
     node_tell_all(n->link, error);
@@ -355,7 +377,7 @@ static enum base_status serve_client(struct node *n, struct net_link *client, si
 {
     enum base_status status = BASE_OK;
     *ret_joined = true;
-    net_link_set_cancel(client, command_stopped, NULL);
+    net_link_set_cancel(client, asked_to_stop, n);
     net_link_set_timeout(client, (int64_t)n->config.limits.step_seconds * SECOND_MS);
     TRY(node_hello(&n->identity, client, (size_t)n->index, 3 + who, error));
     for (bool stays = true; stays && !command_stopped(NULL);) {
@@ -402,7 +424,7 @@ static const char *reason_of_loss(struct node *n, int lost, char ret[REASON_BYTE
 static enum base_status next_client(struct node *n, struct net_link **ret_client, size_t *ret_who,
                                     struct base_error *error)
 {
-    struct net_wait wait = {.timeout_ms = POLL_MS, .cancelled = command_stopped};
+    struct net_wait wait = {.timeout_ms = POLL_MS, .cancelled = asked_to_stop, .context = n};
     struct base_error reason = {0};
     enum base_status status = net_accept(n->listener[NET_PORT_CLIENTS], &wait, ret_client, ret_who, &reason);
     if (status == BASE_OK || status == BASE_ERR_TIMEOUT || status == BASE_ERR_CLOSED)
@@ -453,6 +475,7 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
     }
     struct base_error stop = {0};
     (void)base_fail(&stop, BASE_ERR_CLOSED, "asked to stop");
+    notify_send(&n->log, NOTIFY_STOPPING, "ending");
     node_tell_all(n->link, &stop);
     base_log_write(&n->log, BASE_LOG_INFO, NULL, "stopped");
 out:

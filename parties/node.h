@@ -9,6 +9,7 @@
 #include "net/hello.h"
 #include "net/zmq_link.h"
 #include "parties/config.h"
+#include "parties/notify.h"
 
 /* What every end of a deployment compares in HELLO, party or client. */
 struct node_identity {
@@ -41,6 +42,7 @@ struct node {
     int index;         /* 0 to 2 */
     char names[3][32]; /* of the parties */
     struct base_log log;
+    struct notify_watchdog watchdog;
     struct net_key key;
     struct eng_share share;
     struct eng_gates gates;
