@@ -1,5 +1,6 @@
 #include "engine/remote.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "engine/decoder.h"
 #include "protocols/argmax.h"
@@ -179,12 +180,26 @@ out:
     return status;
 }
 
-static enum base_status wait_for(struct net_link *link, const struct eng_remote_watch *watch, struct base_error *error)
+/* Until a party's next word is there. Whoever ends meanwhile says why; a party that is frozen shows at the others first. */
+static enum base_status wait_for(struct eng_remote *r, int party, const struct eng_remote_watch *watch, struct base_error *error)
 {
     enum { LOOK_MS = 10 };
     enum base_status status = BASE_OK;
-    while (watch != NULL && !net_link_wait(link, LOOK_MS))
-        TRY_THAT(watch->wanted(watch->context), error, BASE_ERR_CLOSED, "the step was left");
+    struct net_link *const *link = r->client.link;
+    int64_t deadline = base_deadline_after(net_link_timeout(link[party]));
+    while (!net_link_wait(link[party], LOOK_MS)) {
+        for (int i = 0; i < 3; i++) {
+            uint8_t word[8];
+            if (i == party || !net_link_lost(link[i]))
+                continue;
+            TRY(net_link_skip_to(link[i], ENG_REQUEST_END, error));
+            TRY(net_link_receive(link[i], ENG_REQUEST_END, word, sizeof word, error));
+        }
+        TRY_THAT(watch == NULL || watch->wanted(watch->context), error, BASE_ERR_CLOSED, "the step was left");
+        TRY_THAT(base_clock_ms() < deadline, error, BASE_ERR_TIMEOUT,
+                 "%s: nothing came within %lld ms: check that it runs and that the network lets it through",
+                 net_link_peer(link[party]), (long long)net_link_timeout(link[party]));
+    }
 out:
     return status;
 }
@@ -195,13 +210,13 @@ static enum base_status wait_for_answer(struct eng_remote *r, bool decoding, con
 {
     enum base_status status = BASE_OK;
     for (size_t layer = 1; !decoding && layer <= r->shape->layers; layer++) {
-        TRY(wait_for(r->client.link[1], watch, error));
+        TRY(wait_for(r, 1, watch, error));
         TRY(eng_progress_receive(r->client.link[1], layer, error));
         if (watch != NULL)
             watch->layer(watch->context, layer);
     }
     for (int party = 1; party <= 2; party++)
-        TRY(wait_for(r->client.link[party], watch, error));
+        TRY(wait_for(r, party, watch, error));
 out:
     return status;
 }

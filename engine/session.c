@@ -240,8 +240,12 @@ static enum base_status wait_for_word(struct eng_session *s, struct net_link *cl
     int64_t deadline = base_deadline_after(s->idle_ms);
     while (!net_link_wait(client, LOOK_MS)) {
         for (int i = 0; i < 3; i++) {
+            uint8_t word[8];
             *ret_joined = s->links.to[i] == NULL || !net_link_lost(s->links.to[i]);
-            TRY_THAT(*ret_joined, error, BASE_ERR_CLOSED, "the link to %s ended", net_link_peer(s->links.to[i]));
+            if (*ret_joined)
+                continue;
+            TRY(net_link_receive(s->links.to[i], 0, word, sizeof word, error));
+            TRY(base_fail(error, BASE_ERR_CLOSED, "the link to %s ended", net_link_peer(s->links.to[i])));
         }
         TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), error, BASE_ERR_CLOSED,
                  "this party was asked to stop");

@@ -82,21 +82,47 @@ static bool wants_stop(void *context)
     return run->ends && (net_link_pending(s->links.to[1]) || net_link_pending(s->links.to[2]));
 }
 
-/* P0 waits for an order no longer than the other parties do: a client that neither speaks nor goes must not hold it back from their next
- * meeting. */
+/* P0, which nobody waits for, watches both others while it waits: who has lost one says so, and perhaps who else is the cause. */
+static enum base_status look_at_parties(struct eng_session *s)
+{
+    struct mpc_party *p = &s->party;
+    enum base_status status = BASE_OK;
+    for (int i = 1; i <= 2; i++) {
+        uint8_t word[8];
+        if (!net_link_lost(s->links.to[i]))
+            continue;
+        TRY(net_link_receive(s->links.to[i], PART_STEP, word, sizeof word, &p->error));
+        TRY(base_fail(&p->error, BASE_ERR_CLOSED, "%s: the link ended during the request", net_link_peer(s->links.to[i])));
+    }
+    TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED,
+             "this party was asked to stop");
+out:
+    return status;
+}
+
+/* No longer than the other parties do: a client that neither speaks nor goes must not hold P0 back from their next meeting. */
 static enum base_status wait_for_client(struct eng_session *s)
 {
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
     int64_t deadline = base_deadline_after(IDLE_MS);
     while (!net_link_wait(p->client, LOOK_MS)) {
-        for (int i = 1; i <= 2; i++)
-            TRY_THAT(!net_link_lost(s->links.to[i]), &p->error, BASE_ERR_CLOSED,
-                     "%s: the link ended during the request", net_link_peer(s->links.to[i]));
-        TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED,
-                 "this party was asked to stop");
+        TRY(look_at_parties(s));
         TRY_THAT(base_clock_ms() < deadline, &p->error, BASE_ERR_TIMEOUT, "%s: it has not ended its request",
                  net_link_peer(p->client));
+    }
+out:
+    return status;
+}
+
+/* P0 waits until both others have parted. */
+static enum base_status wait_for_parting(struct eng_session *s)
+{
+    enum base_status status = BASE_OK;
+    int64_t deadline = base_deadline_after(net_link_timeout(s->links.to[1]));
+    while ((!net_link_pending(s->links.to[1]) || !net_link_pending(s->links.to[2])) && base_clock_ms() < deadline) {
+        TRY(look_at_parties(s));
+        base_sleep_ms(LOOK_MS);
     }
 out:
     return status;
@@ -381,6 +407,7 @@ static enum base_status close_material(struct eng_session *s)
         TRY(net_link_skip_to(s->links.to[0], END_STEP, &p->error));
         return BASE_OK;
     }
+    TRY(wait_for_parting(s));
     for (int i = 1; i <= 2; i++) {
         TRY(net_link_receive(s->links.to[i], PART_STEP, theirs, sizeof theirs, &p->error));
         TRY(net_link_send(s->links.to[i], END_STEP, word, sizeof word, &p->error));

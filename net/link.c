@@ -79,6 +79,11 @@ void net_link_set_timeout(struct net_link *link, int64_t milliseconds)
     link->timeout_ms = milliseconds;
 }
 
+int64_t net_link_timeout(const struct net_link *link)
+{
+    return link->timeout_ms;
+}
+
 void net_link_set_cancel(struct net_link *link, int (*cancelled)(void *), void *context)
 {
     link->cancelled = cancelled;

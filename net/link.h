@@ -86,6 +86,7 @@ void net_link_set_session(struct net_link *link, const uint8_t session[16]);
 /* Every wait for one frame ends after `milliseconds` (monotonic clock); the default is 30 s. A message that
  * keeps moving is never cut off, however long it is. */
 void net_link_set_timeout(struct net_link *link, int64_t milliseconds);
+int64_t net_link_timeout(const struct net_link *link);
 /* A function that waits poll between slices (at most 100 ms); a non-zero answer ends the wait with
  * BASE_ERR_CLOSED. */
 void net_link_set_cancel(struct net_link *link, int (*cancelled)(void *), void *context);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, PARTING_MS = 100, REASON_BYTES = 512 };
+enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, UNMET_MS = 2000, PARTING_MS = 100, REASON_BYTES = 512 };
 
 /* --- identity ------------------------------------------------------------------------------------------ */
 
@@ -310,7 +310,7 @@ static void tell_unmet(struct node *n, const struct base_error *cause)
 {
     struct base_error ignored = {0};
     for (int i = 1; i < 3 && n->index == 0 && !command_stopped(NULL); i++) {
-        struct net_wait wait = {.timeout_ms = TURN_MS, .cancelled = command_stopped};
+        struct net_wait wait = {.timeout_ms = UNMET_MS, .cancelled = command_stopped};
         if (n->link[i] == NULL && connect_to(n, i, &wait, &ignored) == BASE_OK)
             net_link_abort(n->link[i], cause);
     }

@@ -53,4 +53,13 @@ judge 'six links were used, and the link is named' "$(
     grep -q '"link": "rtt=10:mbit=1000"' "$T/run/relay.json" || echo 'no link'
 )"
 
+# --- a long way: a handshake takes longer than P0 gives each of the others at first ---------------------------------------------------
+limit_connect=20
+write_config "$T/patient.yaml"
+launch relay "$C" relay --link rtt=300 --map "$maps"
+until_true 4 grep -qx ready "$T/run/relay.out"
+for one in p0 p1 p2; do start "$one" --bind 127.0.0.2 --config "$T/patient.yaml"; done
+judge 'the parties meet over a round trip of 300 ms' "$(for one in p0 p1 p2; do hear "$one" 12 'ready: connected'; done)"
+settle 'and end in order' ''
+
 done_testing
