@@ -352,8 +352,8 @@ enum base_status node_join(struct node *n, struct base_error *error)
     return BASE_OK;
 out:
     node_tell_all(n->link, error);
+    tell_clients(n, error); /* they wait for little longer than the parties do */
     tell_unmet(n, error);
-    tell_clients(n, error);
     return status;
 }
 
