@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 struct eng_candidate {
-    double weight; /* logit, then probability */
+    double weight; /* logit */
     int32_t id;
 };
 
@@ -21,14 +21,18 @@ enum base_status eng_sampler_init(struct eng_sampler *ret, struct eng_sampling s
     TRY_THAT(sampling.top_p >= 0 && sampling.top_p <= 1, error, BASE_ERR_ARGUMENT,
              "top-p is %g: must be 0 to 1", sampling.top_p);
     TRY(base_alloc(&sampler.candidate, vocab, sizeof *sampler.candidate, error));
+    TRY(base_alloc(&sampler.noise, vocab, sizeof *sampler.noise, error));
     *ret = sampler;
+    return BASE_OK;
 out:
+    eng_sampler_finish(&sampler);
     return status;
 }
 
 void eng_sampler_finish(struct eng_sampler *sampler)
 {
     base_free_secret(&sampler->candidate);
+    base_free_secret(&sampler->noise);
 }
 
 static int larger_first(const void *a, const void *b)
@@ -47,26 +51,25 @@ static int32_t largest(const double *logits, size_t vocab)
     return (int32_t)best;
 }
 
-/* How many of the sorted candidates stay, and the sum of their weights. */
-static size_t cut(const struct eng_sampler *s, double *ret_sum)
+/* How many of the sorted candidates stay. */
+static size_t cut(const struct eng_sampler *s)
 {
     size_t kept = s->sampling.top_k > 0 && s->sampling.top_k < s->vocab ? s->sampling.top_k : s->vocab;
-    double sum = 0, part = 0;
-    for (size_t i = 0; i < kept; i++)
-        sum += s->candidate[i].weight;
-    *ret_sum = sum;
+    double sum = 0, part = 0, top = s->candidate[0].weight;
     if (s->sampling.top_p <= 0 || s->sampling.top_p >= 1)
         return kept;
+    for (size_t i = 0; i < kept; i++)
+        sum += exp((s->candidate[i].weight - top) / s->sampling.temperature);
     for (size_t i = 0; i < kept; i++) {
-        part += s->candidate[i].weight;
-        if (part >= s->sampling.top_p * sum) {
-            *ret_sum = part;
+        part += exp((s->candidate[i].weight - top) / s->sampling.temperature);
+        if (part >= s->sampling.top_p * sum)
             return i + 1;
-        }
     }
     return kept;
 }
 
+/* The largest sum of logit / temperature and noise of Gumbel's distribution is a draw from the softmax. Each id has its own noise: the last
+ * units of logits differ from run to run, and that changes what a seed gives only where two sums are nearly equal. */
 int32_t eng_sampler_pick(struct eng_sampler *s, const double *logits)
 {
     if (s->sampling.temperature == 0)
@@ -74,15 +77,18 @@ int32_t eng_sampler_pick(struct eng_sampler *s, const double *logits)
     for (size_t i = 0; i < s->vocab; i++)
         s->candidate[i] = (struct eng_candidate){logits[i], (int32_t)i};
     qsort(s->candidate, s->vocab, sizeof *s->candidate, larger_first);
-    double top = s->candidate[0].weight, sum, at = 0;
+    size_t kept = cut(s);
     for (size_t i = 0; i < s->vocab; i++)
-        s->candidate[i].weight = exp((s->candidate[i].weight - top) / s->sampling.temperature);
-    size_t kept = cut(s, &sum);
-    double target = base_random_fraction(&s->state) * sum;
-    for (size_t i = 0; i + 1 < kept; i++) {
-        at += s->candidate[i].weight;
-        if (target < at)
-            return s->candidate[i].id;
+        s->noise[i] = -log(-log(base_random_fraction(&s->state)));
+    int32_t best = s->candidate[0].id;
+    double most = -INFINITY;
+    for (size_t i = 0; i < kept; i++) {
+        const struct eng_candidate *c = &s->candidate[i];
+        double sum = c->weight / s->sampling.temperature + s->noise[c->id];
+        if (sum > most) {
+            most = sum;
+            best = c->id;
+        }
     }
-    return s->candidate[kept - 1].id;
+    return best;
 }

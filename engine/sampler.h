@@ -12,7 +12,7 @@ struct eng_sampling {
     double temperature; /* 0: the largest logit, the lowest id among equal ones */
     size_t top_k;       /* 0: all; else only the k largest logits */
     double top_p;       /* 0 or 1: all; else the fewest tokens whose probabilities reach it */
-    uint64_t seed;      /* equal seeds and logits, equal tokens */
+    uint64_t seed;      /* equal seeds and logits, equal tokens; nearly equal logits, nearly always */
 };
 
 struct eng_sampler {
@@ -20,6 +20,7 @@ struct eng_sampler {
     size_t vocab;
     uint64_t state;
     struct eng_candidate *candidate; /* [vocab] */
+    double *noise;                   /* [vocab] */
 };
 
 /* Errors: BASE_ERR_ARGUMENT naming the value outside 0 to 100 (temperature) or 0 to 1 (top_p). */

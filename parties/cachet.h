@@ -112,7 +112,7 @@ enum cachet_code cachet_tokenize(const struct cachet *client, const struct cache
 void cachet_free_tokens(int32_t **tokens, size_t count);
 
 struct cachet_progress {
-    size_t ahead;             /* requests that are served before this one; 0 once it runs */
+    size_t ahead;             /* requests that must end before this one begins; 0 once it runs */
     size_t rows_done, rows;   /* of the prompt */
     size_t layer, layers;     /* of the step under way */
     double seconds, expected; /* since it began to run; how long the prompt will take in all, 0: not known yet */
@@ -135,7 +135,7 @@ struct cachet_request {
     double temperature; /* 0: the likeliest token */
     double top_p;       /* 1: all */
     size_t top_k;       /* 0: all */
-    uint64_t seed;      /* equal seeds, equal answers */
+    uint64_t seed;      /* equal seeds, nearly always equal answers: the last unit of a logit differs from run to run */
     bool inside;        /* the parties choose the likeliest token inside; the client never sees logits */
     bool ignore_eos;
     const char *const *stop; /* texts that end the answer and are not part of it; at most CACHET_STOPS, borrowed */

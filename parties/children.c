@@ -76,12 +76,18 @@ enum base_status children_check(struct children *c, struct base_error *error)
 {
     for (int i = 0; i < 3; i++) {
         char line[600];
-        if (c->pid[i] > 0 && waitpid(c->pid[i], NULL, WNOHANG) == c->pid[i]) {
+        int how;
+        if (c->pid[i] > 0 && waitpid(c->pid[i], &how, WNOHANG) == c->pid[i]) {
             c->pid[i] = 0;
             c->ended[i] = true;
+            c->signal[i] = WIFSIGNALED(how) ? WTERMSIG(how) : 0;
         }
         if (!c->ended[i])
             continue;
+        /* One that was killed could not say why. */
+        if (c->signal[i] != 0)
+            return base_fail(error, BASE_ERR_PEER, "%s was ended by signal %d (%s): by hand, for want of memory, or by a fault of the program",
+                             c->name[i], c->signal[i], strsignal(c->signal[i]));
         last_line(c->log[i], line, sizeof line);
         return base_fail(error, BASE_ERR_PEER, "%s has ended: %s", c->name[i], line);
     }

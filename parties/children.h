@@ -11,6 +11,7 @@
 struct children {
     pid_t pid[3]; /* 0: not running */
     bool ended[3]; /* by itself */
+    int signal[3]; /* that ended it; 0: none */
     char log[3][4096];
     const char *name[3];
 };
@@ -24,7 +25,7 @@ struct child_form {
 /* Runs `cachet party` once more for party `index`. */
 BASE_MUST_USE enum base_status children_start(struct children *children, int index,
                                               const struct child_form *form, struct base_error *error);
-/* Errors: BASE_ERR_PEER when a child has ended, with the last line of its log; whenever it is asked. */
+/* Errors: BASE_ERR_PEER when a child has ended, with the signal or the last line of its log; whenever it is asked. */
 BASE_MUST_USE enum base_status children_check(struct children *children, struct base_error *error);
 /* Asks all to stop, waits, and kills what is left after five seconds. */
 void children_stop(struct children *children);

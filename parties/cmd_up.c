@@ -20,7 +20,7 @@ struct up {
     struct model_plan_options plan_options;
     const char *plan_path, *mode, *keep;
     struct policy_flags policy_flags;
-    const char *listen;
+    const char *listen, *api_keys;
     uint64_t slots;
     bool compare, verbose, serve;
 
@@ -137,9 +137,14 @@ static enum base_status start_gateway(struct up *u, pid_t *ret, struct base_erro
     enum base_status status = BASE_OK;
     struct deployment_files files;
     TRY(deployment_client_files(&u->deployment, &files, error));
-    const char *const arguments[] = {"cachet", "serve",      "--config",    files.config, "--key",
-                                     files.key, "--shares",  files.shares,  "--listen",   u->listen,
-                                     "--log-level", u->verbose ? "info" : "warning", NULL};
+    const char *arguments[] = {"cachet", "serve",      "--config",    files.config, "--key",
+                               files.key, "--shares",  files.shares,  "--listen",   u->listen,
+                               "--log-level", u->verbose ? "info" : "warning", NULL, NULL, NULL};
+    if (u->api_keys != NULL) {
+        enum { FREE = sizeof arguments / sizeof *arguments - 3 };
+        arguments[FREE] = "--api-key-file";
+        arguments[FREE + 1] = u->api_keys;
+    }
     pid_t parent = getpid(), pid = fork();
     TRY_THAT(pid >= 0, error, BASE_ERR_MEMORY, "cannot start a process for the gateway: %s", strerror(errno));
     if (pid == 0) {
@@ -155,6 +160,15 @@ out:
     return status;
 }
 
+/* It has said why; its exit code is handed on. */
+static enum base_status gateway_ended(int how, struct base_error *error)
+{
+    enum base_status status = WIFEXITED(how) ? base_status_of_exit_code(WEXITSTATUS(how)) : BASE_ERR_PEER;
+    if (status == BASE_OK)
+        status = BASE_ERR_PEER;
+    return base_fail(error, status, "the gateway has ended: its own words stand above");
+}
+
 static enum base_status serve(struct up *u, struct base_error *error)
 {
     enum { LOOK_MS = 100 };
@@ -164,7 +178,7 @@ static enum base_status serve(struct up *u, struct base_error *error)
     TRY(start_gateway(u, &gateway, error));
     while (status == BASE_OK && !command_stopped(NULL)) {
         if (waitpid(gateway, &ended, WNOHANG) == gateway)
-            return base_fail(error, BASE_ERR_PEER, "the gateway has ended: its own words stand above");
+            return gateway_ended(ended, error);
         status = children_check(&u->deployment.children, error);
         base_sleep_ms(LOOK_MS);
     }
@@ -259,6 +273,10 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .value = "HOST:PORT",
          .help = "serve: where (default 127.0.0.1:8080)",
          .target = &u->listen},
+        {.name = "api-key-file",
+         .value = "FILE",
+         .help = "serve: keys that may ask, one per line",
+         .target = &u->api_keys},
         {.name = "slots",
          .value = "N",
          .help = "serve: requests at the same time, in the rounds of one (default 4)",

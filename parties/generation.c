@@ -48,7 +48,7 @@ void generation_options(struct generation_flags *f, struct option_entry ret[GENE
          .high = 1},
         {.name = "seed",
          .value = "N",
-         .help = "of the sampling: equal seeds, equal answers (default: fresh)",
+         .help = "of the sampling: equal seeds, nearly always equal answers (default: fresh)",
          .kind = OPTION_COUNT,
          .target = &f->seed,
          .high = 9007199254740992.0},

@@ -36,26 +36,6 @@ static void fail_waiting(struct cachet *c, const struct base_error *error)
     }
 }
 
-/* Cancelled before they began. */
-static void drop_cancelled(struct cachet *c)
-{
-    for (;;) {
-        struct cachet_job *dropped = NULL;
-        (void)pthread_mutex_lock(&c->lock);
-        for (struct cachet_job **at = &c->queue; *at != NULL && dropped == NULL;)
-            if ((*at)->cancelled) {
-                dropped = *at;
-                *at = dropped->next;
-            } else {
-                at = &(*at)->next;
-            }
-        (void)pthread_mutex_unlock(&c->lock);
-        if (dropped == NULL)
-            return;
-        library_end(c, dropped, CACHET_FINISH_CANCELLED, NULL);
-    }
-}
-
 static void drop_links(struct cachet *c, const char *reason)
 {
     struct base_error cause = {0};
@@ -139,7 +119,7 @@ void *library_run(void *client)
             status = ping_all(c, &error);
             if (status == BASE_OK && !waits(c))
                 rest(c, PING_SECONDS * 1000, true);
-            drop_cancelled(c);
+            library_look_at_queue(c);
             if (status == BASE_OK && waits(c))
                 status = library_serve(c, &error);
         }

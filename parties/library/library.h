@@ -34,6 +34,7 @@ struct cachet_job {
     int32_t last;
     double submitted, began, first, previous;
     size_t rows_done;
+    size_t told_ahead; /* while it waits: what it was told last */
 };
 
 struct cachet {
@@ -74,6 +75,10 @@ void library_log(const struct cachet *c, int level, const struct cachet_job *job
     __attribute__((format(printf, 4, 5)));
 /* Takes the oldest waiting request that may run beside those of `inside` (or of either kind where nothing runs); NULL: none. */
 struct cachet_job *library_take(struct cachet *c, bool any, bool inside);
+/* Lets those go that were cancelled while they wait, and tells the others how many are ahead of them. */
+void library_look_at_queue(struct cachet *c);
+/* Tells a request how many are ahead of it, if it was not told yet. */
+void library_tell_ahead(struct cachet_job *job, size_t ahead);
 /* A request has ended: for good, nothing is called after it. */
 void library_end(struct cachet *c, struct cachet_job *job, enum cachet_finish finish, const struct base_error *error);
 bool library_closing(struct cachet *c);

@@ -33,6 +33,7 @@ static void begin_job(struct run *run, struct cachet_job *job, size_t slot)
     job->began = job->previous = base_clock_seconds();
     run->c->running[slot] = job;
     run->c->begun++;
+    library_tell_ahead(job, 0);
     library_log(run->c, 2, job, "begins: %zu prompt tokens, %zu new ones at most", job->request.token_count, job->request.max_tokens);
 }
 
@@ -266,6 +267,7 @@ enum base_status library_serve(struct cachet *c, struct base_error *error)
         end_cancelled(&run);
         if (wanted(&run))
             library_hand_back(c);
+        library_look_at_queue(c);
     }
     end_cancelled(&run);
     cause = (struct base_error){0};

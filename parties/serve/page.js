@@ -139,7 +139,7 @@ function take(event) {
   return text;
 }
 
-async function readStream(response, body) {
+async function readStream(response, body, chat) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let pending = '', answer = '';
   for (;;) {
@@ -149,7 +149,7 @@ async function readStream(response, body) {
     pending = events.pop();
     for (const event of events) answer += take(event);
     const log = $('log'), atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-    body.textContent = answer;
+    body.textContent = chat ? answer.trimStart() : answer;
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 }
@@ -167,6 +167,7 @@ async function ask(prompt) {
   running = new AbortController();
   costs = [];
   $('tokens').replaceChildren();
+  showCosts(null);
   $('send').disabled = true;
   $('stop').disabled = false;
   $('progress').textContent = 'sending';
@@ -178,7 +179,7 @@ async function ask(prompt) {
       if (response.status === 401) $('key-field').hidden = false;
       throw new Error((await response.json()).error.message);
     }
-    const text = await readStream(response, answer);
+    const text = await readStream(response, answer, 'messages' in request);
     if (!$('raw').checked) conversation.push({ role: 'user', content: prompt }, { role: 'assistant', content: text });
     $('progress').textContent = 'done, ' + costs.length + ' tokens';
     $('spoken').textContent = 'Answer: ' + text;

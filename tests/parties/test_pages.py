@@ -130,7 +130,7 @@ def config():
         check(first.returncode == 0 and run("config", "print", "--config", paths[1]).stdout == first.stdout, f"config print: {first}")
         told = json.loads(run("config", "print", "--config", paths[1], "--json").stdout)
         check(f"# digest {told['digest']}" in first.stdout and len(told["digest"]) == 64, "the digests differ")
-        check(told["limits"] == {"context": 2048, "connect_seconds": 60, "step_seconds": 31, "ahead_mib": 256}, told["limits"])
+        check(told["limits"] == {"context": 2048, "connect_seconds": 60, "step_seconds": 31, "ahead_mib": 256, "slots": 4}, told["limits"])
         check(told["cache"]["policy"] == "select" and told["cache"]["keys"].items() >= {"budget": 25, "reuse": 4, "unit": 16, "score": "mean"}.items(), told["cache"])
         check([party["key"] for party in told["parties"]] == KEYS[:3] and told["parties"][2]["host"] == "10.0.0.12", told["parties"])
         check(told["clients"] == [{"name": "alice", "key": KEYS[3]}] and told["model"]["plan"] == "cd" * 32 and told["version"] == 1, told)

@@ -1,6 +1,7 @@
 /* Choosing tokens: greedy, temperature, top-k, top-p, seeds. */
 #include "tests/protocols/check.h"
 
+#include "base/random.h"
 #include "engine/sampler.h"
 
 #include <math.h>
@@ -97,6 +98,31 @@ static void test_seeds(void **state)
     }
 }
 
+/* Runs of one request differ in the last units of its logits; what a seed gives hardly changes, however many tokens are nearly equal. */
+static void test_noise_changes_little(void **state)
+{
+    enum { MANY = 1000, PICKS = 2000 };
+    struct eng_sampler a, b;
+    struct base_error error = {0};
+    struct eng_sampling sampling = {.temperature = 1.5, .seed = 12};
+    double one[MANY], other[MANY];
+    uint64_t noise = 3;
+    int same = 0;
+    (void)state;
+    check_ok(eng_sampler_init(&a, sampling, MANY, &error), &error, "a");
+    check_ok(eng_sampler_init(&b, sampling, MANY, &error), &error, "b");
+    for (int i = 0; i < PICKS; i++) {
+        for (int t = 0; t < MANY; t++) {
+            one[t] = 6 * base_random_fraction(&noise);
+            other[t] = one[t] + 1e-3 * base_random_fraction(&noise);
+        }
+        same += eng_sampler_pick(&a, one) == eng_sampler_pick(&b, other);
+    }
+    assert_true(same >= PICKS * 99 / 100);
+    eng_sampler_finish(&a);
+    eng_sampler_finish(&b);
+}
+
 static void test_bad_values(void **state)
 {
     const struct {
@@ -124,6 +150,7 @@ int main(void)
                                        cmocka_unit_test(test_top_k),
                                        cmocka_unit_test(test_top_p),
                                        cmocka_unit_test(test_seeds),
-                                       cmocka_unit_test(test_bad_values)};
+                                       cmocka_unit_test(test_noise_changes_little),
+        cmocka_unit_test(test_bad_values)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

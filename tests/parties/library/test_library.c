@@ -86,7 +86,7 @@ static int close_stage(void **state)
 struct answer {
     struct cachet_job *job;
     int32_t *prompt;
-    size_t prompt_tokens, count, shared, progress;
+    size_t prompt_tokens, count, shared, progress, ahead, most_ahead;
     int32_t tokens[NEW_TOKENS];
     char text[1024];
     size_t size;
@@ -116,6 +116,8 @@ static void note_progress(void *context, const struct cachet_progress *progress)
     struct answer *a = context;
     assert_true(progress->rows_done <= progress->rows && progress->layer <= progress->layers);
     a->progress++;
+    a->ahead = progress->ahead;
+    a->most_ahead = progress->ahead > a->most_ahead ? progress->ahead : a->most_ahead;
 }
 
 static void note_end(void *context)
@@ -279,7 +281,27 @@ static void test_queue(void **state)
     for (size_t i = 0; i < taken; i++) {
         end(&all[i]);
         assert_memory_equal(all[i].tokens, alone.tokens, sizeof alone.tokens);
+        assert_int_equal(all[i].ahead, 0);
     }
+    assert_int_equal(all[SLOTS + 1].most_ahead, 2);
+}
+
+/* Who leaves the queue is gone from it at once, and not when a slot is free. */
+static void test_leave_the_queue(void **state)
+{
+    struct stage *s = *state;
+    static struct answer all[SLOTS + 2];
+    struct cachet_error error = {0};
+    for (size_t i = 0; i < SLOTS + 2; i++) {
+        struct cachet_request request = request_of(s, &all[i], 1);
+        submit(s, &all[i], &request);
+    }
+    cachet_cancel(all[SLOTS + 1].job);
+    check(cachet_wait(all[SLOTS + 1].job, &all[SLOTS + 1].result, &error), &error, "wait");
+    assert_int_equal(all[SLOTS + 1].result.finish, CACHET_FINISH_CANCELLED);
+    assert_false(cachet_wait_for(all[0].job, 0));
+    for (size_t i = 0; i < SLOTS + 2; i++)
+        end(&all[i]);
 }
 
 static void test_chosen_inside(void **state)
@@ -433,6 +455,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_stop_texts),     cmocka_unit_test(test_together),
                                        cmocka_unit_test(test_refused),        cmocka_unit_test(test_queue),
+                                       cmocka_unit_test(test_leave_the_queue),
                                        cmocka_unit_test(test_chosen_inside),  cmocka_unit_test(test_stopped_answer),
                                        cmocka_unit_test(test_cancel_one_of_many), cmocka_unit_test(test_cancel),
                                        cmocka_unit_test(test_party_dies)};

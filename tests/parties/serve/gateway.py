@@ -39,13 +39,13 @@ class Answer:
 
 
 class Gateway:
-    """`with Gateway(program, *flags) as g`: it is ready inside, and has ended in order behind it."""
+    """`with Gateway(program, *flags) as g`: it is ready inside, and has ended in order behind it. program: the stand-in, or the words of a real one."""
 
     def __init__(self, program, *flags, ready=True, **environment):
         self.lines, self.key = [], None
         self.directory = tempfile.TemporaryDirectory()
-        base = ["--config", "none", "--key", "none", "--shares", self.directory.name, "--listen", "127.0.0.1:0"]
-        self.process = subprocess.Popen([program, *base, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        words = program if isinstance(program, list) else [program, "--config", "none", "--key", "none", "--shares", self.directory.name]
+        self.process = subprocess.Popen([*words, "--listen", "127.0.0.1:0", *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         env={**os.environ, **environment})
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()

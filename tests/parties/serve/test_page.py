@@ -1,16 +1,25 @@
 """The page in a real browser: asked by keyboard, tokens and figures appear, stop stops; names, contrast of both themes, width of a phone.
-Skips where there is no Chromium. With a directory as second argument it leaves pictures there.
+Skips where there is no Chromium. With --pictures DIRECTORY it leaves pictures there.
 
-usage: test_page.py FAKE_GATEWAY [DIRECTORY]
+usage: test_page.py FAKE_GATEWAY [--pictures DIRECTORY]    over the stand-in
+       test_page.py CACHET SOURCE_ROOT [--pictures DIRECTORY]    over three real parties
 """
+import json
 import os
 import sys
 import tempfile
 
 import browser
-from gateway import Gateway, check, finish
+from deployment import CONTEXT, SLOTS, Place, until_idle
+from gateway import Gateway, check, chunks, finish
 
-program, pictures = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
+arguments = sys.argv[1:]
+pictures = None
+if "--pictures" in arguments:
+    at = arguments.index("--pictures")
+    pictures = arguments[at + 1]
+    del arguments[at : at + 2]
+program, root = (arguments + [None])[:2]
 
 # Luminance contrast of every visible text against the nearest background, as WCAG counts it.
 CONTRAST = """(() => {
@@ -122,15 +131,84 @@ def with_key(t):
         b.close()
 
 
+def number(shown):
+    """3.21 MB as bytes, with half a unit of the last digit."""
+    value, unit = shown.split()
+    factor = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
+    return float(value) * factor, factor * 0.51 * 10 ** -len(value.partition(".")[2])
+
+
+def use_real(g, b, place):
+    """Over real parties: the words are the model's, the figures those that the API gives for the same request."""
+    check(b.until("document.getElementById('health-text').textContent === 'ready'"), "the page does not say that it is ready")
+    check(text(b, "f-context") == f"{CONTEXT} tokens" and text(b, "f-policy") == "full" and f"0 of {SLOTS} running" in text(b, "f-requests"), f"what is served: {text(b, 'facts')}")
+    check(b.js("[...document.querySelectorAll('#parties tr')].every((row) => row.textContent.includes('connected') && /[0-9] ms/.test(row.textContent))"), f"links: {text(b, 'parties')}")
+    prompt = "Once upon a time there was a little dog. It"
+    twin = place.twin(prompt, 24)
+    b.js("document.querySelectorAll('details').forEach((d) => d.open = true); document.getElementById('raw').click(); document.getElementById('max-tokens').value = 24")
+    # What the page sends and gets passes by here.
+    b.js("""window.seen = []; const real = fetch; fetch = (path, more) => { if (more && more.method === 'POST') seen.push(path, more.body); return real(path, more); }""")
+    picture(b, "real-begin")
+    ask(b, prompt)
+    check(b.until("document.querySelectorAll('#chart rect').length > 4", 60), "no bars while tokens come")
+    picture(b, "real-running")
+    check(b.until("document.getElementById('progress').textContent.startsWith('done')", 60), f"not done: {text(b, 'progress')}")
+    answer = b.js("document.querySelector('.assistant span').textContent")
+    check(answer == twin, f"the page says {answer!r}, the twin {twin!r}")
+    picture(b, "real-done")
+    path, body = b.js("seen")
+    costs = chunks(g.ask("POST", path, json.loads(body), {"X-Cachet-Costs": "1"}).body)
+    total = costs[-1]["cachet"]
+    # Sizes of one request are the same whenever it is asked; its time is not.
+    check(text(b, "t-tokens") == "24" and text(b, "t-rounds") == str(total["rounds"]), f"{text(b, 'totals')} for {total}")
+    for identity, name in ("t-online", "online_bytes"), ("t-dealt", "dealt_bytes"), ("t-client", "client_bytes"):
+        value, unsure = number(text(b, identity))
+        check(abs(value - total[name]) <= unsure, f"{name}: the page shows {text(b, identity)} for {total[name]}")
+    check(0 < float(text(b, "t-seconds")) < 120, f"seconds: {text(b, 't-seconds')}")
+    rows = b.js("[...document.querySelectorAll('#tokens tr')].map((row) => [...row.children].map((cell) => cell.textContent))")
+    each = [chunk["cachet"] for chunk in costs[:-1] if "cachet" in chunk]
+    check(len(rows) == len(each) == 24, f"{len(rows)} rows for {len(each)} tokens")
+    for row, cost in zip(rows, each):
+        value, unsure = number(row[3])
+        check(int(row[2]) == cost["rounds"] and abs(value - cost["online_bytes"]) <= unsure and row[5] == "alone", f"the row {row} for {cost}")
+    b.js("document.getElementById('raw').click()")
+    ask(b, "Hello")
+    check(b.until("document.querySelectorAll('.assistant').length === 2 && !running", 60), "a chat")
+    check(b.js("document.querySelectorAll('.assistant span')[1].textContent").strip() != "", "a chat without an answer")
+    b.js("document.getElementById('max-tokens').value = 128")
+    ask(b, "And then?")
+    check(b.until("costs.length > 3", 60), "a long answer begins")
+    b.js("document.getElementById('stop').click()")
+    check(b.until("document.getElementById('progress').textContent.startsWith('stopped after')"), "stop")
+    check(until_idle(g) is not None, "a request that was stopped goes on")
+    ask(b, "a dog " * 300)
+    check(b.until("document.querySelector('.error') !== null"), "a prompt that is too long")
+    check("context" in b.js("document.querySelector('.error').textContent"), "what is said of it")
+    picture(b, "real-end")
+
+
+def over_parties():
+    with Place(program, root) as place, place.up("page") as g:
+        b = browser.Browser(f"http://127.0.0.1:{g.port}/")
+        use_real(g, b, place)
+        look(b)
+        check(all("400" in json.dumps(note) for note in b.notes), f"the browser complains: {b.notes}")
+        b.close()
+
+
+def over_stand_in():
+    with Gateway(program, "--ping-seconds", "0.1") as g:
+        b = browser.Browser(f"http://127.0.0.1:{g.port}/")
+        use(g, b)
+        look(b)
+        check(b.notes == [], f"the browser complains: {b.notes}")
+        b.close()
+    with tempfile.TemporaryDirectory() as directory:
+        with_key(directory)
+
+
 if browser.find() is None:
     print("skipped: no chromium here", file=sys.stderr)
     sys.exit(77)
-with Gateway(program, "--ping-seconds", "0.1") as gateway:
-    page = browser.Browser(f"http://127.0.0.1:{gateway.port}/")
-    use(gateway, page)
-    look(page)
-    check(page.notes == [], f"the browser complains: {page.notes}")
-    page.close()
-with tempfile.TemporaryDirectory() as directory:
-    with_key(directory)
+over_parties() if root else over_stand_in()
 finish()
