@@ -205,8 +205,6 @@ static enum base_status run_rows(struct eng_step *step, struct mpc_wire hot, siz
         base_arena_release(&p->arena, mark);
         if (p->layer_done != NULL && !mpc_failed(p))
             p->layer_done(p->layer_done_context, step->layer + 1);
-        if (mpc_stops(p))
-            mpc_fail(p, BASE_ERR_CLOSED, "the step was stopped after layer %zu", step->layer + 1);
         TRY(p->status);
     }
     TRY(finish_rows(step));

@@ -3,7 +3,7 @@
  * A run begins with a request, which opens slot 0, and goes on with orders: the same ones to all parties, in one order. A slot is one prompt
  * with its answer; more may be opened and closed while others go on, and those that are past their prompts take a token each in the same step.
  * P0 hears orders some steps ahead (ENG_AHEAD) and deals for them. The run ends with an order to stop, at any time: a step under way ends
- * between two layers. All of it is public between the parties, but for the keys of the input masks, which go to their two holders. */
+ * between two rounds. All of it is public between the parties, but for the keys of the input masks, which go to their two holders. */
 #ifndef CACHET_ENGINE_REQUEST_H
 #define CACHET_ENGINE_REQUEST_H
 

@@ -205,7 +205,7 @@ struct mpc_wire mpc_input(struct mpc_party *p, const int64_t *x, size_t count, i
     if (mpc_computes(p)) {
         size_t mark = base_arena_mark(&p->arena), size = mpc_bits(count, ring);
         uint8_t *packed = mpc_bytes(p, size);
-        /* A client that goes in the middle must not part P1 and P2: who misses its rows goes on with zeros until both end (mpc_stops). */
+        /* A client that goes in the middle must not part P1 and P2: who misses its rows goes on with zeros until both end (wants_stop). */
         if (packed != NULL && net_link_receive(p->client, p->client_step++, packed, size, NULL) != BASE_OK) {
             p->client_lost = true;
             memset(packed, 0, size);

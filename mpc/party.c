@@ -122,6 +122,17 @@ static void exchange(struct mpc_party *p)
     }
 }
 
+/* Whether the party's work ends in this round. P1 and P2 answer alike: one of them wanted it, and said so in passing. P0, which nobody waits for,
+ * answers for itself. */
+static void stop_if_wanted(struct mpc_party *p)
+{
+    if (p->wants_stop == NULL || mpc_failed(p))
+        return;
+    p->stopped = mpc_computes(p) ? net_link_noted(p->peer) : p->wants_stop(p->wants_stop_context);
+    if (p->stopped)
+        mpc_fail(p, BASE_ERR_CLOSED, "stopped in round %u", (unsigned)p->step);
+}
+
 enum base_status mpc_round(struct mpc_party *p)
 {
     if (p->before_round != NULL && !mpc_failed(p))
@@ -133,6 +144,7 @@ enum base_status mpc_round(struct mpc_party *p)
             net_link_set_note(p->peer, p->wants_stop(p->wants_stop_context));
         exchange(p);
     }
+    stop_if_wanted(p);
     for (size_t i = 0; i < p->pending_count && !mpc_failed(p); i++) {
         struct mpc_pending *q = &p->pending[i];
         if (q->finish != NULL && mpc_computes(p))
@@ -145,14 +157,6 @@ enum base_status mpc_round(struct mpc_party *p)
     p->step++;
     mpc_declare(p, (struct mpc_cost){.rounds = 1});
     return p->status;
-}
-
-bool mpc_stops(struct mpc_party *p)
-{
-    if (p->wants_stop == NULL || mpc_failed(p))
-        return false;
-    p->stopped = mpc_computes(p) ? net_link_noted(p->peer) : p->wants_stop(p->wants_stop_context);
-    return p->stopped;
 }
 
 /* --- the twin's checks ---------------------------------------------------------------------------------------------- */

@@ -80,13 +80,14 @@ struct mpc_party {
     void (*before_round)(void *context, struct mpc_party *p);
     void *before_round_context;
     struct mpc_strand *strand; /* the one that runs (mpc/strands.h); NULL outside */
-    /* Whether this end wants its work to end early; public, asked at least once per round. NULL: never. See mpc_stops. */
+    /* Whether this end wants its work to end early; public, asked in every round. NULL: never. P1 and P2 tell each other in passing
+     * (net_link_set_note), and both fail in the round in which either did; P0 fails for itself. */
     bool (*wants_stop)(void *context);
     void *wants_stop_context;
     /* Told after each layer, where the graph has layers. NULL: nobody. */
     void (*layer_done)(void *context, size_t layer);
     void *layer_done_context;
-    bool stopped;     /* mpc_stops has said so */
+    bool stopped;     /* it has failed because of that */
     bool client_lost; /* P1, P2: the client's link ended while its input was due, and zeros stand for what did not come */
     enum base_status status;
     struct base_error error;
@@ -124,9 +125,6 @@ struct mpc_wire mpc_queue(struct mpc_party *p, const struct mpc_pending *pending
 /* One round. Cost: 1 round. Errors: the first failure of any operation since the last round, or of the link. */
 BASE_MUST_USE enum base_status mpc_round(struct mpc_party *p);
 
-/* Whether the party's work ends here, between two rounds. P1 and P2 answer alike at the same place: one of them wanted it in the last round,
- * and said so in passing (net_link_set_note). P0, which nobody waits for, answers for itself. Cost: nothing. */
-bool mpc_stops(struct mpc_party *p);
 
 /* Clear: records |x| > 2^bound. Elsewhere nothing. */
 void mpc_check_bound(struct mpc_party *p, const char *label, const struct mpc_wire *w);

@@ -184,7 +184,7 @@ const char *cachet_job_id(const struct cachet_job *job);
 enum cachet_code cachet_wait(struct cachet_job *job, struct cachet_result *ret, struct cachet_error *error);
 /* Whether it has ended, after waiting for that for timeout_ms at most. */
 bool cachet_wait_for(struct cachet_job *job, int timeout_ms);
-/* Asks for its end; returns at once. The parties stop within a layer's step. */
+/* Asks for its end; returns at once. The parties stop within a round or two of the step under way. */
 void cachet_cancel(struct cachet_job *job);
 /* Cancels if it still runs, waits for its end, frees. Accepts a pointer to NULL. */
 void cachet_release(struct cachet_job **job);

@@ -276,7 +276,7 @@ static void count_layer(void *context, size_t layer)
     assert_int_equal(layer, ++p->layers);
 }
 
-/* The client leaves a step while it is computed: the parties end between two layers, and the next run is as good as any. */
+/* The client leaves a step while it is computed: the parties end between two rounds, and the next run is as good as any. */
 static void test_left_in_the_middle(void **state)
 {
     struct stage *s = *state;
