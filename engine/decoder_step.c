@@ -254,12 +254,10 @@ enum base_status eng_decoder_step_lanes(const struct eng_lanes *lanes, struct mp
     struct eng_lanes own = *lanes;
     struct eng_step step = {
         .decoder = lanes->lane[0], .p = p, .n = lanes->count, .first = lanes->lane[0]->position, .lanes = &own};
-    for (size_t i = 0; i < lanes->count; i++)
-        if (!fits(lanes->lane[i], p, 1))
-            return p->status;
-    if (lanes->count > lanes->lane[0]->form.chunk)
-        mpc_fail(p, BASE_ERR_ARGUMENT, "%zu requests in one step: at most %zu, the rows of one", lanes->count,
-                 lanes->lane[0]->form.chunk);
+    if (lanes->count < 1 || lanes->count > lanes->lane[0]->form.chunk)
+        mpc_fail(p, BASE_ERR_ARGUMENT, "a step of %zu lanes: 1 to %zu, the rows of a chunk", lanes->count, lanes->lane[0]->form.chunk);
+    for (size_t i = 0; i < lanes->count && !mpc_failed(p); i++)
+        (void)fits(lanes->lane[i], p, 1);
     if (mpc_failed(p))
         return p->status;
     p->before_round = eng_before_round_of_lanes;

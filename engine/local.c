@@ -95,6 +95,8 @@ enum base_status eng_local_create(struct eng_local **ret, const struct eng_local
         own.weights = form->weights[i];
         TRY(eng_session_init(&local->seat[i].session, (enum mpc_role)i, own, form->slots == 0 ? 1 : form->slots, form->kern,
                              error));
+        if (form->idle_ms != 0)
+            local->seat[i].session.idle_ms = form->idle_ms;
     }
     TRY(open_links(local, error));
     status = start_all(local, true, error);

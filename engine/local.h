@@ -13,6 +13,7 @@ struct eng_local_form {
     struct eng_decoder_form form;
     const struct eng_weights *weights[3];
     size_t slots; /* 0: one */
+    int64_t idle_ms; /* of eng_session; 0: its default */
     const struct kern_table *kern;
     const uint8_t *key1, *key2, *key12; /* ENG_SESSION_KEY bytes each */
 };

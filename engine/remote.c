@@ -234,7 +234,7 @@ static enum base_status take_reports(struct eng_remote *r, struct eng_remote_ste
     r->client.step++;
     r->steps++;
     ret->report[0] = (struct eng_step_report){0};
-    while (r->dealt_steps < r->steps || net_link_pending(r->client.link[0])) {
+    while (r->dealt_steps < r->steps || (r->dealt_steps < r->ordered && net_link_pending(r->client.link[0]))) {
         TRY(net_link_receive(r->client.link[0], r->dealt_steps, bytes, sizeof bytes, error));
         eng_step_report_decode(bytes, &dealt);
         ret->report[0].online += dealt.online;

@@ -1,8 +1,8 @@
 /* A party between its links: agrees on keys with its peers once, then serves runs of clients (engine/request.h) one after the other.
  *
  * P1 and P2 compute in step with the client. P0 deals for each order as soon as it has come, as far ahead as the client orders and the byte
- * limit of its links allows, and receives nothing from P1 and P2. Every run draws from fresh streams, derived from keys to which both ends
- * of a pair contributed. The same code runs over memory links (three roles in one process) and over TCP. */
+ * limit of its links allows, and receives nothing from P1 and P2 but that they have left the run. Every run draws from fresh streams, derived
+ * from keys to which both ends of a pair contributed. The same code runs over memory links (three roles in one process) and over TCP. */
 #ifndef CACHET_ENGINE_SESSION_H
 #define CACHET_ENGINE_SESSION_H
 
@@ -20,6 +20,7 @@ struct eng_slot {
     struct eng_decoder decoder;
     bool open;
     uint32_t prompt_tokens, new_tokens, rows; /* rows: those that it has been fed */
+    uint8_t id[ENG_REQUEST_ID];
 };
 
 struct eng_session {
@@ -33,12 +34,12 @@ struct eng_session {
         key2[ENG_SESSION_KEY],  /* with (P0, P1) and with (P0, P2), as far as the role holds them */
         key12[ENG_SESSION_KEY]; /* with (P1, P2): P0 does not hold it */
     uint64_t requests;
-    int64_t idle_ms;   /* [30000] how long a client may say nothing, not even a ping, before its next request */
-    /* Told of every slot that opens (opens) or closes, in a run of whichever client. NULL: nobody. */
+    int64_t idle_ms;   /* [30000] how long a client may say nothing, not even a ping, before its next request; to P1 and P2, before its next order */
+    /* Told of every slot that opens or closes, with its id, in a run of whichever client; those open at the end of a run close then. NULL: nobody. */
     void (*told)(void *context, const struct eng_order *order);
     void *told_context;
     bool made_up_rows; /* takes requests that begin with made-up cached rows */
-    int (*cancelled)(void *context); /* non-zero ends P0's wait for the client; NULL: never */
+    int (*cancelled)(void *context); /* non-zero ends a wait for the client; NULL: never */
     void *cancel_context;
 };
 
@@ -64,7 +65,8 @@ struct eng_served {
     struct eng_usage usage;
 };
 /* Serves one run of a client, and pings before it. A request that must be refused costs the client its link, nothing else; so does a client that
- * goes in the middle. Any other failure after the start tells every peer and ends the links to them, and the parties have to join again. Errors:
+ * goes in the middle, orders what makes no sense, or leaves this party waiting (idle_ms). One that gives P1 and P2 different orders parts them.
+ * Any other failure after the start tells every peer and ends the links to them, and the parties have to join again. Errors:
  * BASE_ERR_ARGUMENT (refused), BASE_ERR_CLOSED (the client is gone), and those of links and gates. */
 BASE_MUST_USE enum base_status eng_session_serve(struct eng_session *session, struct net_link *client, struct eng_served *ret,
                                                  struct base_error *error);

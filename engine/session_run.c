@@ -14,12 +14,14 @@ struct run {
     const struct eng_request *request;
     struct eng_usage *usage;
     struct base_error *refusal;
-    uint32_t orders; /* taken */
     /* P0: orders that have come while it dealt for others. */
     struct eng_order waiting[2 * ENG_AHEAD];
     size_t waiting_count;
     uint32_t heard;
     bool ends;
+    bool cut;      /* P0: a step was left in its middle, and no other one may follow */
+    bool behind;   /* the others have gone on without this party: it waits until `until` at most */
+    int64_t until; /* on the monotonic clock */
     double last; /* when the last order was done */
     double last_cpu;
 };
@@ -68,8 +70,17 @@ static void hear(struct run *run)
         run->waiting[run->waiting_count++] = order;
 }
 
+/* The others have gone on without this party. P0: P1 and P2 have left the run, or are gone. P1 and P2: the peer waits in a round, or has left
+ * the run. */
+static bool left_behind(const struct eng_session *s)
+{
+    if (mpc_computes(&s->party))
+        return net_link_pending(s->party.peer);
+    return net_link_pending(s->links.to[1]) || net_link_pending(s->links.to[2]);
+}
+
 /* P1 and P2 hear nothing in a step but that the client has had enough, or is gone. P0 hears further orders while it deals, and deals until they
- * have parted: what it has begun they may still need. */
+ * have left the run, whatever the client says: what it has begun they may still need. */
 static bool wants_stop(void *context)
 {
     struct run *run = context;
@@ -79,43 +90,59 @@ static bool wants_stop(void *context)
         return net_link_pending(p->client) != 0;
     while (!run->ends && run->waiting_count < sizeof run->waiting / sizeof *run->waiting && net_link_pending(p->client))
         hear(run);
-    return run->ends && (net_link_pending(s->links.to[1]) || net_link_pending(s->links.to[2]));
+    return left_behind(s);
 }
 
-/* P0, which nobody waits for, watches both others while it waits: who has lost one says so, and perhaps who else is the cause. */
+/* Whether the links to the other parties stand; else what one that is lost said last, if it did. */
 static enum base_status look_at_parties(struct eng_session *s)
 {
-    struct mpc_party *p = &s->party;
+    struct base_error *error = &s->party.error;
     enum base_status status = BASE_OK;
-    for (int i = 1; i <= 2; i++) {
-        uint8_t word[8];
-        if (!net_link_lost(s->links.to[i]))
-            continue;
-        TRY(net_link_receive(s->links.to[i], PART_STEP, word, sizeof word, &p->error));
-        TRY(base_fail(&p->error, BASE_ERR_CLOSED, "%s: the link ended during the request", net_link_peer(s->links.to[i])));
-    }
-    TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED,
-             "this party was asked to stop");
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL && net_link_lost(s->links.to[i])) {
+            TRY(net_link_skip_to(s->links.to[i], PART_STEP, error));
+            TRY(base_fail(error, BASE_ERR_CLOSED, "%s: the link ended during the request", net_link_peer(s->links.to[i])));
+        }
 out:
     return status;
 }
 
-/* No longer than the other parties do: a client that neither speaks nor goes must not hold P0 back from their next meeting. */
-static enum base_status wait_for_client(struct eng_session *s)
+/* Until there is an order, or the run ends. P0 waits no longer than the other parties do, P1 and P2 as for any word of a client; and whoever is
+ * left behind waits half as long as the others wait for it, so that a client that speaks to some of them alone costs its own link and not theirs.
+ * Errors: those that part the parties. */
+static enum base_status wait_for_client(struct run *run)
 {
+    struct eng_session *s = run->session;
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
-    int64_t deadline = base_deadline_after(IDLE_MS);
-    while (!net_link_wait(p->client, LOOK_MS)) {
+    bool deals = p->role == MPC_HELPER;
+    run->behind = run->behind && deals;
+    if (!run->behind)
+        run->until = base_deadline_after(deals ? IDLE_MS : s->idle_ms);
+    while (!run->ends) {
+        bool late = base_clock_ms() >= run->until;
+        if (!run->behind && left_behind(s)) {
+            run->behind = true;
+            run->until = base_deadline_after(s->idle_ms / 2);
+        }
+        if (run->cut)
+            run->waiting_count = 0;
+        if (run->waiting_count > 0 && !late)
+            return BASE_OK;
         TRY(look_at_parties(s));
-        TRY_THAT(base_clock_ms() < deadline, &p->error, BASE_ERR_TIMEOUT, "%s: it has not ended its request",
-                 net_link_peer(p->client));
+        TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED,
+                 "this party was asked to stop");
+        if (late)
+            refuse(run, BASE_ERR_TIMEOUT,
+                   run->behind ? "the client has left this party behind the others" : "the client has given no order for too long");
+        else if (net_link_wait(p->client, LOOK_MS))
+            hear(run);
     }
 out:
     return status;
 }
 
-/* P0 waits until both others have parted. */
+/* P0 waits until both others have parted; one that hangs shows at the other first. */
 static enum base_status wait_for_parting(struct eng_session *s)
 {
     enum base_status status = BASE_OK;
@@ -133,16 +160,11 @@ static enum base_status next_order(struct run *run, struct eng_order *ret)
 {
     struct mpc_party *p = &run->session->party;
     enum base_status status = BASE_OK;
-    if (run->waiting_count == 0) {
-        if (p->role == MPC_HELPER)
-            TRY(wait_for_client(run->session));
-        hear(run);
-    }
+    TRY(wait_for_client(run));
     if (run->ends)
         return BASE_OK;
     *ret = run->waiting[0];
     memmove(run->waiting, run->waiting + 1, --run->waiting_count * sizeof *run->waiting);
-    run->orders++;
 out:
     p->status = status;
     return status;
@@ -332,14 +354,16 @@ static enum base_status step(struct run *run, const struct eng_order *order)
     p->status = BASE_OK;
     p->error = (struct base_error){0};
     p->pending_count = 0;
-    if (!mpc_computes(p))
+    if (!mpc_computes(p)) {
+        run->cut = true;
         return BASE_OK;
-    /* Whoever did not see why yet waits for the client's word, or finds that it is gone. */
-    while (!run->ends) {
-        run->waiting_count = 0;
-        hear(run);
     }
-    return BASE_OK;
+    /* Whoever did not see why yet waits for the client's word, or finds that it is gone. */
+    status = wait_for_client(run);
+    p->status = status;
+    if (status == BASE_OK && !run->ends)
+        refuse(run, BASE_ERR_PEER, "the client orders more while a step is under way");
+    return status;
 }
 
 /* --- slots --------------------------------------------------------------------------------------------------------- */
@@ -359,6 +383,8 @@ static enum base_status open_slot(struct run *run, size_t i, const struct eng_or
     slot->prompt_tokens = order->prompt_tokens;
     slot->new_tokens = order->new_tokens;
     slot->rows = order->made_up;
+    memcpy(slot->id, order->id, sizeof slot->id);
+    s->party.before_round = NULL; /* that of another slot's last step */
     if (s->told != NULL)
         s->told(s->told_context, order);
     eng_decoder_reset(&slot->decoder);
@@ -366,6 +392,17 @@ static enum base_status open_slot(struct run *run, size_t i, const struct eng_or
     TRY(eng_decoder_make_up(&slot->decoder, &s->party, order->made_up));
 out:
     return status;
+}
+
+static void close_slot(struct eng_session *s, size_t i)
+{
+    struct eng_slot *slot = &s->slot[i];
+    struct eng_order order = {.kind = ENG_ORDER_CLOSE, .slots = UINT32_C(1) << i};
+    memcpy(order.id, slot->id, sizeof order.id);
+    if (s->told != NULL && slot->open)
+        s->told(s->told_context, &order);
+    slot->open = false;
+    eng_decoder_reset(&slot->decoder);
 }
 
 static enum base_status obey(struct run *run, const struct eng_order *order)
@@ -382,10 +419,7 @@ static enum base_status obey(struct run *run, const struct eng_order *order)
     }
     if (order->kind == ENG_ORDER_OPEN)
         return open_slot(run, i, order);
-    if (s->told != NULL && s->slot[i].open)
-        s->told(s->told_context, order);
-    s->slot[i].open = false;
-    eng_decoder_reset(&s->slot[i].decoder);
+    close_slot(s, i);
     return BASE_OK;
 }
 
@@ -447,6 +481,8 @@ enum base_status eng_session_run(struct eng_session *s, const struct eng_request
     }
     TRY(close_material(s));
 out:
+    for (size_t i = 0; i < s->slots; i++)
+        close_slot(s, i);
     p->wants_stop = NULL;
     p->wants_stop_context = NULL;
     return status;

@@ -102,8 +102,10 @@ void mpc_strands_release(struct mpc_strands *strands, bool trim)
 {
     for (size_t i = 0; strands != NULL && i < strands->most; i++) {
         base_arena_release(&strands->strand[i].arena, 0);
-        if (trim)
+        if (trim) {
             base_arena_trim(&strands->strand[i].arena);
+            (void)madvise(strands->strand[i].stack + page_size(), STACK_BYTES, MADV_DONTNEED);
+        }
     }
 }
 
@@ -253,6 +255,6 @@ enum base_status mpc_strands_run(struct mpc_strands *strands, struct mpc_party *
     }
     for (size_t i = 0; i < count && !mpc_failed(p); i++)
         if (strands->strand[i].status != BASE_OK)
-            mpc_fail(p, strands->strand[i].status, "%s", p->error.text);
+            mpc_fail(p, strands->strand[i].status, "strand %zu failed and left no word", i);
     return p->status;
 }

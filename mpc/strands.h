@@ -21,7 +21,7 @@ typedef enum base_status (*mpc_strand_fn)(void *context, size_t index, struct mp
 /* Runs fn for every index below `count` (at most those of create) until all have returned. Wires that strands made stay until
  * mpc_strands_release. Cost: as many rounds as the strand with most of them; bytes of all. Errors: the first failure of the party. */
 BASE_MUST_USE enum base_status mpc_strands_run(struct mpc_strands *strands, struct mpc_party *p, size_t count, mpc_strand_fn fn, void *context);
-/* Gives the work areas back. trim: to the system, too, which wipes them. */
+/* Gives the work areas back. trim: to the system, too, which wipes them and the stacks; while no strand runs. */
 void mpc_strands_release(struct mpc_strands *strands, bool trim);
 
 /* mpc_round of a party that runs a strand. */

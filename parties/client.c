@@ -3,6 +3,7 @@
 #include "engine/decoder.h"
 #include "parties/command.h"
 
+#include <sodium.h>
 #include <string.h>
 
 enum {
@@ -93,6 +94,7 @@ enum base_status client_generate(struct client *c, const struct generation_conte
                                   .made_up = (uint32_t)context->flags->made_up,
                                   .mode = context->flags->inside ? ENG_REQUEST_ARGMAX : ENG_REQUEST_SAMPLE};
     memcpy(form.link, c->link, sizeof form.link);
+    randombytes_buf(request.id, sizeof request.id);
     TRY(eng_remote_begin(&remote, &form, &request, false, error));
     struct eng_backend backend = eng_remote_backend(&remote);
     TRY(generation_run(context, &backend, prompt, true, ret, error));

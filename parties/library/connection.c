@@ -123,7 +123,7 @@ void *library_run(void *client)
             if (status == BASE_OK && waits(c))
                 status = library_serve(c, &error);
         }
-        if (status == BASE_OK)
+        if (status == BASE_OK || library_closing(c))
             break;
         set_ready(c, false, &error);
         library_log(c, 1, NULL, "the parties are gone: %s", error.text);

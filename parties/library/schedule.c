@@ -168,12 +168,8 @@ static enum base_status carry_out(struct run *run, struct base_error *error)
     if (order.kind != ENG_ORDER_STEP)
         return eng_remote_run(&c->remote, NULL, &watch, &step, error);
     fill_tokens(run, &order);
-    size_t first = 0, rows = 0;
-    while (!(order.slots >> first & 1))
-        first++;
+    size_t first = (size_t)__builtin_ctz(order.slots), rows = (size_t)__builtin_popcount(order.slots);
     bool prompt = library_slot(run, first)->fed < library_slot(run, first)->prompt_tokens;
-    for (size_t i = 0; i < c->slots; i++)
-        rows += order.slots >> i & 1;
     if (prompt)
         rows = library_slot(run, first)->fed + run->step_rows == library_slot(run, first)->prompt_tokens;
     TRY(eng_remote_run(&c->remote, c->tokens, &watch, &step, error));

@@ -31,6 +31,30 @@ static void test_round_trip(void **state)
     net_frame_encode(&frame, header);
     check_ok(net_frame_decode(header, sizeof header, 1000, "P2", &back, &error), &error);
     check_ok(net_frame_expect(&back, &frame, "P2", &error), &error);
+    assert_false(back.note);
+}
+
+/* The note is one bit beside the kind, and no reason to refuse a frame. */
+static void test_note(void **state)
+{
+    for (int kind = NET_FRAME_DATA; kind <= NET_FRAME_ACCEPT; kind++) {
+        struct net_frame frame = example(), back;
+        uint8_t plain[NET_FRAME_HEADER], noted[NET_FRAME_HEADER];
+        struct base_error error = {0};
+        frame.kind = (enum net_frame_kind)kind;
+        frame.payload = 100;
+        frame.total = 100;
+        net_frame_encode(&frame, plain);
+        frame.note = true;
+        net_frame_encode(&frame, noted);
+        for (size_t i = 0; i < sizeof plain; i++)
+            assert_int_equal(plain[i] ^ noted[i], i == 5 ? NET_FRAME_NOTE : 0);
+        check_ok(net_frame_decode(noted, sizeof noted, 100, "P2", &back, &error), &error);
+        assert_true(back.note);
+        assert_int_equal(back.kind, kind);
+        frame.note = false;
+        check_ok(net_frame_expect(&back, &frame, "P2", &error), &error);
+    }
 }
 
 static void test_decode_refuses(void **state)
@@ -43,12 +67,15 @@ static void test_decode_refuses(void **state)
         const char *says;
     } cases[] = {
         {0, 'X', 1000, BASE_ERR_PEER, "P2: frame field magic is 0x54484358, expected 0x54484343"},
-        {4, 9, 1000, BASE_ERR_MISMATCH, "P2: frame field version is 9, expected 1"},
+        {4, 9, 1000, BASE_ERR_MISMATCH, "P2: frame field version is 9, expected 2"},
         {5, 0, 1000, BASE_ERR_PEER, "P2: frame field kind is 0, expected 1 to 4"},
         {5, 5, 1000, BASE_ERR_PEER, "P2: frame field kind is 5, expected 1 to 4"},
+        {5, NET_FRAME_NOTE, 1000, BASE_ERR_PEER, "P2: frame field kind is 0, expected 1 to 4"},
+        {5, NET_FRAME_NOTE + 5, 1000, BASE_ERR_PEER, "P2: frame field kind is 5, expected 1 to 4"},
+        {5, 64 + 1, 1000, BASE_ERR_PEER, "P2: frame field kind is 65, expected 1 to 4"},
         {5, 2, 1000, BASE_ERR_PEER, "P2: frame field payload is 1000, expected at most 604"},
-        {4, 1, 999, BASE_ERR_PEER, "P2: frame field payload is 1000, but 999 bytes came with it"},
-        {4, 1, 1001, BASE_ERR_PEER, "P2: frame field payload is 1000, but 1001 bytes came with it"},
+        {4, NET_FRAME_VERSION, 999, BASE_ERR_PEER, "P2: frame field payload is 1000, but 999 bytes came with it"},
+        {4, NET_FRAME_VERSION, 1001, BASE_ERR_PEER, "P2: frame field payload is 1000, but 1001 bytes came with it"},
         {46, 16, 1000 + (16 << 16), BASE_ERR_PEER,
          "P2: frame field payload is 1049576, expected at most 262144"},
     };
@@ -147,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_note),
         cmocka_unit_test(test_decode_refuses),
         cmocka_unit_test(test_decode_lengths),
         cmocka_unit_test(test_expect_names_the_field),

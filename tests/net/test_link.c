@@ -198,9 +198,9 @@ static void test_wrong_version_is_a_mismatch(void **state)
     char data[4];
     struct net_frame frame = data_frame(0, 5, 4, 4);
     push(&script, &frame, "abcd", 4);
-    script.frames[0].header[4] = 2;
+    script.frames[0].header[4] = NET_FRAME_VERSION + 1;
     check_fails(net_link_receive(link, 5, data, 4, &error), BASE_ERR_MISMATCH, &error,
-                "P2: frame field version is 2, expected 1");
+                "P2: frame field version is 3, expected 2");
     net_link_destroy(&link);
 }
 

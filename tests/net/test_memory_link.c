@@ -73,6 +73,56 @@ static void check_exchange(size_t limit, size_t a_sends, size_t b_sends)
     net_link_destroy(&b);
 }
 
+/* What either end notes in an exchange both know after it, in this exchange alone; messages of several frames and one-sided ones, too. */
+static void test_note(void **state)
+{
+    static const size_t sizes[][2] = {{8, 8}, {NET_FRAME_PAYLOAD + 1, 8}, {8, 3 * NET_FRAME_PAYLOAD}, {8, 0}, {0, 8}};
+    struct net_link *a, *b;
+    static unsigned char out[2][3 * NET_FRAME_PAYLOAD], in[2][3 * NET_FRAME_PAYLOAD];
+    make_pair(&a, &b, BIG);
+    assert_false(net_link_noted(a));
+    for (size_t i = 0; i < 4 * sizeof sizes / sizeof *sizes; i++) {
+        const size_t *size = sizes[i / 4];
+        bool a_notes = i & 1, b_notes = i & 2, noted = (a_notes && size[0] > 0) || (b_notes && size[1] > 0);
+        struct base_error error = {0};
+        struct other other = {.link = b, .send_size = size[1], .receive_size = size[0], .out = out[1], .in = in[1]};
+        pthread_t thread;
+        net_link_set_note(a, a_notes);
+        net_link_set_note(b, b_notes);
+        assert_int_equal(pthread_create(&thread, NULL, exchange_thread, &other), 0);
+        check_ok(net_link_exchange(a, 4, out[0], size[0], in[0], size[1], &error), &error);
+        (void)pthread_join(thread, NULL);
+        check_ok(other.status, &other.error);
+        assert_int_equal(net_link_noted(a), noted);
+        assert_int_equal(net_link_noted(b), noted);
+    }
+    net_link_destroy(&a);
+    net_link_destroy(&b);
+}
+
+/* Waiting for a word: not longer than said, and at once where there is one or none can come; time that receives wait is counted. */
+static void test_wait(void **state)
+{
+    struct net_link *a, *b;
+    struct base_error error = {0};
+    char word[2];
+    make_pair(&a, &b, BIG);
+    assert_int_equal(net_link_timeout(a), 5000);
+    assert_int_equal(net_link_wait(a, 0), 0);
+    assert_int_equal(net_link_wait(a, 20), 0);
+    assert_true(net_link_waited(a) == 0);
+    check_ok(net_link_send(b, 1, "ok", 2, &error), &error);
+    assert_int_equal(net_link_wait(a, 60000), 1);
+    check_ok(net_link_receive(a, 1, word, 2, &error), &error);
+    net_link_set_timeout(a, 50);
+    assert_int_equal(net_link_receive(a, 2, word, 2, &error), BASE_ERR_TIMEOUT);
+    assert_true(net_link_waited(a) >= 0.05);
+    assert_int_equal(net_link_wait(a, 60000), 1);
+    net_link_destroy(&a);
+    assert_int_equal(net_link_wait(b, 60000), 1);
+    net_link_destroy(&b);
+}
+
 static void test_exchange_through_tiny_queues(void **state)
 {
     check_exchange(1, BIG, BIG);
@@ -216,6 +266,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchange_through_tiny_queues),
+        cmocka_unit_test(test_note),
+        cmocka_unit_test(test_wait),
         cmocka_unit_test(test_counters_and_trace),
         cmocka_unit_test(test_blobs),
         cmocka_unit_test(test_full_queue_times_out),

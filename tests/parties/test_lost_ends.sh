@@ -137,12 +137,11 @@ launch alice sh -c 'exec >"$1/run/pager"; head -c 65536 /dev/zero; shift; exec "
 complaints=$(
     for one in p1 p2; do reports "$one" 6 alice; done
     reports p0 6 'request of alice failed'
-    met_again
 )
 kill "$pager"
 complaints="$complaints$(ends alice 4,8,10,11 3)"
 running=3
-judge 'client that stands still in its output: all three parties report it within step_seconds and meet again' "$complaints$(leftovers)"
+judge 'client that stands still in its output: all three parties report it within step_seconds and stay joined' "$complaints$(leftovers)"
 judge 'and the next answer is right' "$(next_request_works)"
 start_anew
 for pause in 0.02 0.04 0.06 0.1 0.15 0.3; do
