@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { END_STEP = 0x7fffffff, PART_STEP = 0x50415254, IDLE_MS = 3600 * 1000, LOOK_MS = 5 };
+enum { END_STEP = 0x7fffffff, PART_STEP = 0x50415254, IDLE_MS = 3600 * 1000, PARTED_MS = 5000, LOOK_MS = 5 };
 
 struct run {
     struct eng_session *session;
@@ -108,7 +108,7 @@ out:
 }
 
 /* Until there is an order, or the run ends. P0 waits no longer than the other parties do, P1 and P2 as for any word of a client; and whoever is
- * left behind waits half as long as the others wait for it, so that a client that speaks to some of them alone costs its own link and not theirs.
+ * left behind waits half as long as the others wait for it at most, so that a client that speaks to some of them alone costs its own link and not theirs.
  * Errors: those that part the parties. */
 static enum base_status wait_for_client(struct run *run)
 {
@@ -123,7 +123,7 @@ static enum base_status wait_for_client(struct run *run)
         bool late = base_clock_ms() >= run->until;
         if (!run->behind && left_behind(s)) {
             run->behind = true;
-            run->until = base_deadline_after(s->idle_ms / 2);
+            run->until = base_deadline_after(deals && s->idle_ms / 2 > PARTED_MS ? PARTED_MS : s->idle_ms / 2);
         }
         if (run->cut)
             run->waiting_count = 0;

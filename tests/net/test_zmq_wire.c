@@ -78,7 +78,7 @@ static void test_other_frame_version(void **state)
     accept_start(&a, listener, 10000);
     accept_finish(&a);
     check_fails(a.status, BASE_ERR_MISMATCH, &a.error,
-                "P0 from 127.0.0.1: frame field version is 9, expected 1");
+                "P0 from 127.0.0.1: frame field version is 9, expected 2");
     int size = zmq_recv(other, bytes, sizeof bytes, 0);
     assert_true(size > NET_FRAME_HEADER + 4);
     assert_int_equal(bytes[4], NET_FRAME_VERSION);

@@ -137,6 +137,7 @@ launch alice sh -c 'exec >"$1/run/pager"; head -c 65536 /dev/zero; shift; exec "
 complaints=$(
     for one in p1 p2; do reports "$one" 6 alice; done
     reports p0 6 'request of alice failed'
+    for one in p0 p1 p2; do ! reported "$one" ' warning ' 'connecting again' || echo "$one has lost the others"; done
 )
 kill "$pager"
 complaints="$complaints$(ends alice 4,8,10,11 3)"
