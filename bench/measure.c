@@ -10,10 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PARTIES = 3, MAPS = PARTIES * PARTY_CONFIG_PORTS, STEP_SECONDS = 1800 };
-
-/* Parties listen here, the relay where the config says. */
-static const char behind_relay[] = "127.0.0.2";
+enum { PARTIES = 3, STEP_SECONDS = 1800 };
 
 /* --- the subject --------------------------------------------------------------------------------------- */
 
@@ -99,18 +96,6 @@ bool bench_is_relayed(const char *link)
     return strcmp(link, "none") != 0;
 }
 
-static enum base_status start_relay(struct bench_run *r, struct base_error *error)
-{
-    char maps[64 * MAPS];
-    size_t at = 0;
-    for (int i = 0; i < MAPS; i++) {
-        unsigned port = r->deployment.config.parties[i / PARTY_CONFIG_PORTS].port + (unsigned)(i % PARTY_CONFIG_PORTS);
-        at += (size_t)snprintf(maps + at, sizeof maps - at, "%s127.0.0.1:%u=%s:%u", i == 0 ? "" : ",", port,
-                               behind_relay, port);
-    }
-    return relay_process_start(&r->relay, r->bench->link, maps, error);
-}
-
 static enum base_status start(struct bench_run *r, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -125,13 +110,13 @@ static enum base_status start(struct bench_run *r, struct base_error *error)
                                    .quiet = true,
                                    .made_up_rows = r->bench->made_up};
     if (bench_is_relayed(r->bench->link))
-        form.bind = behind_relay;
+        form.bind = RELAY_BEHIND;
     /* A chunk of a prompt takes minutes on a slow link. */
     form.limits.step_seconds = STEP_SECONDS;
     TRY(deployment_check_memory(&form, s->context, error));
     TRY(deployment_init(&r->deployment, &form, error));
     if (bench_is_relayed(r->bench->link))
-        TRY(start_relay(r, error));
+        TRY(relay_process_start_before(&r->relay, r->bench->link, &r->deployment.config, error));
     TRY(deployment_start(&r->deployment, error));
 out:
     return status;
@@ -271,9 +256,9 @@ out:
 static enum base_status stop_relay(struct bench_run *r, struct bench_row *row, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct relay_total total[MAPS];
+    struct relay_total total[RELAY_DEPLOYMENT_MAPS];
     TRY(relay_process_stop(&r->relay, total, error));
-    for (int i = 0; i < MAPS; i++)
+    for (int i = 0; i < RELAY_DEPLOYMENT_MAPS; i++)
         row->wire_bytes += (double)(total[i].bytes[0] + total[i].bytes[1]);
     double tokens = (double)r->bench->subject->new_tokens,
            prompt = row->prompt.online + row->prompt.dealt + row->prompt.client,

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -144,6 +145,19 @@ static enum base_status parse_totals(const char *text, struct relay_total *ret, 
     }
     json_decref(root);
     return good ? BASE_OK : base_fail(error, BASE_ERR_INTERNAL, "the relay's report cannot be read");
+}
+
+enum base_status relay_process_start_before(struct relay_process *process, const char *link,
+                                            const struct party_config *config, struct base_error *error)
+{
+    char maps[64 * RELAY_DEPLOYMENT_MAPS];
+    size_t at = 0;
+    for (int i = 0; i < RELAY_DEPLOYMENT_MAPS; i++) {
+        unsigned port = config->parties[i / PARTY_CONFIG_PORTS].port + (unsigned)(i % PARTY_CONFIG_PORTS);
+        at += (size_t)snprintf(maps + at, sizeof maps - at, "%s127.0.0.1:%u=" RELAY_BEHIND ":%u", i == 0 ? "" : ",",
+                               port, port);
+    }
+    return relay_process_start(process, link, maps, error);
 }
 
 enum base_status relay_process_stop(struct relay_process *p, struct relay_total *ret_totals,

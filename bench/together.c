@@ -14,9 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAPS = 9, READY_MS = 120000, STEP_SECONDS = 600, MOST = 32 };
-
-static const char behind_relay[] = "127.0.0.2";
+enum { READY_MS = 120000, STEP_SECONDS = 600, MOST = 32 };
 
 struct together {
     struct model_input input;
@@ -63,22 +61,16 @@ static enum base_status start(struct together *t, struct base_error *error)
     struct deployment_form form = {
         .model = &t->model, .plan = &t->plan, .limits = deployment_limits(t->prompt + t->new_tokens), .quiet = true};
     struct deployment_files files;
-    char maps[64 * MAPS];
-    size_t at = 0;
     struct cachet_error failure = {0};
     TRY(policy_flags_read(&t->policy_flags, &form.policy, &form.policy_config, error));
     TRY(model_open(&t->model, t->input, error));
     TRY(model_plan(&t->model, &options, &t->plan, NULL, error));
     form.limits.slots = (uint32_t)t->requests;
     form.limits.step_seconds = STEP_SECONDS;
-    form.bind = is_relayed(t) ? behind_relay : NULL;
+    form.bind = is_relayed(t) ? RELAY_BEHIND : NULL;
     TRY(deployment_init(&t->deployment, &form, error));
-    for (int i = 0; i < MAPS; i++) {
-        unsigned port = t->deployment.config.parties[i / PARTY_CONFIG_PORTS].port + (unsigned)(i % PARTY_CONFIG_PORTS);
-        at += (size_t)snprintf(maps + at, sizeof maps - at, "%s127.0.0.1:%u=%s:%u", i == 0 ? "" : ",", port, behind_relay, port);
-    }
     if (is_relayed(t))
-        TRY(relay_process_start(&t->relay, t->link, maps, error));
+        TRY(relay_process_start_before(&t->relay, t->link, &t->deployment.config, error));
     TRY(deployment_start(&t->deployment, error));
     TRY(deployment_client_files(&t->deployment, &files, error));
     struct cachet_options client = {.config = files.config, .key = files.key, .shares = files.shares};

@@ -72,10 +72,10 @@ out:
     return status;
 }
 
-static bool ends(const struct eng_generation *g, int32_t token)
+bool eng_ends_text(const struct eng_model_shape *shape, int32_t token)
 {
-    for (size_t i = 0; i < g->shape->eos_count && !g->ignore_eos; i++)
-        if (g->shape->eos[i] == token)
+    for (size_t i = 0; i < shape->eos_count; i++)
+        if (shape->eos[i] == token)
             return true;
     return false;
 }
@@ -94,7 +94,7 @@ enum base_status eng_generate(const struct eng_generation *g, struct eng_generat
     double first = base_clock_seconds();
     for (;;) {
         int32_t token = choose(&run);
-        if (ends(g, token))
+        if (!g->ignore_eos && eng_ends_text(g->shape, token))
             break;
         result.tokens[result.count++] = token;
         bool wanted = g->token == NULL || g->token(g->context, token);

@@ -9,6 +9,9 @@
 typedef bool (*eng_token_fn)(void *context, int32_t token);
 typedef void (*eng_prefill_fn)(void *context, size_t done, size_t total);
 
+/* Whether the token ends the model's text. */
+bool eng_ends_text(const struct eng_model_shape *shape, int32_t token);
+
 struct eng_generation {
     const struct eng_backend *backend;
     const struct eng_model_shape *shape;

@@ -8,6 +8,16 @@
 #include <sodium.h>
 #include <string.h>
 
+static struct eng_remote_slot opened(uint32_t prompt_tokens, uint32_t new_tokens, uint32_t made_up)
+{
+    return (struct eng_remote_slot){.open = true,
+                                    .busy = true,
+                                    .prompt_tokens = prompt_tokens,
+                                    .new_tokens = new_tokens,
+                                    .fed = made_up,
+                                    .planned = made_up};
+}
+
 enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remote_form *form,
                                   const struct eng_request *request, bool keep, struct base_error *error)
 {
@@ -18,12 +28,7 @@ enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remot
         randombytes_buf(r.request.key1, sizeof r.request.key1);
         randombytes_buf(r.request.key2, sizeof r.request.key2);
     }
-    r.slot[0] = (struct eng_remote_slot){.open = true,
-                                         .busy = true,
-                                         .prompt_tokens = request->prompt_tokens,
-                                         .new_tokens = request->new_tokens,
-                                         .fed = request->made_up,
-                                         .planned = request->made_up};
+    r.slot[0] = opened(request->prompt_tokens, request->new_tokens, request->made_up);
     TRY(base_alloc(&r.hot, (size_t)request->chunk * form->shape->vocab, sizeof *r.hot, error));
     r.client.kern = form->kern;
     memcpy(r.client.link, form->link, sizeof r.client.link);
@@ -86,7 +91,7 @@ void eng_remote_step_size(const struct eng_remote *r, uint32_t slots, size_t *re
 {
     size_t first = 0;
     (void)next_slot(slots, &first);
-    step_size(r, slots, r->slot[first % ENG_SLOTS].planned, ret_rows, ret_answers);
+    step_size(r, slots, r->slot[first % ENG_SLOTS].fed, ret_rows, ret_answers);
 }
 
 bool eng_remote_has_room(const struct eng_remote *r)
@@ -112,12 +117,7 @@ static void apply(struct eng_remote *r, const struct eng_order *order, bool plan
         return;
     struct eng_remote_slot *slot = &r->slot[first];
     if (order->kind == ENG_ORDER_OPEN && planned)
-        *slot = (struct eng_remote_slot){.open = true,
-                                         .busy = true,
-                                         .prompt_tokens = order->prompt_tokens,
-                                         .new_tokens = order->new_tokens,
-                                         .fed = order->made_up,
-                                         .planned = order->made_up};
+        *slot = opened(order->prompt_tokens, order->new_tokens, order->made_up);
     if (order->kind == ENG_ORDER_CLOSE)
         *(planned ? &slot->open : &slot->busy) = false;
     if (order->kind != ENG_ORDER_STEP)
@@ -263,7 +263,7 @@ enum base_status eng_remote_run(struct eng_remote *r, const int32_t *tokens, con
         return BASE_OK;
     }
     (void)next_slot(order.slots, &first);
-    step_size(r, order.slots, r->slot[first].fed, &rows, &answers);
+    eng_remote_step_size(r, order.slots, &rows, &answers);
     bool decoding = r->slot[first].fed >= r->slot[first].prompt_tokens;
     TRY(give(r, tokens, rows, error));
     apply(r, &order, false);
@@ -312,7 +312,7 @@ static enum base_status step(void *context, const int32_t *tokens, size_t n, siz
     struct eng_remote_step done = {.answer = ret};
     size_t wanted, answers;
     TRY(plan_steps(r, error));
-    step_size(r, 1, r->slot[0].fed, &wanted, &answers);
+    eng_remote_step_size(r, 1, &wanted, &answers);
     TRY_THAT(n == wanted && rows == answers, error, BASE_ERR_ARGUMENT,
              "a step of %zu rows with %zu answers: the request has %zu and %zu next", n, rows, wanted, answers);
     TRY(eng_remote_run(r, tokens, NULL, &done, error));

@@ -56,7 +56,7 @@ bool eng_remote_has_room(const struct eng_remote *remote);
 /* Adds an order to the plan and sends it to P0, which begins to deal for it. Every planned order is carried out (eng_remote_run) before
  * those after it; an end drops the rest. */
 BASE_MUST_USE enum base_status eng_remote_plan(struct eng_remote *remote, const struct eng_order *order, struct base_error *error);
-/* Rows that a step of these slots would take, and rows of logits that it would answer, if it were planned now. */
+/* Rows that the next step of these slots takes, and rows of logits that it answers. */
 void eng_remote_step_size(const struct eng_remote *remote, uint32_t slots, size_t *ret_rows, size_t *ret_answers);
 
 /* What came of one step. */

@@ -239,14 +239,9 @@ static enum base_status wait_for_word(struct eng_session *s, struct net_link *cl
     enum base_status status = BASE_OK;
     int64_t deadline = base_deadline_after(s->idle_ms);
     while (!net_link_wait(client, LOOK_MS)) {
-        for (int i = 0; i < 3; i++) {
-            uint8_t word[8];
-            *ret_joined = s->links.to[i] == NULL || !net_link_lost(s->links.to[i]);
-            if (*ret_joined)
-                continue;
-            TRY(net_link_receive(s->links.to[i], 0, word, sizeof word, error));
-            TRY(base_fail(error, BASE_ERR_CLOSED, "the link to %s ended", net_link_peer(s->links.to[i])));
-        }
+        status = eng_session_look_at_parties(s, error);
+        *ret_joined = status == BASE_OK;
+        TRY(status);
         TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), error, BASE_ERR_CLOSED,
                  "this party was asked to stop");
         TRY_THAT(base_clock_ms() < deadline, error, BASE_ERR_TIMEOUT, "%s: it has said nothing for %lld ms",
@@ -281,15 +276,11 @@ out:
     return status;
 }
 
-/* Ready for another request: no trace of the last one. */
+/* Ready for another request: no trace of the last one. A run has closed its slots. */
 static void clear(struct eng_session *s)
 {
     struct mpc_party *p = &s->party;
     stop_streams(p);
-    for (size_t i = 0; i < s->slots; i++) {
-        s->slot[i].open = false;
-        eng_decoder_reset(&s->slot[i].decoder);
-    }
     mpc_strands_release(s->strands, true);
     base_arena_release(&p->arena, 0);
     base_arena_trim(&p->arena);

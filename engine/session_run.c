@@ -93,15 +93,13 @@ static bool wants_stop(void *context)
     return left_behind(s);
 }
 
-/* Whether the links to the other parties stand; else what one that is lost said last, if it did. */
-static enum base_status look_at_parties(struct eng_session *s)
+enum base_status eng_session_look_at_parties(struct eng_session *s, struct base_error *error)
 {
-    struct base_error *error = &s->party.error;
     enum base_status status = BASE_OK;
     for (int i = 0; i < 3; i++)
         if (s->links.to[i] != NULL && net_link_lost(s->links.to[i])) {
             TRY(net_link_skip_to(s->links.to[i], PART_STEP, error));
-            TRY(base_fail(error, BASE_ERR_CLOSED, "%s: the link ended during the request", net_link_peer(s->links.to[i])));
+            TRY(base_fail(error, BASE_ERR_CLOSED, "%s: the link ended", net_link_peer(s->links.to[i])));
         }
 out:
     return status;
@@ -129,7 +127,7 @@ static enum base_status wait_for_client(struct run *run)
             run->waiting_count = 0;
         if (run->waiting_count > 0 && !late)
             return BASE_OK;
-        TRY(look_at_parties(s));
+        TRY(eng_session_look_at_parties(s, &s->party.error));
         TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED,
                  "this party was asked to stop");
         if (late)
@@ -148,7 +146,7 @@ static enum base_status wait_for_parting(struct eng_session *s)
     enum base_status status = BASE_OK;
     int64_t deadline = base_deadline_after(net_link_timeout(s->links.to[1]));
     while ((!net_link_pending(s->links.to[1]) || !net_link_pending(s->links.to[2])) && base_clock_ms() < deadline) {
-        TRY(look_at_parties(s));
+        TRY(eng_session_look_at_parties(s, &s->party.error));
         base_sleep_ms(LOOK_MS);
     }
 out:
@@ -387,19 +385,21 @@ static enum base_status open_slot(struct run *run, size_t i, const struct eng_or
     s->party.before_round = NULL; /* that of another slot's last step */
     if (s->told != NULL)
         s->told(s->told_context, order);
-    eng_decoder_reset(&slot->decoder);
     TRY(eng_decoder_begin(&slot->decoder, &s->party, order->prompt_tokens, order->new_tokens, &s->party.error));
     TRY(eng_decoder_make_up(&slot->decoder, &s->party, order->made_up));
 out:
     return status;
 }
 
+/* A slot that is not open holds nothing: only this one wipes. */
 static void close_slot(struct eng_session *s, size_t i)
 {
     struct eng_slot *slot = &s->slot[i];
     struct eng_order order = {.kind = ENG_ORDER_CLOSE, .slots = UINT32_C(1) << i};
+    if (!slot->open)
+        return;
     memcpy(order.id, slot->id, sizeof order.id);
-    if (s->told != NULL && slot->open)
+    if (s->told != NULL)
         s->told(s->told_context, &order);
     slot->open = false;
     eng_decoder_reset(&slot->decoder);

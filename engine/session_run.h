@@ -13,6 +13,9 @@ BASE_MUST_USE enum base_status eng_session_check_slot(const struct eng_session *
 BASE_MUST_USE enum base_status eng_session_run(struct eng_session *session, const struct eng_request *request,
                                                struct eng_usage *usage, struct base_error *ret_refusal);
 
+/* Whether the links to the other parties stand; else what one that is lost said last, if it did. */
+BASE_MUST_USE enum base_status eng_session_look_at_parties(struct eng_session *session, struct base_error *error);
+
 /* Counts of the links from here on belong to `phase`. */
 void eng_session_set_phase(struct eng_session *session, enum net_phase phase);
 

@@ -1,13 +1,13 @@
 /* cachet generate: a prompt in, text out; over the parties of a deployment, or the plaintext twin. */
-#include "parties/policy_flags.h"
-#include "parties/clear.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "engine/share_set.h"
 #include "parties/cachet.h"
+#include "parties/clear.h"
 #include "parties/command.h"
 #include "parties/config.h"
 #include "parties/generation.h"
-#include "engine/share_set.h"
+#include "parties/policy_flags.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -98,11 +98,7 @@ static enum base_status open_client(struct serve *s, struct base_error *error)
     s->client.log = log_client;
     s->client.log_context = &gateway->log;
     enum cachet_code code = cachet_open(&gateway->client, &s->client, &failure);
-    /* The library's codes are the program's exit codes, as those of a status. */
-    for (int i = BASE_ERR_ARGUMENT; i <= BASE_ERR_INTERNAL && code != CACHET_OK; i++)
-        if (base_status_exit_code((enum base_status)i) == (int)code)
-            TRY(base_fail(error, (enum base_status)i, "%s", failure.text));
-    TRY_THAT(code == CACHET_OK, error, BASE_ERR_INTERNAL, "%s", failure.text);
+    TRY_THAT(code == CACHET_OK, error, base_status_of_exit_code((int)code), "%s", failure.text);
     cachet_describe(gateway->client, &gateway->model);
     if (gateway->model_name == NULL)
         gateway->model_name = gateway->model.name;

@@ -32,9 +32,9 @@ static const char request[] =
 
 /* --- the registry ----------------------------------------------------------------------------------------- */
 
-static void print_registry(FILE *out)
+void leakage_print_registry(FILE *out)
 {
-    (void)fputs("## The registry\n\n| entry | what | to whom | why it is safe |\n|---|---|---|---|\n", out);
+    (void)fputs("| entry | what | to whom | why it is safe |\n|---|---|---|---|\n", out);
     for (int i = 0; i < MPC_OPENING_COUNT; i++) {
         const struct mpc_opening_entry *entry = mpc_opening_entry((enum mpc_opening)i);
         if (i != MPC_OPEN_TEST)
@@ -117,7 +117,8 @@ out:
 enum base_status leakage_print(FILE *out, struct base_error *error)
 {
     (void)fputs(introduction, out);
-    print_registry(out);
+    (void)fputs("## The registry\n\n", out);
+    leakage_print_registry(out);
     (void)fputs(request, out);
     print_operations(out);
     return print_policies(out, error);

@@ -11,4 +11,7 @@
 /* Markdown; the same on every machine. Errors: BASE_ERR_MEMORY. */
 BASE_MUST_USE enum base_status leakage_print(FILE *out, struct base_error *error);
 
+/* The registry alone, as a table. */
+void leakage_print_registry(FILE *out);
+
 #endif

@@ -1,7 +1,7 @@
 #include "parties/trust.h"
 
 #include "kvcache/policy.h"
-#include "mpc/opening.h"
+#include "parties/leakage.h"
 
 static const char introduction[] =
     "# Who learns what\n\n"
@@ -81,16 +81,9 @@ void trust_print(FILE *out)
     (void)fputs(introduction, out);
     (void)fputs(parties, out);
     (void)fputs("## Values that leave the shares\n\nOne function per receiver opens values, and each call "
-                "names an entry of this registry; parties count what they open and report it.\n\n"
-                "| entry | what | to whom | why it is safe |\n|---|---|---|---|\n",
+                "names an entry of this registry; parties count what they open and report it.\n\n",
                 out);
-    for (int i = 0; i < MPC_OPENING_COUNT; i++) {
-        const struct mpc_opening_entry *entry = mpc_opening_entry((enum mpc_opening)i);
-        if (i != MPC_OPEN_TEST)
-            (void)fprintf(out, "| %s | %s | %s | %s |\n", entry->name, entry->what, entry->to,
-                          entry->why_safe);
-    }
-    (void)fputs("\n", out);
+    leakage_print_registry(out);
     (void)fputs(public_facts, out);
     (void)fputs("## Cache policies\n\n| policy | what it reveals |\n|---|---|\n", out);
     for (const struct kv_policy *const *policy = kv_policy_list(); *policy != NULL; policy++)

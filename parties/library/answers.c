@@ -98,15 +98,6 @@ static uint64_t count_client(struct cachet *c, const struct eng_remote_step *ste
     return sent + received;
 }
 
-static bool ends_text(const struct cachet *c, const struct cachet_job *job, int32_t token)
-{
-    const struct eng_model_shape *shape = &c->client.share.shape;
-    for (size_t i = 0; i < shape->eos_count && !job->request.ignore_eos; i++)
-        if (shape->eos[i] == token)
-            return true;
-    return false;
-}
-
 /* What a token adds to the text that may be shown. */
 static enum base_status text_of(struct cachet *c, struct cachet_job *job, struct cachet_token *token, bool *ret_ended,
                                 struct base_error *error)
@@ -134,7 +125,7 @@ static void take_token(struct run *run, struct cachet_job *job, const struct cac
     struct cachet_token token = *costs;
     double now = base_clock_seconds();
     bool stopped;
-    if (ends_text(c, job, id)) {
+    if (!job->request.ignore_eos && eng_ends_text(&c->client.share.shape, id)) {
         library_finish(run, job, CACHET_FINISH_STOP, NULL);
         return;
     }

@@ -10,17 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-/* The exit code of the program says the same as the code of the library. */
-static enum cachet_code tell(struct cachet_error *ret, const struct base_error *error)
-{
-    enum cachet_code code = (enum cachet_code)base_status_exit_code(error->code);
-    if (ret == NULL)
-        return code;
-    ret->code = code;
-    (void)snprintf(ret->text, sizeof ret->text, "%s", error->text);
-    return code;
-}
-
 static enum cachet_code say(struct cachet_error *ret, enum cachet_code code, const char *text)
 {
     if (ret == NULL)
@@ -28,6 +17,11 @@ static enum cachet_code say(struct cachet_error *ret, enum cachet_code code, con
     ret->code = code;
     (void)snprintf(ret->text, sizeof ret->text, "%s", text);
     return code;
+}
+
+enum cachet_code library_tell(struct cachet_error *ret, const struct base_error *error)
+{
+    return say(ret, (enum cachet_code)base_status_exit_code(error->code), error->text);
 }
 
 void library_log(const struct cachet *c, int level, const struct cachet_job *job, const char *format, ...)
@@ -120,7 +114,7 @@ enum cachet_code cachet_open(struct cachet **ret, const struct cachet_options *o
     if (options->config == NULL || options->key == NULL || options->shares == NULL)
         return say(error, CACHET_BAD_REQUEST, "config, key and shares must be given");
     if (base_alloc(&c, 1, sizeof *c, &cause) != BASE_OK)
-        return tell(error, &cause);
+        return library_tell(error, &cause);
     c->options = *options;
     pthread_condattr_t clock;
     (void)pthread_condattr_init(&clock);
@@ -136,7 +130,7 @@ enum cachet_code cachet_open(struct cachet **ret, const struct cachet_options *o
     }
     if (status != BASE_OK) {
         cachet_close(&c);
-        return tell(error, &cause);
+        return library_tell(error, &cause);
     }
     *ret = c;
     return CACHET_OK;
@@ -159,8 +153,7 @@ void cachet_close(struct cachet **client)
     base_free_secret(client);
 }
 
-/* Waits for a change, until `deadline` at most; the lock is held. */
-static bool wait_until(struct cachet *c, int64_t deadline)
+bool library_wait_until(struct cachet *c, int64_t deadline)
 {
     int64_t left = base_deadline_left(deadline, INT32_MAX);
     struct timespec end;
@@ -182,7 +175,7 @@ enum cachet_code cachet_wait_ready(struct cachet *c, int timeout_ms, struct cach
     enum cachet_code code = CACHET_OK;
     int64_t deadline = base_deadline_after(timeout_ms);
     (void)pthread_mutex_lock(&c->lock);
-    while (!c->state.ready && !c->gave_up && wait_until(c, deadline))
+    while (!c->state.ready && !c->gave_up && library_wait_until(c, deadline))
         ;
     if (!c->state.ready)
         code = say(error, c->gave_up ? c->last_failure : CACHET_NOT_READY, c->state.reason);
@@ -226,7 +219,7 @@ enum cachet_code cachet_tokenize(const struct cachet *c, const struct cachet_par
     base_free(&own);
     if (status != BASE_OK) {
         eng_tokens_finish(&tokens);
-        return tell(error, &cause);
+        return library_tell(error, &cause);
     }
     *ret_tokens = tokens.ids;
     *ret_count = tokens.count;
@@ -304,7 +297,7 @@ enum cachet_code cachet_submit(struct cachet *c, const struct cachet_request *re
     struct cachet_job *job = NULL;
     enum cachet_code code = CACHET_OK;
     if (make_job(c, request, &job, &cause) != BASE_OK)
-        return tell(error, &cause);
+        return library_tell(error, &cause);
     (void)pthread_mutex_lock(&c->lock);
     if (c->closing)
         code = say(error, CACHET_CLOSED, "the client is being closed");
@@ -354,7 +347,7 @@ bool cachet_wait_for(struct cachet_job *job, int timeout_ms)
     struct cachet *c = job->client;
     int64_t deadline = base_deadline_after(timeout_ms);
     (void)pthread_mutex_lock(&c->lock);
-    while (job->state != JOB_ENDED && wait_until(c, deadline))
+    while (job->state != JOB_ENDED && library_wait_until(c, deadline))
         ;
     bool ended = job->state == JOB_ENDED;
     (void)pthread_mutex_unlock(&c->lock);

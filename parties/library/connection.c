@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { PING_BYTES = 8, PING_SECONDS = 5, AGAIN_MS = 500, AGAIN_MOST_MS = 8000 };
 
@@ -80,18 +79,10 @@ out:
 /* Until something waits, or `milliseconds` have gone. */
 static void rest(struct cachet *c, int64_t milliseconds, bool for_requests)
 {
-    struct timespec end;
-    (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += milliseconds / 1000;
-    end.tv_nsec += milliseconds % 1000 * 1000000;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_sec++;
-        end.tv_nsec -= 1000000000;
-    }
+    int64_t deadline = base_deadline_after(milliseconds);
     (void)pthread_mutex_lock(&c->lock);
-    while (!c->closing && !(for_requests && c->queue != NULL))
-        if (pthread_cond_timedwait(&c->changed, &c->lock, &end) != 0)
-            break;
+    while (!c->closing && !(for_requests && c->queue != NULL) && library_wait_until(c, deadline))
+        ;
     (void)pthread_mutex_unlock(&c->lock);
 }
 

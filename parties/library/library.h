@@ -58,7 +58,6 @@ struct cachet {
     struct cachet_job *ending; /* have ended in the step under way: a list */
     size_t begun;              /* requests of the run under way */
     struct eng_remote remote;
-    struct base_error connect_error;
     int64_t *logits, *squares; /* [slots][vocab], [slots] */
     double *normal;            /* [vocab] */
     int32_t *tokens;           /* [chunk, or slots] */
@@ -73,6 +72,10 @@ BASE_MUST_USE enum base_status library_serve(struct cachet *c, struct base_error
 
 void library_log(const struct cachet *c, int level, const struct cachet_job *job, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* An error as users of the library get it: its codes are the program's exit codes. ret may be NULL. */
+enum cachet_code library_tell(struct cachet_error *ret, const struct base_error *error);
+/* Under the lock: waits for a change, until `deadline` at most; false when that has passed. */
+bool library_wait_until(struct cachet *c, int64_t deadline);
 /* Takes the oldest waiting request that may run beside those of `inside` (or of either kind where nothing runs); NULL: none. */
 struct cachet_job *library_take(struct cachet *c, bool any, bool inside);
 /* Lets those go that were cancelled while they wait, and tells the others how many are ahead of them. */

@@ -1,14 +1,6 @@
 /* The queue: requests that wait, begin and end. For the library's thread. */
 #include "parties/library/library.h"
 
-#include <stdio.h>
-
-static void tell(struct cachet_error *ret, const struct base_error *error)
-{
-    ret->code = (enum cachet_code)base_status_exit_code(error->code);
-    (void)snprintf(ret->text, sizeof ret->text, "%s", error->text);
-}
-
 bool library_closing(struct cachet *c)
 {
     (void)pthread_mutex_lock(&c->lock);
@@ -52,7 +44,7 @@ void library_end(struct cachet *c, struct cachet_job *job, enum cachet_finish fi
     job->result.finish = finish;
     job->result.prompt_tokens = job->request.token_count;
     if (finish == CACHET_FINISH_FAILED)
-        tell(&job->error, error);
+        (void)library_tell(&job->error, error);
     uint64_t *count = finish == CACHET_FINISH_FAILED      ? &c->state.requests_failed
                       : finish == CACHET_FINISH_CANCELLED ? &c->state.requests_cancelled
                                                           : &c->state.requests_done;

@@ -135,7 +135,7 @@ static void layer_done(void *context, size_t layer)
 }
 
 /* Tokens of the step's rows: those of slots whose request has ended are of no account. */
-static void fill_tokens(struct run *run, const struct eng_order *order)
+static void fill_tokens(struct run *run, const struct eng_order *order, size_t rows)
 {
     struct cachet *c = run->c;
     size_t count = 0;
@@ -149,10 +149,9 @@ static void fill_tokens(struct run *run, const struct eng_order *order)
             c->tokens[count++] = job == NULL ? 0 : job->last;
             continue;
         }
-        size_t left = s->prompt_tokens - s->fed;
-        run->step_rows = left < c->client.chunk ? left : c->client.chunk;
+        run->step_rows = rows;
         run->step_job = job;
-        for (size_t r = 0; r < run->step_rows; r++)
+        for (size_t r = 0; r < rows; r++)
             c->tokens[r] = job == NULL ? 0 : job->request.tokens[s->fed + r];
     }
 }
@@ -167,13 +166,12 @@ static enum base_status carry_out(struct run *run, struct base_error *error)
     struct eng_order order = c->remote.planned[0];
     if (order.kind != ENG_ORDER_STEP)
         return eng_remote_run(&c->remote, NULL, &watch, &step, error);
-    fill_tokens(run, &order);
-    size_t first = (size_t)__builtin_ctz(order.slots), rows = (size_t)__builtin_popcount(order.slots);
+    size_t first = (size_t)__builtin_ctz(order.slots), rows, answers;
     bool prompt = library_slot(run, first)->fed < library_slot(run, first)->prompt_tokens;
-    if (prompt)
-        rows = library_slot(run, first)->fed + run->step_rows == library_slot(run, first)->prompt_tokens;
+    eng_remote_step_size(&c->remote, order.slots, &rows, &answers);
+    fill_tokens(run, &order, rows);
     TRY(eng_remote_run(&c->remote, c->tokens, &watch, &step, error));
-    library_take_answers(run, &order, &step, rows, prompt);
+    library_take_answers(run, &order, &step, answers, prompt);
 out:
     return status;
 }
