@@ -37,32 +37,41 @@ static void run_evp(struct bench_memory *memory, const struct kern_table *table)
 
 /* ---- products ---- */
 
-#define ROW_OUTS(inner, words) (BENCH_BIG_BYTES / 8 / ((size_t)(inner) * (words)))
+/* One row against as much of `big` as whole rows of `inner` words fill; rows of 576 and 1536 interleaved pairs, and of 576 masks. */
+#define ROW_OUTS(inner, bytes) (BENCH_BIG_BYTES / ((size_t)(inner) * (bytes)))
 
-static void run_gemm2_row_576(struct bench_memory *m, const struct kern_table *table)
+static void row(struct bench_memory *m, const struct kern_table *table, enum kern_word word, size_t inner)
 {
-    table->gemm2(m->y, BENCH_SMALL_WORDS, m->a, m->b, 576, 1, m->big, 2 * 576, ROW_OUTS(576, 2), 576);
+    size_t bytes = kern_word_bytes(word);
+    table->gemm[word](m->y, BENCH_SMALL_WORDS, m->a, inner, 1, m->big, inner * bytes, ROW_OUTS(inner, bytes), inner);
 }
 
-static void run_gemm2_row_1536(struct bench_memory *m, const struct kern_table *table)
+static void tile(struct bench_memory *m, const struct kern_table *table, enum kern_word word, size_t inner)
 {
-    table->gemm2(m->y, BENCH_SMALL_WORDS, m->a, m->b, 1536, 1, m->big, 2 * 1536, ROW_OUTS(1536, 2), 1536);
+    table->gemm[word](m->y, TILE_OUTS, m->a, inner, TILE_ROWS, m->big, inner * kern_word_bytes(word), TILE_OUTS, inner);
 }
 
-static void run_gemm_row_576(struct bench_memory *m, const struct kern_table *table)
-{
-    table->gemm(m->y, BENCH_SMALL_WORDS, m->a, 576, 1, m->big, 576, ROW_OUTS(576, 1), 576);
-}
+#define GEMM_CASES(bits)                                                                                               \
+    static void run_gemm##bits##_row_576(struct bench_memory *m, const struct kern_table *table)                      \
+    {                                                                                                                  \
+        row(m, table, KERN_WORD_##bits, 576);                                                                          \
+    }                                                                                                                  \
+    static void run_gemm##bits##_row_1152(struct bench_memory *m, const struct kern_table *table)                     \
+    {                                                                                                                  \
+        row(m, table, KERN_WORD_##bits, 1152);                                                                         \
+    }                                                                                                                  \
+    static void run_gemm##bits##_row_3072(struct bench_memory *m, const struct kern_table *table)                     \
+    {                                                                                                                  \
+        row(m, table, KERN_WORD_##bits, 3072);                                                                         \
+    }                                                                                                                  \
+    static void run_gemm##bits##_tile_1152(struct bench_memory *m, const struct kern_table *table)                    \
+    {                                                                                                                  \
+        tile(m, table, KERN_WORD_##bits, 1152);                                                                        \
+    }
 
-static void run_gemm2_tile(struct bench_memory *m, const struct kern_table *table)
-{
-    table->gemm2(m->y, TILE_OUTS, m->a, m->b, 576, TILE_ROWS, m->big, 2 * 576, TILE_OUTS, 576);
-}
-
-static void run_gemm_tile(struct bench_memory *m, const struct kern_table *table)
-{
-    table->gemm(m->y, TILE_OUTS, m->a, 1536, TILE_ROWS, m->big, 1536, TILE_OUTS, 1536);
-}
+GEMM_CASES(64)
+GEMM_CASES(48)
+GEMM_CASES(32)
 
 static void run_dot(struct bench_memory *m, const struct kern_table *table)
 {
@@ -272,11 +281,18 @@ static void prepare_near(struct bench_memory *m, const struct kern_table *table)
 static const struct bench_case cases[] = {
     {"read_sum", "byte", BENCH_BIG_BYTES, NULL, NULL, run_read_sum},
     {"evp_aes128_ctr", "byte", 16.0 * STREAM_BYTES, NULL, NULL, run_evp},
-    {"gemm2_row_576", "byte", 8.0 * 2 * 576 * ROW_OUTS(576, 2), "read_sum", NULL, run_gemm2_row_576},
-    {"gemm2_row_1536", "byte", 8.0 * 2 * 1536 * ROW_OUTS(1536, 2), "read_sum", NULL, run_gemm2_row_1536},
-    {"gemm_row_576", "byte", 8.0 * 576 * ROW_OUTS(576, 1), "read_sum", NULL, run_gemm_row_576},
-    {"gemm2_64x576x512", "mac", 2.0 * TILE_ROWS * TILE_OUTS * 576, NULL, NULL, run_gemm2_tile},
-    {"gemm_64x1536x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1536, NULL, NULL, run_gemm_tile},
+    {"gemm64_row_576", "byte", 8.0 * 576 * ROW_OUTS(576, 8), "read_sum", NULL, run_gemm64_row_576},
+    {"gemm64_row_1152", "byte", 8.0 * 1152 * ROW_OUTS(1152, 8), "read_sum", NULL, run_gemm64_row_1152},
+    {"gemm64_row_3072", "byte", 8.0 * 3072 * ROW_OUTS(3072, 8), "read_sum", NULL, run_gemm64_row_3072},
+    {"gemm48_row_576", "byte", 6.0 * 576 * ROW_OUTS(576, 6), "read_sum", NULL, run_gemm48_row_576},
+    {"gemm48_row_1152", "byte", 6.0 * 1152 * ROW_OUTS(1152, 6), "read_sum", NULL, run_gemm48_row_1152},
+    {"gemm48_row_3072", "byte", 6.0 * 3072 * ROW_OUTS(3072, 6), "read_sum", NULL, run_gemm48_row_3072},
+    {"gemm32_row_576", "byte", 4.0 * 576 * ROW_OUTS(576, 4), "read_sum", NULL, run_gemm32_row_576},
+    {"gemm32_row_1152", "byte", 4.0 * 1152 * ROW_OUTS(1152, 4), "read_sum", NULL, run_gemm32_row_1152},
+    {"gemm32_row_3072", "byte", 4.0 * 3072 * ROW_OUTS(3072, 4), "read_sum", NULL, run_gemm32_row_3072},
+    {"gemm64_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, NULL, NULL, run_gemm64_tile_1152},
+    {"gemm48_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, NULL, NULL, run_gemm48_tile_1152},
+    {"gemm32_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, NULL, NULL, run_gemm32_tile_1152},
     {"dot_4096", "mac", ROW_WORDS, NULL, NULL, run_dot},
     {"grid_dot_8_0", "mac", 256, NULL, NULL, run_grid_dot_0},
     {"grid_dot_8_4", "mac", 256, NULL, NULL, run_grid_dot_4},

@@ -58,7 +58,7 @@ static void prepare_boxes(struct mpc_party *p, const struct bench_attention_sett
                           struct bench_selection *state, struct base_error *error)
 {
     int64_t *box = bench_clear_boxes(s, error);
-    size_t stride = mpc_matrix_stride(p->role, CHANNELS);
+    size_t stride = mpc_matrix_stride(p->role, state->all.form.ring_k, CHANNELS);
     for (size_t h = 0; box != NULL && h < HEADS; h++) {
         const struct kv_form *form = &state->all.form;
         struct mpc_wire w = bench_known_wire(p, box + h * UNITS * CHANNELS, UNITS * CHANNELS, form->ring_k,
@@ -69,7 +69,7 @@ static void prepare_boxes(struct mpc_party *p, const struct bench_attention_sett
                                             .outs = UNITS,
                                             .inner = CHANNELS,
                                             .stride = stride,
-                                            .data = mpc_words(p, UNITS * stride)};
+                                            .data = mpc_bytes(p, UNITS * stride)};
         for (size_t u = 0; !mpc_failed(p) && u < UNITS; u++)
             mpc_matrix_put(p, &state->box[h], u, 0, false, mpc_slice(w, u * CHANNELS, CHANNELS));
     }

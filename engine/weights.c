@@ -84,8 +84,8 @@ static struct mpc_matrix lay_out(struct cursor *c, const struct eng_model_shape 
                            .bound = ring - 1,
                            .outs = rows,
                            .inner = columns,
-                           .stride = mpc_matrix_stride(c->role, columns)};
-    m.data = take(c, rows * m.stride * sizeof *m.data);
+                           .stride = mpc_matrix_stride(c->role, ring, columns)};
+    m.data = take(c, rows * m.stride);
     return m;
 }
 

@@ -30,6 +30,22 @@ static inline void kern_store64(uint8_t *bytes, uint64_t value)
     memcpy(bytes, &value, sizeof value);
 }
 
+static inline uint32_t kern_load32(const uint8_t *bytes)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof value);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap32(value);
+#endif
+    return value;
+}
+
+/* The 48-bit word at `bytes`. */
+static inline uint64_t kern_load48(const uint8_t *bytes)
+{
+    return kern_load32(bytes) | (uint64_t)bytes[4] << 32 | (uint64_t)bytes[5] << 40;
+}
+
 static inline struct kern_block kern_load_block(const uint8_t *bytes)
 {
     return (struct kern_block){{kern_load64(bytes), kern_load64(bytes + 8)}};
@@ -47,10 +63,14 @@ static inline uint64_t kern_bit_mask(uint64_t bit)
     return UINT64_C(0) - bit;
 }
 
-void kern_scalar_gemm(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_stride, size_t rows, const uint64_t *w,
-                      size_t w_stride, size_t outs, size_t inner);
-void kern_scalar_gemm2(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
-                       const uint64_t *w, size_t w_stride, size_t outs, size_t inner);
+/* Parameters of a product slot (kern_table.gemm). */
+#define KERN_GEMM_PARAMETERS                                                                                           \
+    uint64_t *y, size_t y_stride, const void *a, size_t a_stride, size_t rows, const void *w, size_t w_stride, size_t outs, \
+        size_t inner
+
+void kern_scalar_gemm64(KERN_GEMM_PARAMETERS);
+void kern_scalar_gemm48(KERN_GEMM_PARAMETERS);
+void kern_scalar_gemm32(KERN_GEMM_PARAMETERS);
 uint64_t kern_scalar_dot(const uint64_t *a, const uint64_t *b, size_t count);
 uint64_t kern_scalar_grid_dot(const uint64_t *hot, const uint64_t *table, uint64_t m, int h, int s);
 void kern_scalar_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-    KERN_BLOCK = 8,            /* elements of one half of an interleaved block (64 bytes) */
+    KERN_BLOCK = 8,            /* elements of one half of an interleaved block: see mpc/matrix.h */
     KERN_MAX_GROUPS = 9,       /* payload words of one DPF or DCF key */
     KERN_MAX_CONVERT_WORDS = 264, /* groups << nu: the rule of kern_dpf_choose_nu gives 260 at most */
 };
@@ -21,6 +21,20 @@ enum {
 static inline uint64_t kern_ring_mask(int ring)
 {
     return ring >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << ring) - 1;
+}
+
+/* How the elements of a matrix lie in memory: little-endian words without gaps, as small as its ring allows. Decoding is
+ * bound by memory, so bytes per weight are its speed. */
+enum kern_word { KERN_WORD_64, KERN_WORD_48, KERN_WORD_32, KERN_WORDS };
+
+static inline enum kern_word kern_word_of(int ring)
+{
+    return ring > 48 ? KERN_WORD_64 : ring > 32 ? KERN_WORD_48 : KERN_WORD_32;
+}
+
+static inline size_t kern_word_bytes(enum kern_word word)
+{
+    return word == KERN_WORD_64 ? 8 : word == KERN_WORD_48 ? 6 : 4;
 }
 
 /* Acceleration levels, lowest first. Each one needs the CPU to offer what its name says. */
@@ -70,18 +84,13 @@ struct kern_dcf_keys {
 struct kern_table {
     enum kern_level level;
 
-    /* y[r][o] = sum_k a[r][k] * w[o][k]   mod 2^64.
-     * a: [rows][inner] with row stride a_stride; w: [outs][inner], row stride w_stride; y: [rows][outs], row stride y_stride.
-     * Strides in elements, >= inner (outs); inner any size >= 1. `a` and `w` may be unaligned. */
-    void (*gemm)(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_stride, size_t rows, const uint64_t *w,
-                 size_t w_stride, size_t outs, size_t inner);
-
-    /* y[r][o] = sum_k a[r][k] * U[o][k] + b[r][k] * V[o][k]   mod 2^64, U and V interleaved in one stream:
-     * row o of `w` holds ceil(inner / 8) blocks of 16 elements: U[8 i .. 8 i + 7], V[8 i .. 8 i + 7]; elements past
-     * `inner` in the last block may hold anything and must not matter. w_stride: elements from row to row (>= 16 * blocks).
-     * a and b share a_stride. Rows = 1 (decode) must run at memory bandwidth; rows = 16..512 (prefill) must be tiled. */
-    void (*gemm2)(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
-                  const uint64_t *w, size_t w_stride, size_t outs, size_t inner);
+    /* By kern_word: y[r][o] = sum_k a[r][k] * w[o][k], reduced to the word's bits.
+     * w: [outs][inner] words of that kind, w_stride bytes from row to row. a: [rows][inner], a_stride elements from row to row,
+     * uint64_t (KERN_WORD_32: uint32_t), whose bits above the word's do not matter. y: [rows][outs], row stride y_stride. Any
+     * inner >= 1; nothing past the last element of a row is read; `a` and `w` may be unaligned.
+     * One row (decode) must run at memory bandwidth; 16 to 512 rows (prefill) must be tiled. */
+    void (*gemm[KERN_WORDS])(uint64_t *y, size_t y_stride, const void *a, size_t a_stride, size_t rows, const void *w,
+                             size_t w_stride, size_t outs, size_t inner);
 
     /* sum_i a[i] * b[i] mod 2^64. */
     uint64_t (*dot)(const uint64_t *a, const uint64_t *b, size_t count);

@@ -9,33 +9,34 @@
 
 #include "kernels/kern.h"
 
-enum { KERN_ROW_ACTIVATION_BYTES = 12 << 10, KERN_ROW_AHEAD = 128 /* elements: one KiB */ };
+enum { KERN_ROW_ACTIVATION_BYTES = 12 << 10, KERN_ROW_AHEAD = 1024 /* bytes */ };
 
 struct kern_row_plan {
-    size_t units;      /* whole groups of 8 elements in a row */
+    size_t units;      /* whole vectors of a row */
     size_t near;       /* units whose prefetch stays in this row */
-    size_t ahead;      /* their distance, in elements of w */
+    size_t ahead;      /* their distance, in bytes of w */
     size_t ahead_next; /* distance of the others, which fetch the start of the stream's next row */
 };
 
-static inline struct kern_row_plan kern_row_plan(size_t inner, size_t w_stride, size_t outs, int two)
+/* unit: elements of a vector, unit_bytes: what they take in w. */
+static inline struct kern_row_plan kern_row_plan(size_t inner, size_t unit, size_t unit_bytes, size_t w_stride, size_t outs)
 {
-    size_t width = two ? 2 * KERN_BLOCK : KERN_BLOCK, reach = KERN_ROW_AHEAD / width;
-    struct kern_row_plan plan = {.units = inner / KERN_BLOCK, .ahead = KERN_ROW_AHEAD};
+    size_t reach = KERN_ROW_AHEAD / unit_bytes;
+    struct kern_row_plan plan = {.units = inner / unit, .ahead = KERN_ROW_AHEAD};
     plan.near = plan.units > reach ? plan.units - reach : 0;
-    plan.ahead_next = KERN_ROW_AHEAD + outs * w_stride - plan.units * width;
+    plan.ahead_next = KERN_ROW_AHEAD + outs * w_stride - plan.units * unit_bytes;
     return plan;
 }
 
-static inline int kern_row_is_short(size_t inner, int two)
+static inline int kern_row_is_short(size_t activation_bytes)
 {
-    return inner * (two ? 16 : 8) <= KERN_ROW_ACTIVATION_BYTES;
+    return activation_bytes <= KERN_ROW_ACTIVATION_BYTES;
 }
 
 /* A prefetch past the end of w is harmless, so the address is not made as a pointer into it. */
-static inline void kern_row_prefetch(const uint64_t *from, size_t ahead)
+static inline void kern_row_prefetch(const uint8_t *from, size_t ahead)
 {
-    __builtin_prefetch((const void *)((uintptr_t)from + 8 * ahead), 0, 2);
+    __builtin_prefetch((const void *)((uintptr_t)from + ahead), 0, 2);
 }
 
 #endif

@@ -56,8 +56,7 @@ FSS_SLOTS(scalar)
 
 static const struct kern_table scalar_table = {
     .level = KERN_LEVEL_SCALAR,
-    .gemm = kern_scalar_gemm,
-    .gemm2 = kern_scalar_gemm2,
+    .gemm = {kern_scalar_gemm64, kern_scalar_gemm48, kern_scalar_gemm32},
     .dot = kern_scalar_dot,
     .prg_fill = kern_scalar_prg_fill,
     .prg_words = kern_scalar_prg_words,
@@ -75,8 +74,7 @@ FSS_SLOTS(avx2)
 
 static const struct kern_table avx2_table = {
     .level = KERN_LEVEL_AVX2,
-    .gemm = kern_avx2_gemm,
-    .gemm2 = kern_avx2_gemm2,
+    .gemm = {kern_avx2_gemm64, kern_avx2_gemm48, kern_avx2_gemm32},
     .dot = kern_avx2_dot,
     .prg_fill = kern_avx2_prg_fill,
     .prg_words = kern_avx2_prg_words,
@@ -93,8 +91,7 @@ FSS_SLOTS(avx512)
 
 static const struct kern_table avx512_table = {
     .level = KERN_LEVEL_AVX512,
-    .gemm = kern_avx512_gemm,
-    .gemm2 = kern_avx512_gemm2,
+    .gemm = {kern_avx512_gemm64, kern_avx512_gemm48, kern_avx512_gemm32},
     .dot = kern_avx512_dot,
     .prg_fill = kern_avx512_prg_fill,
     .prg_words = kern_avx512_prg_words,

@@ -59,10 +59,10 @@ static struct mpc_wire move_scores(struct mpc_party *p, const struct kv_eviction
     struct mpc_share out = mpc_share_make(p, sets * k, ring, 0);
     for (size_t s = 0; s < sets && !mpc_failed(p); s++) {
         struct mpc_matrix row = {
-            .ring = ring, .bound = bound, .outs = 1, .inner = n, .stride = mpc_matrix_stride(p->role, n)};
-        row.data = p->role == MPC_COUNT ? NULL : mpc_words(p, row.stride);
+            .ring = ring, .bound = bound, .outs = 1, .inner = n, .stride = mpc_matrix_stride(p->role, ring, n)};
+        row.data = p->role == MPC_COUNT ? NULL : mpc_bytes(p, row.stride);
         if (row.data != NULL)
-            memset(row.data, 0, row.stride * sizeof *row.data);
+            memset(row.data, 0, row.stride);
         mpc_matrix_put(p, &row, 0, 0, false, mpc_slice(e->scores->sum, s * e->scores->units, n));
         mpc_share_matmul_at(p, mpc_slice(e->choice.result, s * k * n, k * n), k, &row, &out, s * k, 1);
     }

@@ -4,15 +4,24 @@
 
 #include <string.h>
 
-static size_t words_per_head(enum mpc_role role, const struct kv_form *form)
+static size_t align(size_t bytes)
 {
-    return form->capacity * mpc_matrix_stride(role, form->head_dim) +
-           form->head_dim * mpc_matrix_stride(role, form->capacity);
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t bytes_of_k(enum mpc_role role, const struct kv_form *form)
+{
+    return align(form->capacity * mpc_matrix_stride(role, form->ring_k, form->head_dim));
+}
+
+static size_t bytes_per_head(enum mpc_role role, const struct kv_form *form)
+{
+    return bytes_of_k(role, form) + align(form->head_dim * mpc_matrix_stride(role, form->ring_v, form->capacity));
 }
 
 size_t kv_store_size(enum mpc_role role, struct kv_form form)
 {
-    return form.kv_heads * (words_per_head(role, &form) * sizeof(uint64_t) + 2 * sizeof(struct mpc_matrix)) +
+    return form.kv_heads * (bytes_per_head(role, &form) + 2 * sizeof(struct mpc_matrix)) +
            form.capacity * (sizeof(uint32_t) + 1);
 }
 
@@ -41,27 +50,27 @@ enum base_status kv_store_init(struct kv_store *ret, enum mpc_role role, struct 
 {
     enum base_status status = BASE_OK;
     struct kv_store store = {.form = form, .role = role};
-    size_t per_head = words_per_head(role, &form), row = mpc_matrix_stride(role, form.head_dim);
+    size_t per_head = bytes_per_head(role, &form);
     TRY(base_alloc(&store.k, form.kv_heads, sizeof *store.k, error));
     TRY(base_alloc(&store.v, form.kv_heads, sizeof *store.v, error));
     TRY(base_alloc(&store.position, form.capacity, sizeof *store.position, error));
     TRY(base_alloc(&store.weight, form.capacity, sizeof *store.weight, error));
-    store.words = form.kv_heads * per_head;
-    TRY(base_alloc(&store.memory, store.words, sizeof *store.memory, error));
+    store.size = form.kv_heads * per_head;
+    TRY(base_alloc(&store.memory, store.size, 1, error));
     for (size_t h = 0; h < form.kv_heads; h++) {
-        uint64_t *at = store.memory + h * per_head;
+        uint8_t *at = store.memory + h * per_head;
         store.k[h] = (struct mpc_matrix){.ring = form.ring_k,
                                          .frac = form.frac_k,
                                          .bound = form.bound_k,
                                          .inner = form.head_dim,
-                                         .stride = row,
+                                         .stride = mpc_matrix_stride(role, form.ring_k, form.head_dim),
                                          .data = at};
         store.v[h] = (struct mpc_matrix){.ring = form.ring_v,
                                          .frac = form.frac_v,
                                          .bound = form.bound_v,
                                          .outs = form.head_dim,
-                                         .stride = mpc_matrix_stride(role, form.capacity),
-                                         .data = at + form.capacity * row};
+                                         .stride = mpc_matrix_stride(role, form.ring_v, form.capacity),
+                                         .data = at + bytes_of_k(role, &form)};
     }
     forget(&store);
     *ret = store;
@@ -82,7 +91,7 @@ void kv_store_finish(struct kv_store *store)
 
 void kv_store_clear(struct kv_store *store)
 {
-    base_wipe(store->memory, store->words * sizeof *store->memory);
+    base_wipe(store->memory, store->size);
     forget(store);
 }
 
@@ -139,12 +148,12 @@ struct mpc_matrix kv_matrix_make(struct mpc_party *p, size_t outs, size_t inner,
                                 .bound = bound,
                                 .outs = outs,
                                 .inner = inner,
-                                .stride = mpc_matrix_stride(p->role, inner)};
+                                .stride = mpc_matrix_stride(p->role, ring, inner)};
     if (p->role == MPC_COUNT)
         return matrix;
-    matrix.data = mpc_words(p, outs * matrix.stride);
+    matrix.data = mpc_bytes(p, outs * matrix.stride);
     if (matrix.data != NULL)
-        memset(matrix.data, 0, outs * matrix.stride * sizeof *matrix.data);
+        memset(matrix.data, 0, outs * matrix.stride);
     return matrix;
 }
 

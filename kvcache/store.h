@@ -34,8 +34,8 @@ struct kv_store {
     uint32_t *position;    /* [capacity]: KV_EMPTY where nothing is stored */
     uint8_t *weight;       /* [capacity]: how many rows a row stands for: 1, or a unit's rows for its mean */
     size_t used;           /* slots below this number are in use */
-    uint64_t *memory;
-    size_t words; /* of memory */
+    uint8_t *memory;
+    size_t size; /* of memory */
 };
 
 #define KV_EMPTY UINT32_MAX

@@ -4,75 +4,6 @@
 
 #include <string.h>
 
-/* --- matrices ------------------------------------------------------------------------------------------------------ */
-
-size_t mpc_matrix_stride(enum mpc_role role, size_t inner)
-{
-    size_t blocks = (inner + KERN_BLOCK - 1) / KERN_BLOCK;
-    switch (role) {
-    case MPC_LEFT:
-    case MPC_RIGHT:
-        return blocks * 2 * KERN_BLOCK;
-    case MPC_HELPER:
-    case MPC_CLEAR:
-        return blocks * KERN_BLOCK;
-    case MPC_COUNT:
-        break;
-    }
-    return 0;
-}
-
-/* One element in the layout of product.h. */
-static inline void put_element(enum mpc_role role, uint64_t *line, size_t column, const struct mpc_wire *w, size_t i)
-{
-    if (role == MPC_CLEAR) {
-        line[column] = w->x[i];
-        return;
-    }
-    uint64_t keep = kern_ring_mask(w->ring);
-    if (role == MPC_HELPER) {
-        line[column] = (w->l1[i] + (w->l2 == NULL ? 0 : w->l2[i])) & keep;
-        return;
-    }
-    uint64_t *block = line + column / KERN_BLOCK * 2 * KERN_BLOCK + column % KERN_BLOCK;
-    block[0] = w->m[i];
-    block[KERN_BLOCK] = role == MPC_LEFT ? w->l1[i] : (w->m[i] - w->l2[i]) & keep;
-}
-
-void mpc_matrix_write_row(enum mpc_role role, struct mpc_matrix *matrix, size_t row, const struct mpc_wire *w)
-{
-    for (size_t i = 0; role != MPC_COUNT && i < w->count; i++)
-        put_element(role, matrix->data + row * matrix->stride, i, w, i);
-}
-
-void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, size_t column, bool down, struct mpc_wire w)
-{
-    if (mpc_failed(p) || p->role == MPC_COUNT)
-        return;
-    for (size_t i = 0; i < w.count; i++)
-        put_element(p->role, matrix->data + (down ? row + i : row) * matrix->stride, down ? column : column + i, &w, i);
-}
-
-/* Words per element of a line, and where an element's first one lies; the second one is KERN_BLOCK further. */
-static inline uint64_t *element(enum mpc_role role, const struct mpc_matrix *matrix, size_t row, size_t column)
-{
-    uint64_t *line = matrix->data + row * matrix->stride;
-    bool pairs = role == MPC_LEFT || role == MPC_RIGHT;
-    return pairs ? line + column / KERN_BLOCK * 2 * KERN_BLOCK + column % KERN_BLOCK : line + column;
-}
-
-void mpc_matrix_copy(enum mpc_role role, struct mpc_matrix *to, size_t to_row, size_t to_column, const struct mpc_matrix *from, size_t row,
-                     size_t column, bool add)
-{
-    if (role == MPC_COUNT)
-        return;
-    uint64_t *a = element(role, to, to_row, to_column), keep = role == MPC_CLEAR ? ~UINT64_C(0) : kern_ring_mask(to->ring);
-    const uint64_t *b = element(role, from, row, column);
-    a[0] = ((add ? a[0] : 0) + b[0]) & keep;
-    if (role == MPC_LEFT || role == MPC_RIGHT)
-        a[KERN_BLOCK] = ((add ? a[KERN_BLOCK] : 0) + b[KERN_BLOCK]) & keep;
-}
-
 /* --- shares --------------------------------------------------------------------------------------------------------- */
 
 static void refuse_gate_only(struct mpc_party *p, const struct mpc_wire *w, const char *what)
@@ -89,14 +20,6 @@ struct mpc_share mpc_share_make(struct mpc_party *p, size_t count, int ring, int
     return share;
 }
 
-static uint64_t *scaled_copy(struct mpc_party *p, const uint64_t *v, size_t count, uint64_t factor)
-{
-    uint64_t *z = mpc_words(p, count);
-    for (size_t i = 0; z != NULL && i < count; i++)
-        z[i] = v[i] * factor;
-    return z;
-}
-
 void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w,
                          struct mpc_share *out, size_t at, size_t stride)
 {
@@ -105,20 +28,7 @@ void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, co
         mpc_fail(p, BASE_ERR_INTERNAL, "matmul of %zu elements as %zu rows of %zu", x.count, rows, w->inner);
     if (mpc_failed(p) || p->role == MPC_COUNT)
         return;
-    const struct kern_table *k = p->kern;
-    uint64_t *z = out->z + at, minus = ~UINT64_C(0);
-    if (p->role == MPC_HELPER || p->role == MPC_CLEAR) {
-        const uint64_t *a = p->role == MPC_HELPER ? mpc_mask(p, &x) : x.x;
-        if (a != NULL)
-            k->gemm(z, stride, a, w->inner, rows, w->data, w->stride, w->outs, w->inner);
-        return;
-    }
-    /* One pass over the matrix makes both products: see the table in product.h for which half meets which stream. */
-    bool left = p->role == MPC_LEFT;
-    const uint64_t *a = scaled_copy(p, left ? x.l1 : x.l2, x.count, minus);
-    const uint64_t *b = left ? scaled_copy(p, x.m, x.count, minus) : x.m;
-    if (!mpc_failed(p))
-        k->gemm2(z, stride, a, b, w->inner, rows, w->data, w->stride, w->outs, w->inner);
+    mpc_matrix_multiply(p, x, rows, w, out->z + at, stride);
 }
 
 struct mpc_share mpc_share_matmul(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w)
@@ -160,13 +70,9 @@ struct mpc_share mpc_share_of_row(struct mpc_party *p, const struct mpc_matrix *
 {
     struct mpc_share out = mpc_share_make(p, copies * w->inner, w->ring, w->frac);
     for (size_t i = 0; !mpc_failed(p) && out.z != NULL && i < w->inner; i++) {
-        uint64_t value = 0;
-        if (p->role == MPC_CLEAR)
-            value = w->data[i];
-        else if (p->role == MPC_HELPER)
-            value = 0 - w->data[i];
-        else if (p->role == MPC_RIGHT)
-            value = w->data[i / KERN_BLOCK * 2 * KERN_BLOCK + i % KERN_BLOCK];
+        uint64_t value = p->role == MPC_LEFT ? 0 : mpc_matrix_element(p->role, w, 0, i);
+        if (p->role == MPC_HELPER)
+            value = 0 - value;
         for (size_t c = 0; c < copies; c++)
             out.z[c * w->inner + i] = value;
     }

@@ -11,36 +11,7 @@
 #ifndef CACHET_MPC_PRODUCT_H
 #define CACHET_MPC_PRODUCT_H
 
-#include "mpc/party.h"
-
-/* A masked matrix [outs][inner]: a weight for the model's life, or a cache that grows. Rows are `stride` words apart.
- *   P1: blocks of 8 words m, 8 words l1      P2: blocks of 8 words m, 8 words m - l2 (see kern_table.gemm2)
- *   P0: l1 + l2                              twin: x */
-struct mpc_matrix {
-    int ring;
-    int frac;
-    int bound;
-    size_t outs;
-    size_t inner;
-    size_t stride;
-    uint64_t *data;
-};
-
-/* Words of one row with room for `inner` columns in this role; 0 in the count role. */
-size_t mpc_matrix_stride(enum mpc_role role, size_t inner);
-
-/* Elements of w as row `row` of the matrix, for makers of weights: w holds every component that the role's form needs (P0: l1, l2; P1: m,
- * l1; P2: m, l2; twin: x), whoever the caller is. */
-void mpc_matrix_write_row(enum mpc_role role, struct mpc_matrix *matrix, size_t row, const struct mpc_wire *w);
-
-/* Copies `count` elements of w into the matrix: element i goes to row, column + i (or, if `down`, to row + i, column).
- * The caller grows outs and inner. */
-void mpc_matrix_put(struct mpc_party *p, struct mpc_matrix *matrix, size_t row, size_t column, bool down, struct mpc_wire w);
-
-/* to[to_row][to_column] = from[row][column], or += it if `add`, reduced to the ring of `to` (not larger than that of `from`). Local; nothing
- * in the count role. */
-void mpc_matrix_copy(enum mpc_role role, struct mpc_matrix *to, size_t to_row, size_t to_column, const struct mpc_matrix *from, size_t row,
-                     size_t column, bool add);
+#include "mpc/matrix.h"
 
 /* Additive parts of a value in Z_2^ring (the twin: the value itself), not yet masked or cut. */
 struct mpc_share {

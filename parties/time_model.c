@@ -57,10 +57,10 @@ static enum base_status multiply(struct product *job, struct mpc_party *p)
     enum base_status status = BASE_OK;
     struct mpc_matrix w = {.ring = 64, .frac = 0, .bound = 63, .outs = job->rows == 1 ? OUTS : MANY_OUTS, .inner = INNER};
     double best = 0;
-    w.stride = mpc_matrix_stride(p->role, INNER);
-    TRY(base_alloc(&w.data, w.outs * w.stride, sizeof *w.data, &job->error));
+    w.stride = mpc_matrix_stride(p->role, w.ring, INNER);
+    TRY(base_alloc(&w.data, w.outs * w.stride, 1, &job->error));
     for (size_t i = 0; i < w.outs * w.stride; i++)
-        w.data[i] = i * 0x9e3779b97f4a7c15u;
+        w.data[i] = (uint8_t)(i * 0x9e3779b97f4a7c15u >> 56);
     for (int i = 0; i < TIMES; i++) {
         size_t mark = base_arena_mark(&p->arena);
         struct mpc_wire x = mpc_wire_make(p, job->rows * INNER, 64, 0, 63);

@@ -10,10 +10,9 @@ void kern_avx2_walk(const struct kern_fss_walk *job);
 void kern_avx2_walk_prefix(const struct kern_fss_walk *job);
 void kern_avx2_walk_value(const struct kern_fss_walk *job);
 
-void kern_avx2_gemm(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_stride, size_t rows, const uint64_t *w,
-                    size_t w_stride, size_t outs, size_t inner);
-void kern_avx2_gemm2(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
-                     const uint64_t *w, size_t w_stride, size_t outs, size_t inner);
+void kern_avx2_gemm64(KERN_GEMM_PARAMETERS);
+void kern_avx2_gemm48(KERN_GEMM_PARAMETERS);
+void kern_avx2_gemm32(KERN_GEMM_PARAMETERS);
 uint64_t kern_avx2_dot(const uint64_t *a, const uint64_t *b, size_t count);
 void kern_avx2_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
                            int triples);

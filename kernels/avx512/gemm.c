@@ -1,290 +1,221 @@
-/* Products mod 2^64 with vpmullq. Both operands run along `inner`, so that nothing is packed: a tile keeps R x O
- * accumulators in registers. A single row streams w instead (see kern_row_plan). */
+/* Products in Z_2^64 and Z_2^48 with vpmullq. Both operands run along `inner`, so that nothing is packed: a tile keeps R x O
+ * accumulators in registers. A single row streams w instead (see kern_row_plan). Words of 48 bits are three words of 16: one
+ * vpermw makes eight of them 64-bit lanes; tiles of many rows read a panel of w that was widened once. */
+#include "kernels/avx512/lanes.h"
 #include "kernels/avx512/slots.h"
 #include "kernels/row_plan.h"
 
-#include <immintrin.h>
-
-#define GEMM_INLINE static inline __attribute__((always_inline))
+#define GEMM_INLINE KERN_AVX512_INLINE
 #define GEMM_APART static __attribute__((noinline)) /* a loop that needs all registers for itself */
 
 enum {
     TILE = 4,          /* rows and outs of a tile */
     DEPTH = 512,       /* of a block of `inner`, in elements: a tile of it fits in the level-one cache */
     PANEL_ROWS = 64,   /* of a block of rows, which fits in the level-two cache with that depth */
-    WIDTH = 8,
+    WIDTH = KERN_AVX512_WIDTH,
 };
 
 struct gemm_job {
-    const uint64_t *a, *b, *w; /* b NULL: one product, w plain */
+    const uint64_t *a;
+    const uint8_t *w;
     uint64_t *y;
-    size_t a_stride, w_stride, y_stride;
+    size_t a_stride, w_stride, y_stride; /* elements, bytes, elements */
+    enum kern_word word;
 };
 
-GEMM_INLINE __m512i load(const uint64_t *from)
+/* Eight words of w; `lanes` of them are read. */
+GEMM_INLINE __m512i load_words(enum kern_word word, const uint8_t *from, __mmask8 lanes)
 {
-    return _mm512_loadu_si512((const void *)from);
-}
-
-/* The compiler's own reduction adds signed words in C, where they may not overflow. */
-GEMM_INLINE uint64_t sum_lanes(__m512i x)
-{
-    __m256i four = _mm256_add_epi64(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
-    __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
-    return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
-}
-
-GEMM_INLINE __mmask8 lanes_below(size_t n)
-{
-    return (__mmask8)((1u << (n < WIDTH ? n : WIDTH)) - 1);
+    if (word == KERN_WORD_64)
+        return lanes == 0xff ? _mm512_loadu_si512((const void *)from) : _mm512_maskz_loadu_epi64(lanes, (const void *)from);
+    const __m512i spread = _mm512_set_epi16(0, 23, 22, 21, 0, 20, 19, 18, 0, 17, 16, 15, 0, 14, 13, 12, 0, 11, 10, 9, 0, 8, 7, 6, 0,
+                                            5, 4, 3, 0, 2, 1, 0);
+    __mmask32 parts = lanes == 0xff ? 0xffffff : (__mmask32)((1u << 3 * (unsigned)__builtin_popcount(lanes)) - 1);
+    return _mm512_maskz_permutexvar_epi16(0x77777777, spread, _mm512_maskz_loadu_epi16(parts, (const void *)from));
 }
 
 /* One vector of `rows` rows of a against `outs` rows of w. */
-GEMM_INLINE void step(__m512i *sums, const uint64_t *a, size_t a_stride, int rows, const uint64_t *w, size_t w_stride,
-                      int outs)
+GEMM_INLINE void step(__m512i *sums, const uint64_t *a, size_t a_stride, int rows, enum kern_word word, const uint8_t *w,
+                      size_t w_stride, int outs, __mmask8 lanes)
 {
     __m512i x[TILE];
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++)
-        x[r] = load(a + (size_t)r * a_stride);
+        x[r] = lanes == 0xff ? kern_avx512_load(a + (size_t)r * a_stride)
+                             : _mm512_maskz_loadu_epi64(lanes, a + (size_t)r * a_stride);
 #pragma GCC unroll 4
     for (int o = 0; o < outs; o++) {
-        __m512i y = load(w + (size_t)o * w_stride);
+        __m512i y = load_words(word, w + (size_t)o * w_stride, lanes);
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++)
             sums[r * outs + o] = _mm512_add_epi64(sums[r * outs + o], _mm512_mullo_epi64(x[r], y));
     }
 }
 
-/* The same for the elements of `lanes` only; w is read through the mask too, for it need not be padded. */
-GEMM_INLINE void step_tail(__m512i *sums, const uint64_t *a, size_t a_stride, int rows, const uint64_t *w,
-                           size_t w_stride, int outs, __mmask8 lanes)
-{
-    for (int o = 0; o < outs; o++) {
-        __m512i y = _mm512_maskz_loadu_epi64(lanes, w + (size_t)o * w_stride);
-        for (int r = 0; r < rows; r++) {
-            __m512i x = _mm512_maskz_loadu_epi64(lanes, a + (size_t)r * a_stride);
-            sums[r * outs + o] = _mm512_add_epi64(sums[r * outs + o], _mm512_mullo_epi64(x, y));
-        }
-    }
-}
+/* ---- tiles ---- */
 
-/* y[r][o] (+)= the products of `inner` elements from `from` on. */
-GEMM_INLINE void tile(const struct gemm_job *job, size_t r, int rows, size_t o, int outs, size_t from, size_t inner)
+/* A block of w: `outs` rows of `inner` 64-bit words, `stride` bytes apart; it begins at column `from`. */
+struct panel {
+    const uint8_t *w;
+    size_t stride, from, inner;
+};
+
+/* y[r][o] (+)= the products of a panel. */
+GEMM_INLINE void tile(const struct gemm_job *job, const struct panel *p, size_t r, int rows, size_t o, int outs)
 {
     __m512i sums[TILE * TILE];
 #pragma GCC unroll 16
     for (int i = 0; i < rows * outs; i++)
         sums[i] = _mm512_setzero_si512();
-    const uint64_t *a = job->a + r * job->a_stride + from, *w = job->w + o * job->w_stride + from;
+    const uint64_t *a = job->a + r * job->a_stride + p->from;
     size_t i = 0;
-    if (job->b == NULL) {
-        for (; i + WIDTH <= inner; i += WIDTH)
-            step(sums, a + i, job->a_stride, rows, w + i, job->w_stride, outs);
-        if (i < inner)
-            step_tail(sums, a + i, job->a_stride, rows, w + i, job->w_stride, outs, lanes_below(inner - i));
-    } else {
-        const uint64_t *b = job->b + r * job->a_stride + from;
-        w += from;
-        for (; i + WIDTH <= inner; i += WIDTH) {
-            step(sums, a + i, job->a_stride, rows, w + 2 * i, job->w_stride, outs);
-            step(sums, b + i, job->a_stride, rows, w + 2 * i + WIDTH, job->w_stride, outs);
-        }
-        if (i < inner) {
-            __mmask8 lanes = lanes_below(inner - i);
-            step_tail(sums, a + i, job->a_stride, rows, w + 2 * i, job->w_stride, outs, lanes);
-            step_tail(sums, b + i, job->a_stride, rows, w + 2 * i + WIDTH, job->w_stride, outs, lanes);
-        }
-    }
+    for (; i + WIDTH <= p->inner; i += WIDTH)
+        step(sums, a + i, job->a_stride, rows, KERN_WORD_64, p->w + 8 * i, p->stride, outs, 0xff);
+    if (i < p->inner)
+        step(sums, a + i, job->a_stride, rows, KERN_WORD_64, p->w + 8 * i, p->stride, outs, kern_avx512_lanes_below(p->inner - i));
+    uint64_t keep = job->word == KERN_WORD_64 ? ~UINT64_C(0) : kern_ring_mask(48);
 #pragma GCC unroll 16
     for (int k = 0; k < rows * outs; k++) {
         uint64_t *y = job->y + (r + (size_t)(k / outs)) * job->y_stride + o + (size_t)(k % outs);
-        *y = sum_lanes(sums[k]) + (from > 0 ? *y : 0);
+        *y = (kern_avx512_sum(sums[k]) + (p->from > 0 ? *y : 0)) & keep;
     }
 }
 
-GEMM_APART void tile_full(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_full(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
 {
-    tile(job, r, TILE, o, TILE, from, inner);
+    tile(job, p, r, TILE, o, TILE);
 }
 
-GEMM_APART void tile_row(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_row(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
 {
-    tile(job, r, 1, o, TILE, from, inner);
+    tile(job, p, r, 1, o, TILE);
 }
 
-GEMM_APART void tile_column(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_column(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
 {
-    tile(job, r, TILE, o, 1, from, inner);
+    tile(job, p, r, TILE, o, 1);
 }
 
-GEMM_APART void tile_one(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
+GEMM_APART void tile_one(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
 {
-    tile(job, r, 1, o, 1, from, inner);
+    tile(job, p, r, 1, o, 1);
 }
 
-/* Rows [r, r_end) and all outs, one block of `inner`. */
-static void panel(const struct gemm_job *job, size_t r, size_t r_end, size_t outs, size_t from, size_t inner)
+/* Rows of w as 64-bit words. */
+static void widen(uint64_t *out, const struct gemm_job *job, size_t o, size_t outs, size_t from, size_t inner)
 {
-    size_t tiled = r + (r_end - r) / TILE * TILE, o = 0;
-    for (; o + TILE <= outs; o += TILE) {
-        for (size_t i = r; i < tiled; i += TILE)
-            tile_full(job, i, o, from, inner);
-        for (size_t i = tiled; i < r_end; i++)
-            tile_row(job, i, o, from, inner);
+    for (size_t j = 0; j < outs; j++) {
+        const uint8_t *w = job->w + (o + j) * job->w_stride + 6 * from;
+        for (size_t i = 0; i < inner; i += WIDTH)
+            _mm512_storeu_si512((void *)(out + j * DEPTH + i), load_words(KERN_WORD_48, w + 6 * i, kern_avx512_lanes_below(inner - i)));
     }
-    for (; o < outs; o++) {
-        for (size_t i = r; i < tiled; i += TILE)
-            tile_column(job, i, o, from, inner);
-        for (size_t i = tiled; i < r_end; i++)
-            tile_one(job, i, o, from, inner);
+}
+
+/* Rows [r, r_end) against rows [o, o + outs) of w, one block of `inner`. */
+static void tiles(const struct gemm_job *job, size_t r, size_t r_end, size_t o, size_t outs, size_t from, size_t inner)
+{
+    _Alignas(64) uint64_t wide[TILE * DEPTH];
+    struct panel p = {job->w + o * job->w_stride + 8 * from, job->w_stride, from, inner};
+    if (job->word != KERN_WORD_64) {
+        widen(wide, job, o, outs, from, inner);
+        p.w = (const uint8_t *)wide;
+        p.stride = DEPTH * sizeof *wide;
     }
+    size_t tiled = r + (r_end - r) / TILE * TILE;
+    for (size_t i = r; i < tiled; i += TILE)
+        (outs == TILE ? tile_full : tile_column)(job, &p, i, o);
+    for (size_t i = tiled; i < r_end; i++)
+        (outs == TILE ? tile_row : tile_one)(job, &p, i, o);
 }
 
 /* ---- one row ---- */
 
-/* Units [from, to) of 8 elements, with w fetched `ahead` elements before its turn. */
-GEMM_INLINE void row_part(__m512i *sums, const struct gemm_job *job, const uint64_t *w, int outs, int two,
-                          size_t from, size_t to, size_t ahead)
+/* Units [from, to) of 8 elements, with w fetched `ahead` bytes before its turn. A single stream has accumulators that take turns, so
+ * that additions do not wait for each other. */
+GEMM_INLINE void row_part(__m512i *sums, const struct gemm_job *job, const uint8_t *w, enum kern_word word, int outs, size_t from,
+                          size_t to, size_t ahead)
 {
-    size_t width = two ? 2 * WIDTH : WIDTH;
-    for (size_t i = from; i < to; i++) {
+    size_t width = WIDTH * kern_word_bytes(word), i = from;
+    for (; outs == 1 && i + TILE <= to; i += TILE)
 #pragma GCC unroll 4
-        for (int o = 0; o < outs; o++) {
-            kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead);
-            if (two)
-                kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead + WIDTH);
+        for (size_t j = 0; j < TILE; j++) {
+            kern_row_prefetch(w + (i + j) * width, ahead);
+            step(sums + j, job->a + WIDTH * (i + j), 0, 1, word, w + width * (i + j), 0, 1, 0xff);
         }
-        step(sums, job->a + WIDTH * i, 0, 1, w + width * i, job->w_stride, outs);
-        if (two)
-            step(outs == 1 ? sums + 1 : sums, job->b + WIDTH * i, 0, 1, w + width * i + WIDTH, job->w_stride, outs);
+    for (; i < to; i++) {
+#pragma GCC unroll 4
+        for (int o = 0; o < outs; o++)
+            kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead);
+        step(sums, job->a + WIDTH * i, 0, 1, word, w + width * i, job->w_stride, outs, 0xff);
     }
 }
 
-GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, int two, size_t inner)
+GEMM_INLINE void row_outs(const struct gemm_job *job, enum kern_word word, size_t o, int outs, size_t inner)
 {
     __m512i sums[TILE];
     for (int i = 0; i < TILE; i++)
         sums[i] = _mm512_setzero_si512();
-    const uint64_t *w = job->w + o * job->w_stride;
-    struct kern_row_plan plan = kern_row_plan(inner, job->w_stride, (size_t)outs, two);
-    row_part(sums, job, w, outs, two, 0, plan.near, plan.ahead);
-    row_part(sums, job, w, outs, two, plan.near, plan.units, plan.ahead_next);
+    size_t width = WIDTH * kern_word_bytes(word);
+    const uint8_t *w = job->w + o * job->w_stride;
+    struct kern_row_plan plan = kern_row_plan(inner, WIDTH, width, job->w_stride, (size_t)outs);
+    row_part(sums, job, w, word, outs, 0, plan.near, plan.ahead);
+    row_part(sums, job, w, word, outs, plan.near, plan.units, plan.ahead_next);
     size_t done = plan.units * WIDTH;
-    __mmask8 lanes = lanes_below(inner - done);
-    if (done < inner && !two)
-        step_tail(sums, job->a + done, 0, 1, w + done, job->w_stride, outs, lanes);
-    if (done < inner && two) {
-        step_tail(sums, job->a + done, 0, 1, w + 2 * done, job->w_stride, outs, lanes);
-        step_tail(sums, job->b + done, 0, 1, w + 2 * done + WIDTH, job->w_stride, outs, lanes);
-    }
+    if (done < inner)
+        step(sums, job->a + done, 0, 1, word, w + plan.units * width, job->w_stride, outs, kern_avx512_lanes_below(inner - done));
     if (outs == 1)
-        sums[0] = _mm512_add_epi64(sums[0], sums[1]);
+        sums[0] = _mm512_add_epi64(_mm512_add_epi64(sums[0], sums[1]), _mm512_add_epi64(sums[2], sums[3]));
+    uint64_t keep = word == KERN_WORD_64 ? ~UINT64_C(0) : kern_ring_mask(48);
     for (int i = 0; i < outs; i++)
-        job->y[o + (size_t)i] = sum_lanes(sums[i]);
+        job->y[o + (size_t)i] = kern_avx512_sum(sums[i]) & keep;
 }
 
-GEMM_INLINE void one_row(const struct gemm_job *job, size_t outs, int two, size_t inner)
+GEMM_INLINE void one_row(const struct gemm_job *job, enum kern_word word, size_t outs, size_t inner)
 {
     size_t o = 0;
-    if (!kern_row_is_short(inner, two))
+    if (!kern_row_is_short(8 * inner))
         for (; o + TILE <= outs; o += TILE)
-            row_outs(job, o, TILE, two, inner);
+            row_outs(job, word, o, TILE, inner);
     for (; o < outs; o++)
-        row_outs(job, o, 1, two, inner);
+        row_outs(job, word, o, 1, inner);
 }
 
-GEMM_APART void one_row_plain(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_APART void one_row_64(const struct gemm_job *job, size_t outs, size_t inner)
 {
-    one_row(job, outs, 0, inner);
+    one_row(job, KERN_WORD_64, outs, inner);
 }
 
-GEMM_APART void one_row_interleaved(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_APART void one_row_48(const struct gemm_job *job, size_t outs, size_t inner)
 {
-    one_row(job, outs, 1, inner);
+    one_row(job, KERN_WORD_48, outs, inner);
 }
 
 static void multiply_all(const struct gemm_job *job, size_t rows, size_t outs, size_t inner)
 {
     if (rows == 1) {
-        if (job->b == NULL)
-            one_row_plain(job, outs, inner);
-        else
-            one_row_interleaved(job, outs, inner);
+        (job->word == KERN_WORD_64 ? one_row_64 : one_row_48)(job, outs, inner);
         return;
     }
-    for (size_t from = 0; from < inner; from += DEPTH)
-        for (size_t r = 0; r < rows; r += PANEL_ROWS)
-            panel(job, r, rows - r < PANEL_ROWS ? rows : r + PANEL_ROWS, outs, from,
-                  inner - from < DEPTH ? inner - from : DEPTH);
-}
-
-void kern_avx512_gemm(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_stride, size_t rows, const uint64_t *w,
-                      size_t w_stride, size_t outs, size_t inner)
-{
-    struct gemm_job job = {a, NULL, w, y, a_stride, w_stride, y_stride};
-    multiply_all(&job, rows, outs, inner);
-}
-
-void kern_avx512_gemm2(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
-                       const uint64_t *w, size_t w_stride, size_t outs, size_t inner)
-{
-    struct gemm_job job = {a, b, w, y, a_stride, w_stride, y_stride};
-    multiply_all(&job, rows, outs, inner);
-}
-
-uint64_t kern_avx512_dot(const uint64_t *a, const uint64_t *b, size_t count)
-{
-    __m512i sums[4];
-    for (int j = 0; j < 4; j++)
-        sums[j] = _mm512_setzero_si512();
-    size_t i = 0;
-    for (; i + 4 * WIDTH <= count; i += 4 * WIDTH)
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++)
-            sums[j] = _mm512_add_epi64(sums[j], _mm512_mullo_epi64(load(a + i + WIDTH * j), load(b + i + WIDTH * j)));
-    for (; i < count; i += WIDTH) {
-        __mmask8 lanes = lanes_below(count - i);
-        __m512i product = _mm512_mullo_epi64(_mm512_maskz_loadu_epi64(lanes, a + i), _mm512_maskz_loadu_epi64(lanes, b + i));
-        sums[0] = _mm512_add_epi64(sums[0], product);
-    }
-    sums[0] = _mm512_add_epi64(_mm512_add_epi64(sums[0], sums[1]), _mm512_add_epi64(sums[2], sums[3]));
-    return sum_lanes(sums[0]);
-}
-
-/* The three weights of a segment, made once for all triples. */
-GEMM_INLINE void segment_sums(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
-                              int triples)
-{
-    const uint64_t *c0 = c[0], *c1 = c[1], *c2 = c[2];
-    __m512i plus[KERN_MAX_GROUPS / 3], minus[KERN_MAX_GROUPS / 3], at = _mm512_set1_epi64((long long)j);
-    for (int t = 0; t < triples; t++)
-        plus[t] = minus[t] = _mm512_setzero_si512();
-    for (size_t i = 0; i < cells; i += WIDTH) {
-        __m512i square = load(c2 + i), step = _mm512_mullo_epi64(at, square);
-        __m512i slope = _mm512_add_epi64(load(c1 + i), step);
-        __m512i value = _mm512_add_epi64(load(c0 + i), _mm512_mullo_epi64(at, slope));
-        slope = _mm512_add_epi64(slope, step);
-#pragma GCC unroll 3
-        for (int t = 0; t < triples; t++) {
-            const uint64_t *row = hot + 3 * (size_t)t * cells + i;
-            plus[t] = _mm512_add_epi64(plus[t], _mm512_mullo_epi64(load(row), value));
-            minus[t] = _mm512_add_epi64(minus[t], _mm512_mullo_epi64(load(row + cells), slope));
-            plus[t] = _mm512_add_epi64(plus[t], _mm512_mullo_epi64(load(row + 2 * cells), square));
+    for (size_t from = 0; from < inner; from += DEPTH) {
+        size_t depth = inner - from < DEPTH ? inner - from : DEPTH;
+        for (size_t r = 0; r < rows; r += PANEL_ROWS) {
+            size_t r_end = rows - r < PANEL_ROWS ? rows : r + PANEL_ROWS, o = 0;
+            for (; o + TILE <= outs; o += TILE)
+                tiles(job, r, r_end, o, TILE, from, depth);
+            for (; o < outs; o++)
+                tiles(job, r, r_end, o, 1, from, depth);
         }
     }
-    for (int t = 0; t < triples; t++)
-        ret[t] = sum_lanes(_mm512_sub_epi64(plus[t], minus[t]));
 }
 
-void kern_avx512_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
-                             int triples)
+void kern_avx512_gemm64(KERN_GEMM_PARAMETERS)
 {
-    if (cells % WIDTH != 0)
-        kern_scalar_segment_dot(ret, hot, c, j, cells, triples);
-    else if (triples == 3)
-        segment_sums(ret, hot, c, j, cells, 3);
-    else
-        for (int t = 0; t < triples; t++)
-            segment_sums(ret + t, hot + 3 * (size_t)t * cells, c, j, cells, 1);
+    struct gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_64};
+    multiply_all(&job, rows, outs, inner);
+}
+
+void kern_avx512_gemm48(KERN_GEMM_PARAMETERS)
+{
+    struct gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_48};
+    multiply_all(&job, rows, outs, inner);
 }

@@ -17,31 +17,45 @@ uint64_t kern_scalar_dot(const uint64_t *a, const uint64_t *b, size_t count)
     return sum;
 }
 
-void kern_scalar_gemm(uint64_t *y, size_t y_stride, const uint64_t *a, size_t a_stride, size_t rows, const uint64_t *w,
-                      size_t w_stride, size_t outs, size_t inner)
+/* Activations are native words at any address, weights little-endian ones. */
+void kern_scalar_gemm64(KERN_GEMM_PARAMETERS)
 {
     for (size_t o = 0; o < outs; o++)
-        for (size_t r = 0; r < rows; r++)
-            y[r * y_stride + o] = kern_scalar_dot(a + r * a_stride, w + o * w_stride, inner);
+        for (size_t r = 0; r < rows; r++) {
+            const uint64_t *x = (const uint64_t *)a + r * a_stride;
+            const uint8_t *line = (const uint8_t *)w + o * w_stride;
+            uint64_t sum = 0;
+            for (size_t i = 0; i < inner; i++)
+                sum += word_at(x, i) * kern_load64(line + 8 * i);
+            y[r * y_stride + o] = sum;
+        }
 }
 
-static uint64_t dot_interleaved(const uint64_t *a, const uint64_t *b, const uint64_t *w, size_t inner)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < inner; i += KERN_BLOCK) {
-        size_t n = inner - i < KERN_BLOCK ? inner - i : KERN_BLOCK;
-        for (size_t j = 0; j < n; j++)
-            sum += word_at(a, i + j) * word_at(w, 2 * i + j) + word_at(b, i + j) * word_at(w, 2 * i + KERN_BLOCK + j);
-    }
-    return sum;
-}
-
-void kern_scalar_gemm2(uint64_t *y, size_t y_stride, const uint64_t *a, const uint64_t *b, size_t a_stride, size_t rows,
-                       const uint64_t *w, size_t w_stride, size_t outs, size_t inner)
+void kern_scalar_gemm48(KERN_GEMM_PARAMETERS)
 {
     for (size_t o = 0; o < outs; o++)
-        for (size_t r = 0; r < rows; r++)
-            y[r * y_stride + o] = dot_interleaved(a + r * a_stride, b + r * a_stride, w + o * w_stride, inner);
+        for (size_t r = 0; r < rows; r++) {
+            const uint64_t *x = (const uint64_t *)a + r * a_stride;
+            const uint8_t *line = (const uint8_t *)w + o * w_stride;
+            uint64_t sum = 0;
+            for (size_t i = 0; i < inner; i++)
+                sum += word_at(x, i) * kern_load48(line + 6 * i);
+            y[r * y_stride + o] = sum & kern_ring_mask(48);
+        }
+}
+
+void kern_scalar_gemm32(KERN_GEMM_PARAMETERS)
+{
+    for (size_t o = 0; o < outs; o++)
+        for (size_t r = 0; r < rows; r++) {
+            const uint8_t *x = (const uint8_t *)((const uint32_t *)a + r * a_stride), *line = (const uint8_t *)w + o * w_stride;
+            uint32_t sum = 0, factor;
+            for (size_t i = 0; i < inner; i++) {
+                memcpy(&factor, x + 4 * i, sizeof factor);
+                sum += factor * kern_load32(line + 4 * i);
+            }
+            y[r * y_stride + o] = sum;
+        }
 }
 
 /* sum_i hot[i] * entry[-i step], `count` terms in two sums, so that they do not wait for each other. */

@@ -20,9 +20,9 @@ static void sample(int64_t *ret_x, size_t count, uint64_t seed)
 /* Rows of x times the first rows of x, as a matrix. */
 static struct mpc_wire multiply(struct mpc_party *p, struct mpc_wire x)
 {
-    size_t rows = x.count / INNER, stride = mpc_matrix_stride(p->role, INNER);
+    size_t rows = x.count / INNER, stride = mpc_matrix_stride(p->role, x.ring, INNER);
     struct mpc_matrix matrix = {.ring = x.ring, .frac = x.frac, .bound = x.bound, .outs = rows, .inner = INNER, .stride = stride,
-                                .data = mpc_words(p, rows * stride)};
+                                .data = mpc_bytes(p, rows * stride)};
     for (size_t r = 0; !mpc_failed(p) && r < rows; r++)
         mpc_matrix_put(p, &matrix, r, 0, false, mpc_slice(x, r * INNER, INNER));
     return mpc_cut(p, mpc_share_matmul(p, x, rows, &matrix), x.ring, FRAC, 2 * BOUND - FRAC + 2, false, "matrix");

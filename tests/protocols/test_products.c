@@ -93,8 +93,8 @@ static enum base_status matrix_program(struct mpc_party *p, const struct trio_jo
     const struct product_case *c = job->context;
     struct mpc_wire x = trio_input(p, job, 0), w = trio_input(p, job, 1);
     struct mpc_matrix matrix = {.ring = w.ring, .frac = w.frac, .bound = w.bound, .outs = OUTS, .inner = INNER,
-                                .stride = mpc_matrix_stride(p->role, INNER)};
-    matrix.data = mpc_words(p, OUTS * matrix.stride);
+                                .stride = mpc_matrix_stride(p->role, w.ring, INNER)};
+    matrix.data = mpc_bytes(p, OUTS * matrix.stride);
     for (size_t o = 0; o < OUTS; o++) /* odd rows by columns, as a cache grows */
         for (size_t i = 0; i < (o % 2 == 0 ? 1 : INNER); i++)
             mpc_matrix_put(p, &matrix, o, i, o % 2 == 1, mpc_slice(w, o * INNER + i, o % 2 == 0 ? INNER : 1));
