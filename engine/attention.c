@@ -29,19 +29,6 @@ static void rotate(const struct eng_step *step, struct mpc_share *share, size_t 
     }
 }
 
-/* Of x W_v: no more than v = t u_v will read, where a layer with ceilings keeps v small. */
-static int ring_of_v(const struct eng_step *step)
-{
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const struct eng_layer_plan *l = &plan->layer[step->layer];
-    if (l->attention != ENG_ATTENTION_CEILINGS)
-        return plan->ring;
-    struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, step->layer);
-    int read = w.v_ring + l->ft[ENG_NORM_ATTENTION] - w.v_frac;
-    int ring = plan->fx + plan->fw + read;
-    return ring < plan->ring ? ring : plan->ring;
-}
-
 /* Round 1. */
 static enum base_status project(const struct eng_step *step, struct mpc_wire x, struct eng_projections *ret)
 {
@@ -49,15 +36,15 @@ static enum base_status project(const struct eng_step *step, struct mpc_wire x, 
     const struct eng_plan *plan = step->decoder->form.plan;
     const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
     const int *b = plan->layer[step->layer].bits;
-    int linear = plan->fx + plan->fw, turned = linear + plan->fc;
+    int linear = eng_plan_linear_cut(plan), turned = linear + plan->fc;
     (void)eng_account(step, ENG_CLASS_LINEAR);
-    struct mpc_share q = mpc_share_matmul(p, x, step->n, &w->q), k = mpc_share_matmul(p, x, step->n, &w->k);
+    struct mpc_share q = mpc_share_matmul(p, x, step->n, &w->q), k = mpc_share_matmul(p, x, step->n, &w->k),
+                     v = mpc_share_matmul(p, x, step->n, &w->v);
     rotate(step, &q, step->decoder->form.shape->heads);
     rotate(step, &k, step->decoder->form.shape->kv_heads);
-    ret->q = mpc_cut(p, q, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UQ]), false, "u_q");
-    ret->k = mpc_cut(p, k, plan->ring, turned - plan->fu, eng_bound(plan->fu, b[ENG_UK]), false, "u_k");
-    ret->v = mpc_cut(p, mpc_share_matmul(p, x, step->n, &w->v), ring_of_v(step), linear - plan->fu,
-                     eng_bound(plan->fu, b[ENG_UV]), false, "u_v");
+    ret->q = mpc_cut(p, q, q.ring, turned, eng_bound(plan->fu, b[ENG_UQ]), false, "u_q");
+    ret->k = mpc_cut(p, k, k.ring, turned, eng_bound(plan->fu, b[ENG_UK]), false, "u_k");
+    ret->v = mpc_cut(p, v, v.ring, linear, eng_bound(plan->fu, b[ENG_UV]), false, "u_v");
     ret->squares = eng_sum_squares(step, x, ENG_NORM_ATTENTION);
     return mpc_round(p);
 }

@@ -1,6 +1,7 @@
 /* One step of the decoder: embedding, layers, logits; for the rows of one request or of several. */
 #include "base/realmath.h"
 #include "engine/layer.h"
+#include "engine/weights_layout.h"
 
 #include <string.h>
 
@@ -105,8 +106,7 @@ int eng_logit_bound(const struct eng_plan *plan)
 
 int eng_logit_ring(const struct eng_model_shape *shape, const struct eng_plan *plan)
 {
-    int ring = shape->layer_norm ? eng_plan_root_ring(plan) : plan->ring;
-    return ring - (plan->fx + plan->fw - ENG_LOGIT_FRACTION);
+    return eng_head_ring(plan, shape) - (plan->fx + plan->fw - ENG_LOGIT_FRACTION);
 }
 
 /* Rows of x, each with its rms behind it: two rounds, of which the first one opens what waits beside it. The

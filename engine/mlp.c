@@ -34,32 +34,23 @@ out:
     return status;
 }
 
-/* How the activation reads g = t u: its fraction, and its ring; and what t u loses on the way. */
-struct reading {
-    int fraction, ring, cut;
-};
-
-static struct reading reading_of(const struct eng_step *step)
+/* x W, of gate or up, in the ring of its weights. Queues one opening. */
+static struct mpc_wire projection(const struct eng_step *step, struct mpc_wire x, const struct mpc_matrix *w, enum eng_wire wire,
+                                  const char *label)
 {
     const struct eng_plan *plan = step->decoder->form.plan;
-    const struct eng_layer_plan *l = &plan->layer[step->layer];
-    struct reading r = {plan->fg, plan->kg + 1, 0};
-    if (l->wave != ENG_WAVE_NONE)
-        r = (struct reading){SEC_WAVE_INPUT, step->decoder->form.gates->wave[l->wave].k, 0};
-    r.cut = l->ft[ENG_NORM_MLP] + plan->fu - r.fraction;
-    return r;
+    struct mpc_share share = mpc_share_matmul(step->p, x, step->n, w);
+    return mpc_cut(step->p, share, share.ring, eng_plan_linear_cut(plan), eng_bound(plan->fu, plan->layer[step->layer].bits[wire]),
+                   false, label);
 }
 
-/* u_gate, or u_up where there is no gate, in no larger a ring than g's product needs: what a product does not
- * read is neither opened nor dealt. Queues one opening. */
-static struct mpc_wire gate_projection(const struct eng_step *step, struct mpc_wire x,
-                                       const struct mpc_matrix *w)
+static struct eng_reading reading_of(const struct eng_step *step)
 {
-    const struct eng_plan *plan = step->decoder->form.plan;
-    struct reading r = reading_of(step);
-    int cut = plan->fx + plan->fw - plan->fu, ring = cut + r.cut + r.ring;
-    return mpc_cut(step->p, mpc_share_matmul(step->p, x, step->n, w), ring < plan->ring ? ring : plan->ring,
-                   cut, eng_bound(plan->fu, plan->layer[step->layer].bits[ENG_UG]), false, "u_gate");
+    const struct eng_layer_plan *l = &step->decoder->form.plan->layer[step->layer];
+    struct eng_reading r = eng_plan_activation_reading(step->decoder->form.plan, step->layer);
+    if (l->wave != ENG_WAVE_NONE)
+        r.ring = step->decoder->form.gates->wave[l->wave].k;
+    return r;
 }
 
 /* g = t u, and its bias where the MLP has no gate: for segments a few bits, whose mask nobody is dealt; for a
@@ -68,42 +59,13 @@ static struct mpc_wire activation_input(const struct eng_step *step, struct mpc_
 {
     struct mpc_party *p = step->p;
     const struct eng_layer_plan *l = &step->decoder->form.plan->layer[step->layer];
-    struct reading r = reading_of(step);
+    struct eng_reading r = reading_of(step);
     const struct mpc_matrix *bias = &step->decoder->form.weights->layer[step->layer].up_bias;
     struct mpc_share share = mpc_share_mul(p, u, t, step->decoder->form.shape->ffn, r.cut + r.ring);
     if (bias->outs > 0)
         mpc_share_add(p, &share, mpc_share_of_row(p, bias, step->n));
     return mpc_cut(p, share, r.cut + r.ring, r.cut, eng_bound(r.fraction, l->bits[ENG_G]),
                    l->wave == ENG_WAVE_NONE, "g");
-}
-
-/* Ring of h, as W_down's product and the bound of h need it. */
-static int ring_of_h(const struct eng_step *step)
-{
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const struct eng_layer_plan *l = &plan->layer[step->layer];
-    if (l->wave == ENG_WAVE_NONE)
-        return plan->ring - plan->f_silu;
-    return eng_plan_output_ring(plan, l->bits[ENG_YD], l->bits[ENG_H]);
-}
-
-/* u_up and p = t u_up as h = f(g) p reads them: segments lift p inside their payload and want it wide; after
- * a wave a small ring costs least. */
-static int ring_of_up(const struct eng_step *step)
-{
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const struct eng_layer_plan *l = &plan->layer[step->layer];
-    int small = l->ft[ENG_NORM_MLP] + eng_bound(plan->fu, l->bits[ENG_P]) + 2;
-    return l->wave == ENG_WAVE_NONE || small > plan->ring ? plan->ring : small;
-}
-
-static struct mpc_wire up_projection(const struct eng_step *step, struct mpc_wire x)
-{
-    const struct eng_plan *plan = step->decoder->form.plan;
-    const struct mpc_matrix *w = &step->decoder->form.weights->layer[step->layer].up;
-    int cut = plan->fx + plan->fw - plan->fu, ring = cut + ring_of_up(step);
-    return mpc_cut(step->p, mpc_share_matmul(step->p, x, step->n, w), ring < plan->ring ? ring : plan->ring,
-                   cut, eng_bound(plan->fu, plan->layer[step->layer].bits[ENG_UP]), false, "u_up");
 }
 
 /* h = f(g) times, or f(g) without: one round by segments, two by a wave. */
@@ -114,7 +76,7 @@ static enum base_status activate(const struct eng_step *step, struct mpc_wire g,
     const struct eng_plan *plan = step->decoder->form.plan;
     const struct eng_gates *gates = step->decoder->form.gates;
     const struct eng_layer_plan *l = &plan->layer[step->layer];
-    int bound = eng_bound(plan->fu, l->bits[ENG_H]), ring = ring_of_h(step),
+    int bound = eng_bound(plan->fu, l->bits[ENG_H]), ring = eng_plan_product_ring(plan, step->layer, ENG_PRODUCT_DOWN),
         more = SEC_WAVE_OUTPUT - plan->fu;
     enum base_status status = BASE_OK;
     const struct eng_layer_gates *own = &gates->layer[step->layer];
@@ -150,15 +112,16 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
     int ft = l->ft[ENG_NORM_MLP], fu = d->form.plan->fu;
     enum base_status status = BASE_OK;
 
-    struct mpc_wire ug = gate_projection(step, x, &d->form.weights->layer[step->layer].gate),
-                    up = up_projection(step, x), s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
+    const struct eng_layer_weights *w = &d->form.weights->layer[step->layer];
+    struct mpc_wire ug = projection(step, x, &w->gate, ENG_UG, "u_gate"), up = projection(step, x, &w->up, ENG_UP, "u_up"),
+                    s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 
     (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
     TRY(mpc_round(p));
 
-    int ring = ring_of_up(step);
+    int ring = eng_plan_up_ring(d->form.plan, step->layer);
     struct mpc_wire g = activation_input(step, ug, t);
     struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, d->form.shape->ffn, ring), ring, ft,
                                 eng_bound(fu, l->bits[ENG_P]), false, "p");
@@ -175,7 +138,7 @@ static enum base_status plain(const struct eng_step *step, struct mpc_wire x, st
     const struct eng_decoder *d = step->decoder;
     enum base_status status = BASE_OK;
 
-    struct mpc_wire u = gate_projection(step, x, &d->form.weights->layer[step->layer].up),
+    struct mpc_wire u = projection(step, x, &d->form.weights->layer[step->layer].up, ENG_UG, "u_gate"),
                     s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 

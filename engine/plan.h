@@ -157,6 +157,29 @@ int eng_plan_histogram_ring(const struct eng_plan *plan, size_t layer);
 int eng_plan_score_ring(const struct eng_plan *plan, size_t layer);
 /* Ring that W h fits whose product has product_bits integer bits and whose input h input_bits. */
 int eng_plan_output_ring(const struct eng_plan *plan, int product_bits, int input_bits);
+/* Products of a layer's activations with weights, and the head's (layer 0). */
+enum eng_product {
+    ENG_PRODUCT_QK,
+    ENG_PRODUCT_V,
+    ENG_PRODUCT_O,
+    ENG_PRODUCT_GATE, /* or W_up, where the MLP has no gate */
+    ENG_PRODUCT_UP,
+    ENG_PRODUCT_DOWN,
+    ENG_PRODUCT_HEAD,
+};
+/* The ring in which a product and so its weights live: no larger than what is read of it, and where that takes a larger word in memory than the
+ * product's own value and four bits more, the ring of the smaller word (kern_word). Exact in any case: a product's low bits
+ * depend on its factors' low bits alone, and what a later product lacks is lifted (mpc_share_mul). */
+int eng_plan_product_ring(const struct eng_plan *plan, size_t layer, enum eng_product product);
+/* Fraction bits that a product of residual and weights loses. */
+int eng_plan_linear_cut(const struct eng_plan *plan);
+/* How the activation reads g = t u: its fraction and ring (of waves the largest one of any curve), and what t u loses on the way. */
+struct eng_reading {
+    int fraction, ring, cut;
+};
+struct eng_reading eng_plan_activation_reading(const struct eng_plan *plan, size_t layer);
+/* Ring of t u_up: segments lift it inside their payload and want it wide; after a wave a small ring costs least. */
+int eng_plan_up_ring(const struct eng_plan *plan, size_t layer);
 /* Where logits have a bias: fraction bits of the final sum x^2 as its root reads it, integer bits of the root, the ring that
  * it and the logits share before they are cut, and the fraction bits of the root's table. */
 int eng_plan_final_fs(const struct eng_plan *plan, size_t width);

@@ -45,9 +45,9 @@ static void need(struct checker *c, const char *name, double have, int room)
 }
 
 /* Of a product with the residual, cut to fu fraction bits. */
-static int linear_ring(const struct eng_plan *p)
+static int linear_ring(const struct eng_plan *p, size_t layer, enum eng_product product)
 {
-    return p->ring - (p->fx + p->fw - p->fu);
+    return eng_plan_product_ring(p, layer, product) - eng_plan_linear_cut(p);
 }
 
 static void check_projections(const struct eng_plan *p, struct checker *c)
@@ -110,7 +110,7 @@ static void check_ceilings(const struct eng_plan *p, struct checker *c)
     need(c, "empty cell", w.empty, l->headroom);
     need(c, "sum of weights, least", 1 - w.window, w.sum);
     need(c, "product of v", w.v_ring + ft + p->fu - w.v_frac, p->ring);
-    need(c, "u_v", p->fu + b[ENG_UV], minimum(linear_ring(p), w.v_ring + ft + p->fu - w.v_frac) - 2);
+    need(c, "u_v", p->fu + b[ENG_UV], linear_ring(p, c->layer, ENG_PRODUCT_V) - 2);
     need(c, "sum e v", w.e_ring, p->ring);
     need(c, "S", w.sum_bits, SEC_RECIPROCAL_TWO_MOST_BITS);
     need(c, "o' in the low window", w.read_frac + b[ENG_V] + 3, w.e_ring - (w.e_frac + w.v_frac - w.sum_frac));
@@ -141,13 +141,12 @@ static void check_mlp(const struct eng_plan *p, struct checker *c)
     const struct eng_layer_plan *l = &p->layer[c->layer];
     const int *b = l->bits;
     bool wave = l->wave != ENG_WAVE_NONE;
-    int ft = l->ft[ENG_NORM_MLP], fraction = wave ? SEC_WAVE_INPUT : p->fg,
-        ring = wave ? sec_wave_ring(eng_plan_wave_span((enum eng_wave)l->wave)) : p->kg + 1,
-        product = ft + p->fu - fraction + ring, up = ft + maximum(1, p->fu + b[ENG_P]) + 2;
-    need(c, "fraction of g", fraction, ft + p->fu);
-    need(c, "product of g", product, p->ring);
-    need(c, "u_gate", p->fu + b[ENG_UG], minimum(linear_ring(p), product) - 2);
-    need(c, "u_up", p->fu + b[ENG_UP], minimum(linear_ring(p), wave ? up : p->ring) - 2);
+    struct eng_reading g = eng_plan_activation_reading(p, c->layer);
+    int ft = l->ft[ENG_NORM_MLP], up = ft + maximum(1, p->fu + b[ENG_P]) + 2;
+    need(c, "fraction of g", g.fraction, ft + p->fu);
+    need(c, "product of g", g.cut + g.ring, p->ring);
+    need(c, "u_gate", p->fu + b[ENG_UG], linear_ring(p, c->layer, ENG_PRODUCT_GATE) - 2);
+    need(c, "u_up", p->fu + b[ENG_UP], linear_ring(p, c->layer, ENG_PRODUCT_UP) - 2);
     need(c, "product of p", up, p->ring);
     if (wave)
         need(c, "product of h", eng_plan_output_ring(p, b[ENG_YD], b[ENG_H]) + SEC_WAVE_OUTPUT, p->ring);
@@ -236,7 +235,7 @@ enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *err
         check_rest(p, &c);
     }
     c.layer = 0;
-    need(&c, "logits", ENG_LOGIT_FRACTION + p->lm_bits, p->ring - (p->fx + p->fw - ENG_LOGIT_FRACTION) - 1);
+    need(&c, "logits", ENG_LOGIT_FRACTION + p->lm_bits, eng_plan_product_ring(p, 0, ENG_PRODUCT_HEAD) - (p->fx + p->fw - ENG_LOGIT_FRACTION) - 1);
     check_root(p, &c);
     need(&c, "embedding", eng_plan_embedding_bound(p), 32 - 2);
     need(&c, "1/S", p->f_reciprocal + slack + 1, p->ring - 1);

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MANIFEST_FORMAT = 2 };
+enum { MANIFEST_FORMAT = 3 };
 static const char *const role_names[ENG_SHARE_ROLES] = {"p0", "p1", "p2", "client"};
 
 /* --- writing ------------------------------------------------------------------------------------------- */
@@ -66,7 +66,7 @@ static enum base_status open_outputs(struct writer *w, struct base_error *error)
             continue;
         TRY(eng_path_print(path, error, "%s/%s/weights.bin", w->directory, role_names[role]));
         TRY(eng_out_file_open(&w->weights[role], path,
-                              eng_weights_size((enum mpc_role)role, w->source->shape), error));
+                              eng_weights_size((enum mpc_role)role, w->source->shape, w->plan), error));
     }
 out:
     return status;
@@ -196,11 +196,6 @@ static enum base_status open_manifest(struct eng_share *ret, const char *directo
     TRY_THAT(strcmp(manifest->role, role_names[role]) == 0, error, BASE_ERR_MISMATCH,
              "%s holds the shares of %s, this is %s: give the directory that was made for it", directory,
              manifest->role, role_names[role]);
-    size_t size = role < ENG_SHARE_PARTIES ? eng_weights_size((enum mpc_role)role, &ret->shape) : 0;
-    TRY_THAT(manifest->size == size, error, BASE_ERR_FORMAT,
-             "%s: field \"weights_bytes\" is %zu, the shape beside it needs %zu: the file is damaged or of "
-             "another set; copy it again",
-             path, manifest->size, size);
 out:
     json_decref(root);
     return status;
@@ -226,6 +221,19 @@ static enum base_status open_plan(struct eng_share *ret, const char *directory, 
              ret->plan.layers, ret->shape.layers);
 out:
     return status;
+}
+
+/* The size of weights.bin follows from shape and plan. */
+static enum base_status check_size(const struct eng_share *share, const char *directory, const struct manifest *manifest,
+                                   struct base_error *error)
+{
+    size_t size = share->role < ENG_SHARE_PARTIES ? eng_weights_size((enum mpc_role)share->role, &share->shape, &share->plan) : 0;
+    if (manifest->size == size)
+        return BASE_OK;
+    return base_fail(error, BASE_ERR_FORMAT,
+                     "%s/manifest.json: field \"weights_bytes\" is %zu, the shape beside it needs %zu: the file is damaged or of "
+                     "another set; copy it again",
+                     directory, manifest->size, size);
 }
 
 static enum base_status open_weights(struct eng_share *ret, const char *directory,
@@ -260,6 +268,7 @@ enum base_status eng_share_open(struct eng_share *ret, const char *directory, in
     struct manifest manifest = {0};
     TRY(open_manifest(&share, directory, role, &manifest, error));
     TRY(open_plan(&share, directory, error));
+    TRY(check_size(&share, directory, &manifest, error));
     if (role != ENG_SHARE_CLIENT)
         TRY(open_weights(&share, directory, &manifest, progress, error));
     *ret = share;

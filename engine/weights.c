@@ -47,6 +47,32 @@ int eng_matrix_fraction(const struct eng_plan *plan, size_t layer, int kind)
     }
 }
 
+int eng_matrix_ring(const struct eng_plan *plan, const struct eng_model_shape *shape, size_t layer, int kind)
+{
+    switch (eng_matrix_kinds[kind].tensor) {
+    case ENG_TENSOR_Q:
+    case ENG_TENSOR_K:
+        return eng_plan_product_ring(plan, layer, ENG_PRODUCT_QK);
+    case ENG_TENSOR_V:
+        return eng_plan_product_ring(plan, layer, ENG_PRODUCT_V);
+    case ENG_TENSOR_O:
+        return eng_plan_product_ring(plan, layer, ENG_PRODUCT_O);
+    case ENG_TENSOR_GATE:
+        return eng_plan_product_ring(plan, layer, ENG_PRODUCT_GATE);
+    case ENG_TENSOR_UP:
+        return eng_plan_product_ring(plan, layer, shape->activation == ENG_ACTIVATION_GELU ? ENG_PRODUCT_GATE : ENG_PRODUCT_UP);
+    case ENG_TENSOR_DOWN:
+        return eng_plan_product_ring(plan, layer, ENG_PRODUCT_DOWN);
+    default: /* biases, which join products as they are */
+        return plan->ring;
+    }
+}
+
+int eng_head_ring(const struct eng_plan *plan, const struct eng_model_shape *shape)
+{
+    return shape->layer_norm ? eng_plan_root_ring(plan) : eng_plan_product_ring(plan, 0, ENG_PRODUCT_HEAD);
+}
+
 /* Hands out the block from its start. */
 struct cursor {
     enum mpc_role role;
@@ -108,18 +134,30 @@ size_t eng_own_layers(const struct eng_model_shape *shape)
     return shape->one_layer && shape->layers > 0 ? 1 : shape->layers;
 }
 
-size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape)
+size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape, const struct eng_plan *plan)
 {
     struct cursor c = {.role = role};
     (void)lay_out_table(&c, shape, ENG_TENSOR_EMBEDDING, 0, 0);
     (void)lay_out_table(&c, shape, ENG_TENSOR_POSITION, 0, 0);
-    for (int k = 0; k < ENG_MATRIX_KINDS; k++) {
-        size_t before = c.used;
-        (void)lay_out(&c, shape, eng_matrix_kinds[k].tensor, 64, 0);
-        c.used = before + eng_own_layers(shape) * (c.used - before);
-    }
-    (void)lay_out(&c, shape, ENG_TENSOR_HEAD, 64, 0);
+    for (size_t l = 0; l < eng_own_layers(shape); l++)
+        for (int k = 0; k < ENG_MATRIX_KINDS; k++)
+            (void)lay_out(&c, shape, eng_matrix_kinds[k].tensor, eng_matrix_ring(plan, shape, l, k), 0);
+    (void)lay_out(&c, shape, ENG_TENSOR_HEAD, eng_head_ring(plan, shape), 0);
     return c.used;
+}
+
+struct eng_weight_words eng_weights_words(const struct eng_model_shape *shape, const struct eng_plan *plan)
+{
+    struct eng_weight_words words = {{0}};
+    size_t rows, columns;
+    for (size_t l = 0; l < eng_own_layers(shape); l++)
+        for (int k = 0; k < ENG_MATRIX_KINDS; k++) {
+            eng_masked_extent(shape, eng_matrix_kinds[k].tensor, &rows, &columns);
+            words.count[kern_word_of(eng_matrix_ring(plan, shape, l, k))] += rows * columns;
+        }
+    eng_masked_extent(shape, ENG_TENSOR_HEAD, &rows, &columns);
+    words.count[kern_word_of(eng_head_ring(plan, shape))] += rows * columns;
+    return words;
 }
 
 uint64_t eng_weights_count(const struct eng_model_shape *shape)
@@ -154,10 +192,11 @@ enum base_status eng_weights_init(struct eng_weights *ret, enum mpc_role role,
     for (size_t l = 0; l < eng_own_layers(shape); l++)
         for (int k = 0; k < ENG_MATRIX_KINDS; k++)
             *eng_matrix_of(&w.layer[l], k) =
-                lay_out(&c, shape, eng_matrix_kinds[k].tensor, plan->ring, eng_matrix_fraction(plan, l, k));
+                lay_out(&c, shape, eng_matrix_kinds[k].tensor, eng_matrix_ring(plan, shape, l, k),
+                        eng_matrix_fraction(plan, l, k));
     for (size_t l = eng_own_layers(shape); l < shape->layers; l++)
         w.layer[l] = w.layer[0];
-    w.head = lay_out(&c, shape, ENG_TENSOR_HEAD, plan->ring, plan->fw);
+    w.head = lay_out(&c, shape, ENG_TENSOR_HEAD, eng_head_ring(plan, shape), plan->fw);
     *ret = w;
 out:
     return status;

@@ -7,8 +7,8 @@
  * their biases) is centred, rows of the residual have mean 0, and LayerNorm is RMSNorm. Its own bias b joins
  * the next bias: W b + c; that of the logits is one more column of the head, times the rms. A role's weights
  * are one block of memory whose layout follows from shape and plan alone, so that it can be written to a
- * file, mapped, or kept in memory without change. Memory: P1 and P2 16 bytes per weight and 8 per embedding
- * entry, P0 8 and 4. */
+ * file, mapped, or kept in memory without change. Memory: P1 and P2 two words of 8, 6 or 4 bytes per weight, by
+ * the ring of its product (eng_plan_product_ring), and 8 per embedding entry, P0 half of that. */
 #ifndef CACHET_ENGINE_WEIGHTS_H
 #define CACHET_ENGINE_WEIGHTS_H
 
@@ -36,8 +36,14 @@ struct eng_weights {
 /* The residual, and the rms where the logits have a bias. */
 size_t eng_weights_head_inner(const struct eng_model_shape *shape);
 
-/* Bytes of a role's block; 0 in the count role. */
-size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape);
+/* Bytes of a role's block; 0 in the count role. The plan has the model's layers (eng_weights_init says so if it does not). */
+size_t eng_weights_size(enum mpc_role role, const struct eng_model_shape *shape, const struct eng_plan *plan);
+
+/* Elements of the matrices by the word that they lie in; the embedding and positions are not among them. */
+struct eng_weight_words {
+    uint64_t count[KERN_WORDS];
+};
+struct eng_weight_words eng_weights_words(const struct eng_model_shape *shape, const struct eng_plan *plan);
 
 /* Weights that are masked, embedding, positions and head. */
 uint64_t eng_weights_count(const struct eng_model_shape *shape);

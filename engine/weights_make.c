@@ -263,7 +263,7 @@ static enum base_status pour_layer(struct maker *k, size_t layer, struct base_er
                             .layer = layer,
                             .gained = norm >= 0,
                             .divisor = 1,
-                            .ring = k->plan->ring,
+                            .ring = eng_matrix_ring(k->plan, k->source->shape, layer, kind),
                             .exponent = fraction - (norm < 0 ? 0 : k->plan->layer[layer].rho[norm]),
                             .bound = MAX_WEIGHT_BITS};
         pour.queries = pour.tensor == ENG_TENSOR_Q || pour.tensor == ENG_TENSOR_Q_BIAS;
@@ -329,7 +329,7 @@ enum base_status eng_weights_make(const struct eng_weight_source *source, const 
                         .gained = true,
                         .divisor = 1,
                         .exponent = plan->fw,
-                        .ring = plan->ring,
+                        .ring = eng_head_ring(plan, source->shape),
                         .bound = MAX_WEIGHT_BITS};
     TRY(pour_tensor(&k, &head, -1, error));
 out:

@@ -10,7 +10,7 @@ enum base_status clear_open(struct clear_model *ret, const struct model *model, 
     struct clear_model clear = {0};
     struct base_progress progress = {0};
     struct eng_weight_targets targets = {.kern = kern_table_select(~0u)};
-    TRY(base_alloc(&clear.block, eng_weights_size(MPC_CLEAR, &model->shape), 1, error));
+    TRY(base_alloc(&clear.block, eng_weights_size(MPC_CLEAR, &model->shape, plan), 1, error));
     targets.block[MPC_CLEAR] = clear.block;
     TRY(eng_weights_make(&model->source, plan, &targets, &progress, error));
     TRY(eng_weights_init(&clear.weights, MPC_CLEAR, &model->shape, plan, clear.block, error));

@@ -11,7 +11,7 @@ enum base_status memory_of(struct memory_need *ret, enum mpc_role role, const st
     struct eng_decoder_form form = {
         .shape = f->shape, .plan = f->plan, .policy = f->policy, .config = f->config, .context = f->context};
     TRY(eng_decoder_init(&decoder, MPC_COUNT, form, error));
-    *ret = (struct memory_need){.weights = eng_weights_size(role, f->shape),
+    *ret = (struct memory_need){.weights = eng_weights_size(role, f->shape, f->plan),
                                 .work = eng_decoder_work_size(&decoder)};
     for (size_t l = 0; l < f->plan->layers; l++)
         ret->cache += kv_cache_size(&decoder.cache[l], role);

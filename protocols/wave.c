@@ -48,6 +48,24 @@ int sec_wave_ring(double span)
     return SEC_WAVE_OUTPUT + bits + 2;
 }
 
+/* The narrowest set of a curve that reaches `largest`; NULL: none does. */
+static const struct wave_set *set_of(enum sec_curve curve, double largest)
+{
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        if (sets[i].curve == curve && largest <= sets[i].span)
+            return &sets[i];
+    return NULL;
+}
+
+int sec_wave_widest_ring(double largest)
+{
+    int widest = 0;
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        if (&sets[i] == set_of(sets[i].curve, largest) && sec_wave_ring(sets[i].span) > widest)
+            widest = sec_wave_ring(sets[i].span);
+    return widest;
+}
+
 static enum base_status make_table(struct sec_wave *gate, struct base_error *error)
 {
     enum base_status status =
@@ -60,10 +78,7 @@ static enum base_status make_table(struct sec_wave *gate, struct base_error *err
 enum base_status sec_wave_init(struct sec_wave *ret, enum sec_curve curve, double largest,
                                struct base_error *error)
 {
-    const struct wave_set *set = NULL;
-    for (size_t i = 0; i < sizeof sets / sizeof *sets && set == NULL; i++)
-        if (sets[i].curve == curve && largest <= sets[i].span)
-            set = &sets[i];
+    const struct wave_set *set = set_of(curve, largest);
     if (set == NULL)
         return base_fail(error, BASE_ERR_RANGE, "no wave of the activation reaches %.1f: use its segments",
                          largest);

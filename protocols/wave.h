@@ -48,6 +48,8 @@ struct mpc_wire sec_wave_add(struct mpc_party *p, const struct sec_wave *gate, s
                              struct mpc_wire g);
 /* k for a span. */
 int sec_wave_ring(double span);
+/* The largest k of the waves, one of each curve, that sec_wave_init chooses for `largest`. */
+int sec_wave_widest_ring(double largest);
 struct mpc_cost sec_wave_cost(const struct sec_wave *gate, size_t n);
 
 extern const struct sec_gate sec_gate_silu_wave, sec_gate_gelu_wave;

@@ -166,14 +166,15 @@ done
 derive spoilt p0
 shares=$T/spoilt
 own_weights spoilt
+bytes=$(wc -c <"$shares/weights.bin") # P0 has one word of each weight, P1 two
 flip "$shares/weights.bin" 12345678
 party 'weights.bin with one bit flipped' 5 "$shares/weights.bin" digest 'its manifest says' 'copy it again'
 truncate -s -8 "$shares/weights.bin"
-party 'weights.bin truncated' 5 "$shares/weights.bin" truncated 21233656 21233664
+party 'weights.bin truncated' 5 "$shares/weights.bin" truncated $((bytes - 8)) "$bytes"
 : >"$shares/weights.bin"
 party 'weights.bin empty' 4,5 "$shares/weights.bin"
 cp -l --remove-destination "$T/set/p1/weights.bin" "$shares/weights.bin"
-party 'weights.bin of another party' 5 "$shares/weights.bin" 42467328 21233664
+party 'weights.bin of another party' 5 "$shares/weights.bin" $((2 * bytes)) "$bytes"
 cp -l --remove-destination "$T/set2/p0/weights.bin" "$shares/weights.bin"
 party 'weights.bin of another set' 5 "$shares/weights.bin" 'another set'
 
@@ -187,20 +188,20 @@ manifest() { # NAME CODES SED WORD...
 }
 manifest truncated 5 '8,$d' manifest.json
 manifest 'not JSON' 5 '1s/.*/[/' manifest.json
-manifest 'unknown field' 5 's/^ "format": 2,/&"formal": 1,/' manifest.json fields
-manifest 'field twice' 5 's/^ "format": 2,/& "format": 2,/' manifest.json duplicate
-manifest 'format' 6 's/^ "format": 2/ "format": 1/' '"format"' 2
+manifest 'unknown field' 5 's/^ "format": 3,/&"formal": 1,/' manifest.json fields
+manifest 'field twice' 5 's/^ "format": 3,/& "format": 3,/' manifest.json duplicate
+manifest 'format' 6 's/^ "format": 3/ "format": 2/' '"format"' 3
 manifest 'role' 9 's/^ "role": "p0"/ "role": "p2"/' p2 p0
 manifest 'role of 200 letters' 5 "s/^ \"role\": \"p0\"/ \"role\": \"$(printf '%0200d' 0)\"/" '"role"'
 manifest 'set' 9 "s/^ \"set\": \".*\"/ \"set\": \"$zero$zero\"/" model.shares "$own_set" $zero
 manifest 'model' 9 "s/^ \"model\": \".*\"/ \"model\": \"$zero$zero$zero$zero\"/" "$own_digest" $zero
 manifest 'plan' 9 "s/^ \"plan\": \".*\"/ \"plan\": \"$zero$zero$zero$zero\"/" plan.json $zero
-manifest 'weights_bytes' 5 's/^ "weights_bytes": .*/ "weights_bytes": 21233672,/' weights_bytes 21233672 21233664
+manifest 'weights_bytes' 5 's/^ "weights_bytes": .*/ "weights_bytes": 8,/' weights_bytes 8 "$bytes"
 manifest 'weights_bytes negative' 5 's/^ "weights_bytes": .*/ "weights_bytes": -1,/' weights_bytes
 manifest 'weights_sha256' 5 "s/^ \"weights_sha256\": \".*\"/ \"weights_sha256\": \"$zero\"/" weights.bin $zero
 manifest 'a line feed in a text' 9 's/^ "role": "p0"/ "role": "p0\\nOK: \\u001b[2Jp0"/' 'p0'
-manifest 'shape.layers' 5 's/^  "layers": 6/  "layers": 7/' weights_bytes 21233664 24379392
-manifest 'shape.width' 5,7 's/^  "width": 192/  "width": 190/' 'shape' 21233664
+manifest 'shape.layers' 9 's/^  "layers": 6/  "layers": 7/' plan.json layers 6 7
+manifest 'shape.width' 5,7 's/^  "width": 192/  "width": 190/' 'shape' "$bytes"
 for edit in 'width/256' 'width/2147483640' 'heads/3' 'heads/2147483647' 'kv_heads/6' 'kv_heads/0' 'head_dim/64' 'head_dim/2147483646' 'ffn/256' 'ffn/2147483647' 'vocab/512' \
     'vocab/2147483647' 'layers/2147483647' 'layers/0' 'context/0' 'rope_theta/-1.0' 'rope_theta/1e999' 'norm_eps/-1e-5' 'norm_eps/0.0' 'tied/0' 'bos/1024' 'bos/-2' \
     'rope_kind/9' 'activation/3' 'layer_norm/1' 'layer_norm/true' 'linear_bias/true' 'positions/true'; do

@@ -102,7 +102,7 @@ bool model_open(struct model *ret, const char *path, struct model_options option
     check_ok(eng_gates_init(&ret->gates, ret->source.shape, &ret->plan, &error), &error, "gates");
     struct eng_weight_targets targets = {.key1 = {1}, .key2 = {2}, .kern = kern_table_select(~0u)};
     for (int role = 0; role < MPC_COUNT; role++) {
-        check_ok(base_alloc(&ret->block[role], eng_weights_size((enum mpc_role)role, ret->source.shape), 1,
+        check_ok(base_alloc(&ret->block[role], eng_weights_size((enum mpc_role)role, ret->source.shape, &ret->plan), 1,
                             &error),
                  &error, "weights");
         targets.block[role] = ret->block[role];

@@ -22,8 +22,8 @@ from wires import Cost, run_clear
 
 GROUPS = ("RoPE", "rsqrt", "exp", "1/S", "SiLU")
 # The same integers in another ring: the embedding is looked up in Z_2^32 and extended here, and is a product of full width there; u_gate has
-# the bits that g's product reads and no more; g has one bit more, for the guard.
-OTHER_RINGS, SMALLER_RINGS = {"embedding", "u_gate", "g"}, False
+# the bits that g's product reads and no more, and lies like the logits in the smallest word that holds it; g has one bit more, for the guard.
+OTHER_RINGS, SMALLER_RINGS = {"embedding", "u_gate", "g", "logits"}, False
 CHANGES = {}
 NORMS = {"squared": (1, True), "attention": (1, False), "mlp": (2, False)}
 

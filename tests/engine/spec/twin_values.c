@@ -390,7 +390,7 @@ static enum base_status open_model(struct run *run, const char *model, const cha
     run->source = eng_weights_of_file(run->file);
     TRY(eng_plan_read(&run->plan, plan, error));
     TRY(eng_gates_init(&run->gates, run->source.shape, &run->plan, error));
-    TRY(base_alloc(&run->block, eng_weights_size(MPC_CLEAR, run->source.shape), 1, error));
+    TRY(base_alloc(&run->block, eng_weights_size(MPC_CLEAR, run->source.shape, &run->plan), 1, error));
     targets.block[MPC_CLEAR] = run->block;
     TRY(eng_weights_make(&run->source, &run->plan, &targets, NULL, error));
     TRY(eng_weights_init(&run->weights, MPC_CLEAR, run->source.shape, &run->plan, run->block, error));

@@ -254,7 +254,7 @@ static enum base_status open_clear(struct test *t, struct base_error *error)
     enum base_status status = BASE_OK;
     const struct kern_table *kern = kern_table_select(~0u);
     struct eng_weight_targets targets = {.kern = kern};
-    TRY(base_alloc(&t->clear_block, eng_weights_size(MPC_CLEAR, &t->model.shape), 1, error));
+    TRY(base_alloc(&t->clear_block, eng_weights_size(MPC_CLEAR, &t->model.shape, &t->plan), 1, error));
     targets.block[MPC_CLEAR] = t->clear_block;
     TRY(eng_weights_make(&t->model.source, &t->plan, &targets, NULL, error));
     TRY(eng_weights_init(&t->clear, MPC_CLEAR, &t->model.shape, &t->plan, t->clear_block, error));
