@@ -302,7 +302,7 @@ void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32])
     for (int w = 0; w < ENG_WAVES; w++)
         if (gates->wave[w].cosine != NULL) {
             crypto_hash_sha256_update(&state, (const uint8_t *)gates->wave[w].cosine,
-                                      sizeof *gates->wave[w].cosine << gates->wave[w].log_period);
+                                      sec_wave_table_size(&gates->wave[w]) * sizeof *gates->wave[w].cosine);
             hash_words(&state, &gates->wave[w].constant, 1);
         }
     crypto_hash_sha256_final(&state, ret);

@@ -6,7 +6,7 @@
 #ifndef CACHET_KERNELS_KERN_H
 #define CACHET_KERNELS_KERN_H
 
-#include "base/status.h"
+#include "base/exact.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +14,7 @@
 enum {
     KERN_BLOCK = 8,            /* elements of one half of an interleaved block: see mpc/matrix.h */
     KERN_MAX_GROUPS = 9,       /* payload words of one DPF or DCF key */
+    KERN_MAX_LIMBS = 8,        /* of a word that power_words scales */
     KERN_MAX_CONVERT_WORDS = 264, /* groups << nu: the rule of kern_dpf_choose_nu gives 260 at most */
 };
 
@@ -81,6 +82,23 @@ struct kern_dcf_keys {
     uint64_t *value_words;
 };
 
+/* Public factors of a turn: cos(2 pi t / 2^log_period) with 30 fraction bits, of which the first quarter is stored. */
+struct kern_turn {
+    const int32_t *quarter; /* [2^(log_period - 2) + 1] */
+    int log_period;         /* 3 to 30 */
+    uint64_t multiple, offset;
+    int down; /* fraction bits that a factor loses by rounding, 0 to 30 */
+    int up;   /* what a product is shifted up by */
+};
+
+/* The table's value at turn t, any integer. */
+static inline int64_t kern_turn_at(const int32_t *quarter, int log_period, uint64_t t)
+{
+    int64_t half = INT64_C(1) << (log_period - 1), u = (int64_t)(t & (uint64_t)(half - 1)), beyond = u - half / 2;
+    int64_t minus = -(int64_t)((t >> (log_period - 1) & 1) ^ (uint64_t)(beyond > 0));
+    return (quarter[half / 2 - (beyond < 0 ? -beyond : beyond)] ^ minus) - minus;
+}
+
 struct kern_table {
     enum kern_level level;
 
@@ -91,6 +109,10 @@ struct kern_table {
      * One row (decode) must run at memory bandwidth; 16 to 512 rows (prefill) must be tiled. */
     void (*gemm[KERN_WORDS])(uint64_t *y, size_t y_stride, const void *a, size_t a_stride, size_t rows, const void *w,
                              size_t w_stride, size_t outs, size_t inner);
+
+    /* y[r][c] += sum_v a[r][v] * w[v][c] mod 2^32: rows of a table added up, the table read in order and once.
+     * y: [rows][width], a: [rows][count] with row stride a_stride, w: [count][width], all native words. */
+    void (*combine32)(uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const uint32_t *w, size_t width, size_t count);
 
     /* sum_i a[i] * b[i] mod 2^64. */
     uint64_t (*dot)(const uint64_t *a, const uint64_t *b, size_t count);
@@ -145,6 +167,12 @@ struct kern_table {
      * coefficients; j public; 1 to KERN_MAX_GROUPS / 3 triples. */
     void (*segment_dot)(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
                         int triples);
+    /* share[i] += (word[i] * f) << up, f being turn's factor at multiple * m[i] - offset, rounded by `down` bits; m public. */
+    void (*turn_add)(uint64_t *share, const uint64_t *word, const uint64_t *m, size_t n, const struct kern_turn *turn);
+    /* out[i] = (word * mantissa + 2^(shift - 1)) >> shift, its low 64 bits: word has `limbs` (1 to KERN_MAX_LIMBS) words of 64 bits, limb l at
+     * words[l * stride + 2 i + (m[i] >> s)]; (mantissa, shift) = factor[m[i] mod 2^s], 1 <= shift <= 64 limbs. m is public, below 2^(s+1). */
+    void (*power_words)(uint64_t *out, const uint64_t *words, size_t stride, int limbs, const uint64_t *m, size_t n,
+                        const struct base_exact_power *factor, int s);
 };
 
 /* The best level that the CPU offers and `mask` allows (bit l = level l; scalar is always allowed). */

@@ -57,6 +57,7 @@ FSS_SLOTS(scalar)
 static const struct kern_table scalar_table = {
     .level = KERN_LEVEL_SCALAR,
     .gemm = {kern_scalar_gemm64, kern_scalar_gemm48, kern_scalar_gemm32},
+    .combine32 = kern_scalar_combine32,
     .dot = kern_scalar_dot,
     .prg_fill = kern_scalar_prg_fill,
     .prg_words = kern_scalar_prg_words,
@@ -67,6 +68,8 @@ static const struct kern_table scalar_table = {
     .round_shift = kern_scalar_round_shift,
     .grid_dot = kern_scalar_grid_dot,
     .segment_dot = kern_scalar_segment_dot,
+    .turn_add = kern_scalar_turn_add,
+    .power_words = kern_scalar_power_words,
 };
 
 #ifdef KERN_X86
@@ -75,6 +78,7 @@ FSS_SLOTS(avx2)
 static const struct kern_table avx2_table = {
     .level = KERN_LEVEL_AVX2,
     .gemm = {kern_avx2_gemm64, kern_avx2_gemm48, kern_avx2_gemm32},
+    .combine32 = kern_avx2_combine32,
     .dot = kern_avx2_dot,
     .prg_fill = kern_avx2_prg_fill,
     .prg_words = kern_avx2_prg_words,
@@ -85,6 +89,8 @@ static const struct kern_table avx2_table = {
     .round_shift = kern_avx2_round_shift,
     .grid_dot = kern_scalar_grid_dot,
     .segment_dot = kern_avx2_segment_dot,
+    .turn_add = kern_avx2_turn_add,
+    .power_words = kern_scalar_power_words,
 };
 
 FSS_SLOTS(avx512)
@@ -92,6 +98,7 @@ FSS_SLOTS(avx512)
 static const struct kern_table avx512_table = {
     .level = KERN_LEVEL_AVX512,
     .gemm = {kern_avx512_gemm64, kern_avx512_gemm48, kern_avx512_gemm32},
+    .combine32 = kern_avx512_combine32,
     .dot = kern_avx512_dot,
     .prg_fill = kern_avx512_prg_fill,
     .prg_words = kern_avx512_prg_words,
@@ -102,6 +109,8 @@ static const struct kern_table avx512_table = {
     .round_shift = kern_avx2_round_shift,
     .grid_dot = kern_scalar_grid_dot,
     .segment_dot = kern_avx512_segment_dot,
+    .turn_add = kern_avx512_turn_add,
+    .power_words = kern_avx512_power_words,
 };
 
 /* Bit 9 of ecx of leaf 7. Not every compiler of ours knows it as a feature name. */

@@ -184,36 +184,15 @@ static void deal(struct mpc_party *p, const struct sec_exp_two *gate, const uint
     }
 }
 
-/* (word mantissa + 2^(shift - 1)) >> shift, its low 64 bits. What lies above R bits is not reduced: the
- * result is cut to `ring` bits, and those come from below R. */
-static uint64_t times(const uint64_t *word, int limbs, struct base_exact_power factor)
-{
-    uint64_t product[SEC_EXP_TWO_LIMBS + 1];
-    unsigned __int128 carry = 0;
-    for (int l = 0; l < limbs; l++) {
-        carry += (unsigned __int128)word[l] * factor.mantissa;
-        product[l] = (uint64_t)carry;
-        carry >>= 64;
-    }
-    product[limbs] = (uint64_t)carry;
-    uint32_t from = factor.shift / 64, by = factor.shift % 64, half = factor.shift - 1;
-    uint64_t kept = product[from] >> by | product[from + 1] << 1 << (63 - by);
-    return kept + ((product[half / 64] >> (half % 64)) & 1);
-}
-
 static uint64_t *eval(struct mpc_party *p, const struct sec_exp_two *gate, const uint64_t *m, size_t n)
 {
     uint64_t *share = mpc_words(p, n);
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
         const uint64_t *words = mpc_deal_limbs(p, 2 * count, gate->limbs, gate->wide, NULL);
-        uint64_t word[SEC_EXP_TWO_LIMBS];
-        for (size_t i = 0; !mpc_failed(p) && i < count; i++) {
-            uint64_t high = m[at + i] >> gate->form.s, j = m[at + i] & kern_ring_mask(gate->form.s);
-            for (int l = 0; l < gate->limbs; l++)
-                word[l] = words[(size_t)l * 2 * count + 2 * i + high];
-            share[at + i] = times(word, gate->limbs, gate->factor[j]);
-        }
+        /* What lies above R bits is not reduced: the result is cut to `ring` bits, and those come from below R. */
+        if (!mpc_failed(p))
+            p->kern->power_words(share + at, words, 2 * count, gate->limbs, m + at, count, gate->factor, gate->form.s);
         base_arena_release(&p->arena, mark);
     }
     return share;

@@ -24,7 +24,7 @@
 #include "protocols/gate.h"
 
 enum {
-    SEC_EXP_TWO_LIMBS = 8,
+    SEC_EXP_TWO_LIMBS = KERN_MAX_LIMBS,
     SEC_EXP_TWO_MOST_RANGE = 440,
     SEC_EXP_TWO_MOST_BITS = 20,
     SEC_EXP_TWO_MOST_MANTISSA = 30

@@ -12,15 +12,6 @@ struct mpc_cost sec_row_lookup_cost(size_t n, size_t width)
     return mpc_cut_cost(n * width, SEC_ROW_RING, 0, false);
 }
 
-/* sum += a * row (and b * the second half of the row): the table is read in order, once. */
-static void add_row(uint32_t *sum, const uint32_t *row, size_t width, uint32_t a, uint32_t b, bool both)
-{
-    for (size_t i = 0; i < width; i++)
-        sum[i] += a * row[i];
-    for (size_t i = 0; both && i < width; i++)
-        sum[i] += b * row[width + i];
-}
-
 struct mpc_share sec_row_lookup_share(struct mpc_party *p, struct mpc_wire hot, size_t n, const struct sec_row_table *table,
                                       const char *label)
 {
@@ -30,17 +21,21 @@ struct mpc_share sec_row_lookup_share(struct mpc_party *p, struct mpc_wire hot, 
     struct mpc_share out = mpc_share_make(p, n * table->width, SEC_ROW_RING, hot.frac + table->frac);
     if (!mpc_failed(p) && p->role != MPC_COUNT) {
         bool both = mpc_computes(p), left = p->role == MPC_LEFT;
-        uint32_t *sum = mpc_bytes(p, n * table->width * sizeof *sum);
+        /* Both halves of a row are rows of their own, with a factor each. */
+        size_t halves = both ? 2 : 1, count = halves * table->rows;
+        uint32_t *sum = mpc_bytes(p, n * table->width * sizeof *sum), *factor = mpc_bytes(p, n * count * sizeof *factor);
         const uint64_t *first = p->role == MPC_CLEAR ? hot.x : p->role == MPC_HELPER ? mpc_mask(p, &hot) : left ? hot.l1 : hot.l2;
         if (mpc_failed(p))
             return out;
         memset(sum, 0, n * table->width * sizeof *sum);
-        for (size_t v = 0; v < table->rows; v++)
-            for (size_t r = 0; r < n; r++) {
-                /* P1: -(l1 m' + m l1'), P2: -(l2 m') + m (m' - l2'), primes for the table. */
-                uint32_t a = (uint32_t)first[r * table->rows + v], b = both ? (uint32_t)hot.m[r * table->rows + v] : 0;
-                add_row(sum + r * table->width, table->data + v * table->stride, table->width, both ? 0 - a : a, left ? 0 - b : b, both);
-            }
+        for (size_t i = 0; i < n * table->rows; i++) {
+            /* P1: -(l1 m' + m l1'), P2: -(l2 m') + m (m' - l2'), primes for the table. */
+            uint32_t a = (uint32_t)first[i];
+            factor[halves * i] = both ? 0 - a : a;
+            if (both)
+                factor[halves * i + 1] = left ? 0 - (uint32_t)hot.m[i] : (uint32_t)hot.m[i];
+        }
+        p->kern->combine32(sum, factor, count, n, table->data, table->width, count);
         for (size_t i = 0; i < n * table->width; i++)
             out.z[i] = p->role == MPC_CLEAR ? (uint64_t)(int64_t)(int32_t)sum[i] : sum[i];
     }

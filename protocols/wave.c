@@ -5,6 +5,7 @@
 #include "base/realmath.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     FRACTION_WORDS = 17,  /* of A_n cos(n w lambda) */
@@ -68,11 +69,21 @@ int sec_wave_widest_ring(double largest)
 
 static enum base_status make_table(struct sec_wave *gate, struct base_error *error)
 {
-    enum base_status status =
-        base_alloc(&gate->cosine, (size_t)1 << gate->log_period, sizeof *gate->cosine, error);
-    if (status == BASE_OK)
-        status = base_exact_cosines(gate->cosine, gate->log_period, FRACTION_TABLE, error);
+    enum base_status status = BASE_OK;
+    size_t period = (size_t)1 << gate->log_period;
+    int32_t *whole = NULL;
+    TRY(base_alloc(&whole, period, sizeof *whole, error));
+    TRY(base_exact_cosines(whole, gate->log_period, FRACTION_TABLE, error));
+    TRY(base_alloc(&gate->cosine, sec_wave_table_size(gate), sizeof *gate->cosine, error));
+    memcpy(gate->cosine, whole, sec_wave_table_size(gate) * sizeof *whole);
+out:
+    base_free(&whole);
     return status;
+}
+
+size_t sec_wave_table_size(const struct sec_wave *gate)
+{
+    return ((size_t)1 << (gate->log_period - 2)) + 1;
 }
 
 enum base_status sec_wave_init(struct sec_wave *ret, enum sec_curve curve, double largest,
@@ -190,18 +201,6 @@ static void deal(struct mpc_party *p, const struct sec_wave *gate, const uint64_
     }
 }
 
-/* share += word * cos(angle), the public factor rounded to `bits` fraction bits. */
-static void add_products(const struct sec_wave *gate, uint64_t *share, const uint64_t *word,
-                         const uint64_t *m, size_t n, uint64_t multiple, uint64_t offset, int bits)
-{
-    uint64_t keep = ((uint64_t)1 << gate->log_period) - 1;
-    int down = FRACTION_TABLE - bits, up = FRACTION_PUBLIC - bits;
-    for (size_t i = 0; i < n; i++) {
-        int64_t factor = gate->cosine[(multiple * m[i] - offset) & keep];
-        share[i] += (word[i] * (uint64_t)mpc_round_shift(factor, down)) << up;
-    }
-}
-
 static uint64_t *eval(struct mpc_party *p, const struct sec_wave *gate, const uint64_t *m, size_t n)
 {
     uint64_t *share = mpc_words(p, n), quarter = (uint64_t)1 << (gate->log_period - 2);
@@ -212,8 +211,14 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_wave *gate, const ui
         uint64_t multiple = 2 * (uint64_t)h + 1;
         for (int part = 0; part < 2; part++) { /* cos, then sin: a quarter of a turn behind */
             const uint64_t *word = mpc_deal(p, n, word_ring(gate, h), NULL);
+            struct kern_turn turn = {.quarter = gate->cosine,
+                                     .log_period = gate->log_period,
+                                     .multiple = multiple,
+                                     .offset = part == 0 ? 0 : quarter,
+                                     .down = FRACTION_TABLE - gate->bits[h],
+                                     .up = FRACTION_PUBLIC - gate->bits[h]};
             if (word != NULL)
-                add_products(gate, share, word, m, n, multiple, part == 0 ? 0 : quarter, gate->bits[h]);
+                p->kern->turn_add(share, word, m, n, &turn);
         }
         base_arena_release(&p->arena, mark);
     }

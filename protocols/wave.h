@@ -31,7 +31,7 @@ struct sec_wave {
     int bits[SEC_WAVE_HARMONICS]; /* Fc_n */
     double error;                 /* of f, without the unit of the cut */
     double ulp;                   /* shares against the twin, in units of the result */
-    int32_t *cosine;              /* [2^log_period], 30 fraction bits, exact on every machine */
+    int32_t *cosine;              /* a quarter of a period (kern_turn_at), 30 fraction bits, exact on every machine */
 };
 
 /* The wave of the smallest span that holds `largest`. Errors: BASE_ERR_RANGE when none does; BASE_ERR_MEMORY,
@@ -46,6 +46,8 @@ struct mpc_wire sec_wave_eval(struct mpc_party *p, const struct sec_wave *gate, 
 /* f(g) from psi(g), after the round: local. */
 struct mpc_wire sec_wave_add(struct mpc_party *p, const struct sec_wave *gate, struct mpc_wire psi,
                              struct mpc_wire g);
+/* Entries of `cosine`. */
+size_t sec_wave_table_size(const struct sec_wave *gate);
 /* k for a span. */
 int sec_wave_ring(double span);
 /* The largest k of the waves, one of each curve, that sec_wave_init chooses for `largest`. */

@@ -84,42 +84,31 @@ GEMM_INLINE void tile(const struct gemm_job *job, size_t r, int rows, size_t o, 
     }
 }
 
-GEMM_APART void tile_full(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
-{
-    tile(job, r, TILE, o, TILE, from, inner);
-}
+/* Tiles of fewer rows than a full one, too: heads that share a key meet it with so many; against TILE outs or one. */
+#define TILES(rows)                                                                                                    \
+    GEMM_APART void tile_##rows(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)             \
+    {                                                                                                                  \
+        tile(job, r, rows, o, TILE, from, inner);                                                                      \
+    }                                                                                                                  \
+    GEMM_APART void column_##rows(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)           \
+    {                                                                                                                  \
+        tile(job, r, rows, o, 1, from, inner);                                                                         \
+    }
 
-GEMM_APART void tile_row(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
-{
-    tile(job, r, 1, o, TILE, from, inner);
-}
+TILES(1)
+TILES(2)
+TILES(3)
 
-GEMM_APART void tile_column(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
-{
-    tile(job, r, TILE, o, 1, from, inner);
-}
-
-GEMM_APART void tile_one(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)
-{
-    tile(job, r, 1, o, 1, from, inner);
-}
+typedef void (*tile_fn)(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner);
+static const tile_fn tile_of[TILE + 1] = {NULL, tile_1, tile_2, tile_3};
+static const tile_fn column_of[TILE + 1] = {NULL, column_1, column_2, column_3};
 
 /* Rows [r, r_end) and all outs, one block of `inner`. */
 static void panel(const struct gemm_job *job, size_t r, size_t r_end, size_t outs, size_t from, size_t inner)
 {
-    size_t tiled = r + (r_end - r) / TILE * TILE, o = 0;
-    for (; o + TILE <= outs; o += TILE) {
-        for (size_t i = r; i < tiled; i += TILE)
-            tile_full(job, i, o, from, inner);
-        for (size_t i = tiled; i < r_end; i++)
-            tile_row(job, i, o, from, inner);
-    }
-    for (; o < outs; o++) {
-        for (size_t i = r; i < tiled; i += TILE)
-            tile_column(job, i, o, from, inner);
-        for (size_t i = tiled; i < r_end; i++)
-            tile_one(job, i, o, from, inner);
-    }
+    for (size_t o = 0; o < outs; o += outs - o < TILE ? 1 : TILE)
+        for (size_t i = r; i < r_end; i += TILE)
+            (outs - o < TILE ? column_of : tile_of)[r_end - i < TILE ? r_end - i : TILE](job, i, o, from, inner);
 }
 
 /* ---- one row ---- */

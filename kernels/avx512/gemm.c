@@ -81,25 +81,25 @@ GEMM_INLINE void tile(const struct gemm_job *job, const struct panel *p, size_t 
     }
 }
 
-GEMM_APART void tile_full(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
-{
-    tile(job, p, r, TILE, o, TILE);
-}
+/* Tiles of 1 to 4 rows against 4 outs or one: heads that share a key meet it with fewer rows than a full tile has. */
+#define TILES(rows)                                                                                                    \
+    GEMM_APART void tile_##rows(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)                 \
+    {                                                                                                                  \
+        tile(job, p, r, rows, o, TILE);                                                                                \
+    }                                                                                                                  \
+    GEMM_APART void column_##rows(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)               \
+    {                                                                                                                  \
+        tile(job, p, r, rows, o, 1);                                                                                   \
+    }
 
-GEMM_APART void tile_row(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
-{
-    tile(job, p, r, 1, o, TILE);
-}
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
 
-GEMM_APART void tile_column(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
-{
-    tile(job, p, r, TILE, o, 1);
-}
-
-GEMM_APART void tile_one(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
-{
-    tile(job, p, r, 1, o, 1);
-}
+typedef void (*tile_fn)(const struct gemm_job *job, const struct panel *p, size_t r, size_t o);
+static const tile_fn tile_of[TILE + 1] = {NULL, tile_1, tile_2, tile_3, tile_4};
+static const tile_fn column_of[TILE + 1] = {NULL, column_1, column_2, column_3, column_4};
 
 /* Rows of w as 64-bit words. */
 static void widen(uint64_t *out, const struct gemm_job *job, size_t o, size_t outs, size_t from, size_t inner)
@@ -121,11 +121,8 @@ static void tiles(const struct gemm_job *job, size_t r, size_t r_end, size_t o, 
         p.w = (const uint8_t *)wide;
         p.stride = DEPTH * sizeof *wide;
     }
-    size_t tiled = r + (r_end - r) / TILE * TILE;
-    for (size_t i = r; i < tiled; i += TILE)
-        (outs == TILE ? tile_full : tile_column)(job, &p, i, o);
-    for (size_t i = tiled; i < r_end; i++)
-        (outs == TILE ? tile_row : tile_one)(job, &p, i, o);
+    for (size_t i = r; i < r_end; i += TILE)
+        (outs == TILE ? tile_of : column_of)[r_end - i < TILE ? r_end - i : TILE](job, &p, i, o);
 }
 
 /* ---- one row ---- */

@@ -123,6 +123,44 @@ static void run_segment_dot(const struct kern_table *t, struct rng *rng)
         }
 }
 
+static void run_combine32(const struct kern_table *t, struct rng *rng)
+{
+    for (size_t width = 1; width < 60; width += 13) {
+        uint64_t *a = secret_words(rng, 7, 64), *w = secret_words(rng, 7 * width, 64), *y = result(8 * width);
+        memset(y, 0, 8 * width);
+        t->combine32((uint32_t *)y, (const uint32_t *)a, 7, 2, (const uint32_t *)w, width, 7);
+        expect_secret(y, 8 * width);
+        free(a);
+        free(w);
+        free(y);
+    }
+}
+
+static void run_turn_add(const struct kern_table *t, struct rng *rng)
+{
+    static const int32_t quarter[] = {1 << 30, 992008094, 759250125, 410903207, 0};
+    struct kern_turn turn = {quarter, 4, 3, 4, 12, 2};
+    uint64_t *word = secret_words(rng, 21, 64), *m = public_words(rng, 21, 64), *share = secret_words(rng, 21, 64);
+    t->turn_add(share, word, m, 21, &turn);
+    expect_secret(share, 21 * 8);
+    free(word);
+    free(m);
+    free(share);
+}
+
+static void run_power_words(const struct kern_table *t, struct rng *rng)
+{
+    static const struct base_exact_power factor[] = {{16384, 14}, {11585, 15}};
+    for (int limbs = 1; limbs <= 3; limbs++) {
+        uint64_t *word = secret_words(rng, 42 * (size_t)limbs, 64), *m = public_words(rng, 21, 2), *out = result(21 * 8);
+        t->power_words(out, word, 42, limbs, m, 21, factor, 1);
+        expect_secret(out, 21 * 8);
+        free(word);
+        free(m);
+        free(out);
+    }
+}
+
 /* --- keystreams ------------------------------------------------------------------------------------------------------------- */
 
 /* The schedule of a secret key is part of what is checked. */
@@ -382,6 +420,7 @@ static const struct slot {
     void (*run)(const struct kern_table *t, struct rng *rng);
 } slots[] = {
     {"gemm", run_gemm},
+    {"combine32", run_combine32},
     {"dot", run_dot},
     {"prg_fill", run_prg_fill},
     {"prg_words", run_prg_words},
@@ -398,6 +437,8 @@ static const struct slot {
     {"round_shift", run_round_shift},
     {"grid_dot", run_grid_dot},
     {"segment_dot", run_segment_dot},
+    {"turn_add", run_turn_add},
+    {"power_words", run_power_words},
 };
 
 /* A new slot needs a line above; gemm is one for each word. */

@@ -169,59 +169,34 @@ static void test_dot(void **state)
     }
 }
 
-static void test_grid_dot(void **state)
+static void test_combine32(void **state)
 {
     (void)state;
-    struct rng rng = {34};
+    struct rng rng = {36};
     const struct kern_table *tables[KERN_LEVEL_COUNT];
     size_t levels = all_tables(tables);
-    for (int h = 0; h <= 8; h++)
-        for (int s = 0; s <= 5; s++) {
-            uint64_t hot[256], table[1 << 13], m = rng_next(&rng), expected = 0;
-            size_t size = (size_t)1 << (h + s);
-            rng_words(&rng, hot, 256);
-            rng_words(&rng, table, size);
-            for (uint64_t pos = 0; pos < UINT64_C(1) << h; pos++)
-                expected += hot[pos] * table[(m - (pos << s)) % size];
-            for (size_t t = 0; t < levels; t++)
-                assert_int_equal(tables[t]->grid_dot(hot, table, m, h, s), expected);
-        }
-}
-
-/* One triple's sum, term by term from the formula in kern.h. */
-static uint64_t segment_reference(const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < cells; i++) {
-        sum += hot[i] * (c[0][i] + c[1][i] * j + c[2][i] * j * j);
-        sum -= hot[cells + i] * (c[1][i] + 2 * c[2][i] * j);
-        sum += hot[2 * cells + i] * c[2][i];
-    }
-    return sum;
-}
-
-static void test_segment_dot(void **state)
-{
-    (void)state;
-    struct rng rng = {35};
-    const struct kern_table *tables[KERN_LEVEL_COUNT];
-    size_t levels = all_tables(tables);
-    for (size_t cells = 1; cells <= 512; cells += cells < 20 ? 1 : 4)
-        for (int triples = 1; triples <= KERN_MAX_GROUPS / 3; triples++) {
-            size_t bytes = 3 * (size_t)triples * cells * 8, from = rng_below(&rng, 3);
-            uint64_t *hot = guard_alloc(bytes, 8 * rng_below(&rng, 8)), table[3 * 515];
-            uint64_t j = rng_below(&rng, 4) ? rng_below(&rng, 1 << 12) : rng_next(&rng);
-            const uint64_t *c[3] = {table + from, table + 515 + from, table + 2 * 515 + from};
-            rng_words(&rng, hot, bytes / 8);
-            rng_words(&rng, table, 3 * 515);
+    for (size_t width = 1; width <= 70; width += 1 + rng_below(&rng, 4))
+        for (size_t count = 1; count <= 11; count++) {
+            size_t rows = 1 + rng_below(&rng, 3), stride = count + rng_below(&rng, 3);
+            uint32_t *a = guard_alloc(4 * rows * stride, 0), *w = guard_alloc(4 * count * width, 4 * rng_below(&rng, 16));
+            size_t offset = (uintptr_t)w % 64;
+            rng_bytes(&rng, (uint8_t *)a, 4 * rows * stride);
+            rng_bytes(&rng, (uint8_t *)w, 4 * count * width);
             for (size_t t = 0; t < levels; t++) {
-                uint64_t *ret = guard_alloc(8 * (size_t)triples, 8);
-                tables[t]->segment_dot(ret, hot, c, j, cells, triples);
-                for (int i = 0; i < triples; i++)
-                    assert_int_equal(ret[i], segment_reference(hot + 3 * (size_t)i * cells, c, j, cells));
-                guard_free(ret, 8 * (size_t)triples, 8);
+                uint32_t *y = guard_alloc(4 * rows * width, 4);
+                for (size_t i = 0; i < rows * width; i++)
+                    y[i] = (uint32_t)i * 77;
+                tables[t]->combine32(y, a, stride, rows, w, width, count);
+                for (size_t i = 0; i < rows * width; i++) {
+                    uint64_t sum = i * 77;
+                    for (size_t v = 0; v < count; v++)
+                        sum += (uint64_t)a[i / width * stride + v] * w[v * width + i % width];
+                    assert_int_equal(y[i], (uint32_t)sum);
+                }
+                guard_free(y, 4 * rows * width, 4);
             }
-            guard_free(hot, bytes, (uintptr_t)hot % 64);
+            guard_free(a, 4 * rows * stride, 0);
+            guard_free(w, 4 * count * width, offset);
         }
 }
 
@@ -230,7 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_small_size), cmocka_unit_test(test_large_sizes),
         cmocka_unit_test(test_extreme_words),    cmocka_unit_test(test_dot),
-        cmocka_unit_test(test_grid_dot),       cmocka_unit_test(test_segment_dot),
+        cmocka_unit_test(test_combine32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,7 +183,7 @@ static enum base_status print_wave(FILE *out, int wave, const struct sec_wave *g
     char name[64];
     TRY(base_alloc(&cosine, period, sizeof *cosine, error));
     for (size_t i = 0; i < period; i++)
-        cosine[i] = gate->cosine[i];
+        cosine[i] = kern_turn_at(gate->cosine, gate->log_period, i);
     for (int n = 0; n < gate->harmonics; n++)
         bits[n] = gate->bits[n];
     (void)snprintf(name, sizeof name, "wave%d.cosine", wave);
