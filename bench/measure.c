@@ -100,6 +100,7 @@ static enum base_status start(struct bench_run *r, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     const struct bench_subject *s = r->bench->subject;
+    static const char *const timed[] = {"--time-kernels", NULL}, *const timed_made_up[] = {"--time-kernels", "--made-up-rows", NULL};
     struct deployment_form form = {.model = &s->model,
                                    .plan = &s->plan,
                                    .policy = r->bench->policy,
@@ -108,7 +109,7 @@ static enum base_status start(struct bench_run *r, struct base_error *error)
                                    .shares = s->set,
                                    .set = s->set_id,
                                    .quiet = true,
-                                   .made_up_rows = r->bench->made_up};
+                                   .party_flags = r->bench->made_up ? timed_made_up : timed};
     if (bench_is_relayed(r->bench->link))
         form.bind = RELAY_BEHIND;
     /* A chunk of a prompt takes minutes on a slow link. */
@@ -187,6 +188,8 @@ static struct bench_party party_of(const struct eng_usage *u, double tokens)
     const struct eng_phase_usage *p = &u->prefill, *d = &u->decode;
     return (struct bench_party){.prompt_bytes = (double)(p->online + p->offline + p->client),
                                 .token_bytes = (double)(d->online + d->offline + d->client) / tokens,
+                                .kernel_share = (double)d->kernel_microseconds / (double)d->microseconds,
+                                .network_share = (double)d->network_microseconds / (double)d->microseconds,
                                 .cpu_seconds = (double)d->cpu_microseconds * 1e-6 / tokens,
                                 .peak_memory = (double)u->peak_memory};
 }

@@ -53,6 +53,7 @@ struct bench_count {
 struct bench_party {
     double prompt_bytes, token_bytes; /* sent to parties and client, per decoded token */
     double cpu_seconds;               /* per decoded token */
+    double kernel_share, network_share; /* of the time of decoding: in slots, and in links, waiting for the others among it */
     double peak_memory;
 };
 

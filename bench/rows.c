@@ -78,10 +78,11 @@ static void md_row(const struct bench_case *b, const struct bench_row *r)
     else
         (void)printf("%.3g (%.3g to %.3g), %.3g | %.4g | ", p->median, p->low, p->high, r->predicted_prompt,
                      sum(&r->prompt) * 1e-6);
-    (void)printf("%.3g (%.3g to %.3g), %.3g | %.4g | %.4g | %.4g | %.4g | %.2f / %.2f / %.2f | %.3g |\n", t->median, t->low,
+    (void)printf("%.3g (%.3g to %.3g), %.3g | %.4g | %.4g | %.4g | %.4g | %.2f / %.2f / %.2f | %.3g | %.0f / %.0f / %.0f |\n", t->median, t->low,
                  t->high, r->predicted_token, r->token.rounds, r->token.online * 1e-6, r->token.dealt * 1e-6,
                  r->token.client * 1e-6, r->party[0].token_bytes * 1e-6, r->party[1].token_bytes * 1e-6,
-                 r->party[2].token_bytes * 1e-6, bench_row_memory(r) * 1e-9);
+                 r->party[2].token_bytes * 1e-6, bench_row_memory(r) * 1e-9, 100 * r->party[1].kernel_share,
+                 100 * r->party[1].network_share, 100 * (1 - r->party[1].kernel_share - r->party[1].network_share));
     (void)fflush(stdout);
 }
 
@@ -90,7 +91,7 @@ static void md_row(const struct bench_case *b, const struct bench_row *r)
 static const char csv_header[] =
     "model,context,policy,gates,link,made_up,warm_ups,repeats,prompt_seconds,prompt_low,prompt_high,prompt_predicted,prompt_rounds,"
     "prompt_online,prompt_dealt,prompt_client,token_seconds,token_low,token_high,token_predicted,token_rounds,token_online,token_dealt,"
-    "token_client,p0_sent,p1_sent,p2_sent,p0_memory,p1_memory,p2_memory,wire_bytes,payload_bytes,commit,cpu,mode";
+    "token_client,p0_sent,p1_sent,p2_sent,p0_memory,p1_memory,p2_memory,p1_kernels,p1_network,wire_bytes,payload_bytes,commit,cpu,mode";
 
 static void csv_row(const struct bench_case *b, const struct bench_row *r)
 {
@@ -106,7 +107,7 @@ static void csv_row(const struct bench_case *b, const struct bench_row *r)
                              r->token.rounds, r->token.online, r->token.dealt, r->token.client,
                              r->party[0].token_bytes, r->party[1].token_bytes, r->party[2].token_bytes,
                              r->party[0].peak_memory, r->party[1].peak_memory, r->party[2].peak_memory,
-                             r->wire_bytes, r->payload_bytes};
+                             r->party[1].kernel_share, r->party[1].network_share, r->wire_bytes, r->payload_bytes};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         (void)printf(",%.9g", values[i]);
     (void)printf(",%s,\"%s\",three-party\n", CACHET_COMMIT, cpu);
@@ -142,10 +143,11 @@ static json_t *json_parties(const struct bench_row *r)
     static const char *const names[] = {"P0", "P1", "P2"};
     json_t *list = json_array();
     for (int i = 0; i < 3; i++)
-        (void)json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", names[i], "prompt_bytes",
+        (void)json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "name", names[i], "prompt_bytes",
                                                     r->party[i].prompt_bytes, "token_bytes", r->party[i].token_bytes,
                                                     "token_cpu_seconds", r->party[i].cpu_seconds, "peak_memory",
-                                                    r->party[i].peak_memory));
+                                                    r->party[i].peak_memory, "kernel_share", r->party[i].kernel_share,
+                                                    "network_share", r->party[i].network_share));
     return list;
 }
 
@@ -198,8 +200,8 @@ void bench_rows_begin(enum bench_format format)
 {
     if (format == BENCH_MD)
         (void)printf("| model | context | policy | gates | link | prompt: seconds, predicted | MB in all | one token: seconds, "
-                     "predicted | rounds | MB online | MB dealt | MB client | MB sent by P0 / P1 / P2 | GB memory |\n"
-                     "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+                     "predicted | rounds | MB online | MB dealt | MB client | MB sent by P0 / P1 / P2 | GB memory | P1: %% in slots / links / else |\n"
+                     "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     else
         (void)printf(format == BENCH_CSV ? "%s\n" : "[", csv_header);
     (void)fflush(stdout);

@@ -184,7 +184,9 @@ static size_t fields_of(struct eng_usage *u, uint64_t *ret[ENG_USAGE_FIELDS])
         &u->prefill.tokens,           &u->prefill.rounds,         &u->prefill.online, &u->prefill.offline,
         &u->prefill.microseconds,     &u->decode.tokens,          &u->decode.rounds,  &u->decode.online,
         &u->decode.offline,           &u->decode.microseconds,    &u->opened,         &u->peak_memory,
-        &u->prefill.cpu_microseconds, &u->decode.cpu_microseconds, &u->prefill.client, &u->decode.client};
+        &u->prefill.cpu_microseconds, &u->decode.cpu_microseconds, &u->prefill.client, &u->decode.client,
+        &u->prefill.kernel_microseconds, &u->prefill.network_microseconds, &u->decode.kernel_microseconds,
+        &u->decode.network_microseconds};
     memcpy(ret, all, sizeof all);
     return sizeof all / sizeof *all;
 }

@@ -102,6 +102,7 @@ struct eng_phase_usage {
     uint64_t offline; /* bytes dealt */
     uint64_t client;  /* bytes to the client */
     uint64_t microseconds;
+    uint64_t kernel_microseconds, network_microseconds; /* of these, in slots (0: not measured) and in links */
     uint64_t cpu_microseconds; /* of this process (three parties in one process share it), in whole milliseconds */
 };
 struct eng_usage {
@@ -109,7 +110,7 @@ struct eng_usage {
     uint64_t opened;      /* values opened to the client or inside, through the registry */
     uint64_t peak_memory; /* bytes of this process */
 };
-enum { ENG_USAGE_FIELDS = 16, ENG_USAGE_BYTES = ENG_USAGE_FIELDS * 8 };
+enum { ENG_USAGE_FIELDS = 20, ENG_USAGE_BYTES = ENG_USAGE_FIELDS * 8 };
 void eng_usage_encode(const struct eng_usage *usage, uint8_t ret[ENG_USAGE_BYTES]);
 void eng_usage_decode(const uint8_t bytes[ENG_USAGE_BYTES], struct eng_usage *ret);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kernels/timed.h"
 #include "mpc/opening.h"
 #include "protocols/argmax.h"
 
@@ -23,7 +24,7 @@ struct run {
     bool behind;   /* the others have gone on without this party: it waits until `until` at most */
     int64_t until; /* on the monotonic clock */
     double last; /* when the last order was done */
-    double last_cpu;
+    double last_cpu, last_kernels, last_network;
 };
 
 /* --- orders -------------------------------------------------------------------------------------------------------- */
@@ -325,6 +326,16 @@ static uint64_t whole_milliseconds(double seconds)
     return (uint64_t)(seconds * 1e3) * 1000;
 }
 
+/* In calls of this party's links since they were made. */
+static double network_seconds(const struct eng_session *s)
+{
+    double seconds = net_link_used(s->party.client);
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL)
+            seconds += net_link_used(s->links.to[i]);
+    return seconds;
+}
+
 /* A step that the client, or its end, cut short is no failure: both computing parties left it at the same place. */
 static enum base_status step(struct run *run, const struct eng_order *order)
 {
@@ -341,6 +352,11 @@ static enum base_status step(struct run *run, const struct eng_order *order)
     double now = base_clock_seconds(), cpu = base_cpu_seconds();
     usage->microseconds += (uint64_t)((now - run->last) * 1e6);
     usage->cpu_microseconds += whole_milliseconds(cpu - run->last_cpu);
+    double kernels = kern_times().seconds, network = network_seconds(s);
+    usage->kernel_microseconds += whole_milliseconds(kernels - run->last_kernels);
+    usage->network_microseconds += whole_milliseconds(network - run->last_network);
+    run->last_kernels = kernels;
+    run->last_network = network;
     run->last = now;
     run->last_cpu = cpu;
     if (status == BASE_OK) {
@@ -461,7 +477,9 @@ enum base_status eng_session_run(struct eng_session *s, const struct eng_request
                       .usage = usage,
                       .refusal = ret_refusal,
                       .last = base_clock_seconds(),
-                      .last_cpu = base_cpu_seconds()};
+                      .last_cpu = base_cpu_seconds(),
+                      .last_kernels = kern_times().seconds,
+                      .last_network = network_seconds(s)};
     struct eng_order order = {.kind = ENG_ORDER_OPEN,
                               .slots = 1,
                               .prompt_tokens = r->prompt_tokens,

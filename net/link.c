@@ -29,7 +29,7 @@ struct net_link {
     net_trace_fn trace;
     void *trace_context;
     enum net_phase phase;
-    double waited;
+    double waited, used;
     bool note, note_sent, note_received; /* of the exchanges to come, and of the last one */
     struct net_count counts[NET_PHASE_COUNT];
     struct base_error failure; /* code != BASE_OK: the link is dead */
@@ -330,9 +330,11 @@ enum base_status net_link_send(struct net_link *link, uint32_t step, const void 
     struct wait wait = {.step = step};
     if (link->failure.code != BASE_OK)
         return dead(link, error);
+    double start = base_clock_seconds();
     for (size_t at = 0; at < size;)
         if (send_next(link, data, &at, size, &wait, &cause) != BASE_OK)
             return net_link_fail(link, step, &cause, error);
+    link->used += base_clock_seconds() - start;
     return BASE_OK;
 }
 
@@ -343,9 +345,11 @@ enum base_status net_link_receive(struct net_link *link, uint32_t step, void *re
     struct wait wait = {.step = step};
     if (link->failure.code != BASE_OK)
         return dead(link, error);
+    double start = base_clock_seconds();
     for (size_t at = 0; at < size;)
         if (receive_next(link, ret_data, &at, size, &wait, &cause) != BASE_OK)
             return net_link_fail(link, step, &cause, error);
+    link->used += base_clock_seconds() - start;
     return BASE_OK;
 }
 
@@ -396,6 +400,7 @@ enum base_status net_link_exchange(struct net_link *link, uint32_t step, const v
     size_t sent = 0, received = 0;
     if (link->failure.code != BASE_OK)
         return dead(link, error);
+    double start = base_clock_seconds();
     link->note_sent = link->note && send_size > 0;
     link->note_received = false;
     while (sent < send_size || received < receive_size) {
@@ -413,8 +418,14 @@ enum base_status net_link_exchange(struct net_link *link, uint32_t step, const v
     }
     if (send_size + receive_size > 0)
         link->counts[link->phase].rounds++;
+    link->used += base_clock_seconds() - start;
 out:
     return status == BASE_OK ? BASE_OK : net_link_fail(link, step, &cause, error);
+}
+
+double net_link_used(const struct net_link *link)
+{
+    return link->used;
 }
 
 double net_link_waited(const struct net_link *link)

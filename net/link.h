@@ -115,6 +115,8 @@ BASE_MUST_USE enum base_status net_link_exchange(struct net_link *link, uint32_t
                                                  size_t send_size, void *ret_data, size_t receive_size,
                                                  struct base_error *error);
 
+/* Seconds that calls of send, receive and exchange have taken since the link was made, waiting among them. */
+double net_link_used(const struct net_link *link);
 /* Seconds that this end has waited for frames of the peer since the link was made. */
 double net_link_waited(const struct net_link *link);
 

@@ -24,8 +24,8 @@ static _Noreturn void become_party(const struct child_form *form, int log, pid_t
         arguments[count++] = "--bind";
         arguments[count++] = form->bind;
     }
-    if (form->made_up_rows)
-        arguments[count++] = "--made-up-rows";
+    for (const char *const *flag = form->flags; flag != NULL && *flag != NULL && count < 15; flag++)
+        arguments[count++] = *flag;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);

@@ -20,7 +20,7 @@ struct children {
 struct child_form {
     const char *config, *key, *shares, *log;
     const char *bind;  /* NULL: where the config says */
-    bool made_up_rows; /* --made-up-rows */
+    const char *const *flags; /* further ones, NULL after the last; NULL: none */
 };
 /* Runs `cachet party` once more for party `index`. */
 BASE_MUST_USE enum base_status children_start(struct children *children, int index,

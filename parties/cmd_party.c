@@ -41,6 +41,10 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "take requests that begin with made-up cached rows: for benchmarks of what comes after a long prompt",
          .kind = OPTION_FLAG,
          .target = &node_options.made_up_rows},
+        {.name = "time-kernels",
+         .help = "measure how long slots of the kernel table take, and report it to the client: for benchmarks",
+         .kind = OPTION_FLAG,
+         .target = &node_options.time_kernels},
         {.name = "once", .help = "end after one request", .kind = OPTION_FLAG, .target = &once},
         OPTION_END};
     TRY(options_parse(argc, argv,

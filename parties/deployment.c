@@ -163,7 +163,7 @@ enum base_status deployment_start(struct deployment *d, struct base_error *error
                                    .shares = shares,
                                    .log = log,
                                    .bind = d->form.bind,
-                                   .made_up_rows = d->form.made_up_rows};
+                                   .flags = d->form.party_flags};
         TRY(children_start(&d->children, i, &child, error));
     }
 out:

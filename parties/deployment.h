@@ -19,7 +19,7 @@ struct deployment_form {
     const char *set;
     const char *bind; /* address that parties listen on where it is not the config's: a relay lies between them. NULL: none does */
     bool quiet;        /* does not say what memory it needs */
-    bool made_up_rows; /* parties take requests that begin with made-up cached rows (engine/request.h) */
+    const char *const *party_flags; /* of `cachet party`, NULL after the last; NULL: none */
 };
 
 struct deployment {

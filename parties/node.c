@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kernels/timed.h"
 #include "parties/command.h"
 #include "parties/version.h"
 
@@ -146,7 +147,10 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .policy = policy,
         .config = config,
         .context = n->config.limits.context};
-    TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, n->config.limits.slots, kern_table_select(~0u),
+    const struct kern_table *kern = kern_table_select(~0u);
+    if (options->time_kernels)
+        kern = kern_table_timed(kern);
+    TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, n->config.limits.slots, kern,
                          error));
     n->session.cancelled = asked_to_stop;
     n->session.cancel_context = n;
