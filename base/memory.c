@@ -3,10 +3,23 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Each allocation starts with a header that remembers its size, so that a secret array can be wiped whole without
  * every caller carrying its length around. */
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
+
+/* Large arrays are read from end to end once a token, and small pages cost translations: huge ones are asked for, and where the system has
+ * none nothing changes. */
+static void *take_pages(size_t total)
+{
+    if (total < 2 * (size_t)HUGE_PAGE)
+        return aligned_alloc(ALIGNMENT, total);
+    void *block = aligned_alloc(HUGE_PAGE, (total + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    if (block != NULL)
+        (void)madvise(block, total, MADV_HUGEPAGE);
+    return block;
+}
 
 enum base_status base_alloc(void *ret, size_t count, size_t size, struct base_error *error)
 {
@@ -14,7 +27,7 @@ enum base_status base_alloc(void *ret, size_t count, size_t size, struct base_er
     if (!base_size_mul(count, size, &bytes) || !base_size_add(bytes, 2 * ALIGNMENT, &total))
         return base_fail(error, BASE_ERR_MEMORY, "an array of %zu items of %zu bytes is larger than memory", count, size);
     total -= total % ALIGNMENT;
-    unsigned char *block = aligned_alloc(ALIGNMENT, total);
+    unsigned char *block = take_pages(total);
     if (block == NULL)
         return base_fail(error, BASE_ERR_MEMORY, "cannot allocate %zu bytes: free memory or use a smaller model or context",
                          bytes);

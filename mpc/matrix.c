@@ -1,5 +1,7 @@
 #include "mpc/matrix.h"
 
+#include "kernels/threads.h"
+
 #include <string.h>
 
 static bool holds_pairs(enum mpc_role role)
@@ -176,5 +178,5 @@ void mpc_matrix_multiply(struct mpc_party *p, struct mpc_wire x, size_t rows, co
             lay_pairs(to, p->role, &x, rows, w->inner, line);
     }
     if (a != NULL && !mpc_failed(p))
-        p->kern->gemm[word](y, stride, a, line, rows, w->data, w->stride, w->outs, line);
+        kern_gemm_over_threads(p->kern, word, y, stride, a, line, rows, w->data, w->stride, w->outs, line);
 }

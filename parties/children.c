@@ -17,14 +17,18 @@ enum { STOP_MS = 5000, POLL_MS = 20 };
 
 static _Noreturn void become_party(const struct child_form *form, int log, pid_t parent)
 {
-    const char *arguments[16] = {"cachet",  "party",   "--config",   form->config,
+    const char *arguments[24] = {"cachet",  "party",   "--config",   form->config,
                                  "--key",   form->key, "--shares",   form->shares};
+    char threads[16];
     int count = 8;
+    (void)snprintf(threads, sizeof threads, "%d", form->threads);
+    arguments[count++] = "--threads";
+    arguments[count++] = threads;
     if (form->bind != NULL) {
         arguments[count++] = "--bind";
         arguments[count++] = form->bind;
     }
-    for (const char *const *flag = form->flags; flag != NULL && *flag != NULL && count < 15; flag++)
+    for (const char *const *flag = form->flags; flag != NULL && *flag != NULL && count < 23; flag++)
         arguments[count++] = *flag;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)

@@ -20,6 +20,7 @@ struct children {
 struct child_form {
     const char *config, *key, *shares, *log;
     const char *bind;  /* NULL: where the config says */
+    int threads;
     const char *const *flags; /* further ones, NULL after the last; NULL: none */
 };
 /* Runs `cachet party` once more for party `index`. */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "engine/share_files.h"
+#include "kernels/threads.h"
 #include "parties/command.h"
 #include "parties/loopback.h"
 #include "parties/memory.h"
@@ -163,6 +164,7 @@ enum base_status deployment_start(struct deployment *d, struct base_error *error
                                    .shares = shares,
                                    .log = log,
                                    .bind = d->form.bind,
+                                   .threads = (kern_cores() + 1) / 2, /* P1 and P2 work at the same time */
                                    .flags = d->form.party_flags};
         TRY(children_start(&d->children, i, &child, error));
     }

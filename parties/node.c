@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kernels/threads.h"
 #include "kernels/timed.h"
 #include "parties/command.h"
 #include "parties/version.h"
@@ -148,6 +149,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .config = config,
         .context = n->config.limits.context};
     const struct kern_table *kern = kern_table_select(~0u);
+    kern_set_threads(options->threads != 0 ? (int)options->threads : kern_cores());
     if (options->time_kernels)
         kern = kern_table_timed(kern);
     TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, n->config.limits.slots, kern,
