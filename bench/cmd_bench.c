@@ -1,4 +1,5 @@
 /* cachet bench: requests over lists of models, contexts, policies and links, measured beside what is declared and predicted. */
+#include "bench/kernels.h"
 #include "bench/plots.h"
 #include "parties/command.h"
 #include "parties/options.h"
@@ -212,6 +213,8 @@ out:
 
 static enum base_status run(int argc, char **argv, struct base_error *error)
 {
+    if (argc > 1 && strcmp(argv[1], "kernels") == 0)
+        return bench_kernels_run(argc - 1, argv + 1, error);
     enum base_status status = BASE_OK;
     struct bench *b = NULL;
     bool done = false;
@@ -251,7 +254,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     TRY(options_parse(argc, argv,
                       "Measures requests over every combination of the lists: three parties as processes on this machine, over a "
                       "link, beside what is declared and predicted. A difference between declared and counted is an error.",
-                      NULL, options, &done, error));
+                      "cachet bench kernels measures the kernel slots instead: see its --help.", options, &done, error));
     if (!done)
         TRY(run_bench(b, error));
 out:

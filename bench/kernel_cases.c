@@ -1,38 +1,37 @@
 #include "bench/kernel_cases.h"
 
 #include "base/memory.h"
+#include "bench/kernel_bounds.h"
+#include "kernels/threads.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
-enum { ROW_WORDS = 4096, TILE_ROWS = 64, TILE_OUTS = 512, STREAM_BYTES = 1 << 16, WIRE_WORDS = 1 << 16 };
+enum { ROW_WORDS = 4096, TILE_ROWS = 64, TILE_OUTS = 512, STREAM_BYTES = 1 << 16, WIRE_WORDS = 1 << 16, GATE_WORDS = 1 << 12, COMBINED_ROWS = 1 << 18 };
 
 /* The gates evaluate a few keys at a time into the same memory. */
 enum { ROWS_BATCH = 4, ONE_BATCH = 16 };
 
-/* ---- references ---- */
+/* ---- bounds ---- */
 
-static void run_read_sum(struct bench_memory *memory, const struct kern_table *table)
+static void run_read(struct bench_memory *m, const struct kern_table *table)
 {
-    uint64_t sum[8] = {0};
-    for (size_t i = 0; i < BENCH_BIG_BYTES / 8; i += 8)
-        for (int j = 0; j < 8; j++)
-            sum[j] += memory->big[i + (size_t)j];
-    for (int j = 0; j < 8; j++)
-        memory->sink += sum[j];
+    m->sink += bench_read(m->big, BENCH_BIG_BYTES / 8);
 }
 
-static void run_evp(struct bench_memory *memory, const struct kern_table *table)
+static void run_evp(struct bench_memory *m, const struct kern_table *table)
 {
-    uint8_t *stream = (uint8_t *)memory->y;
-    int length = 0;
-    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-    if (context != NULL && EVP_EncryptInit_ex(context, EVP_aes_128_ctr(), NULL, memory->roots, memory->roots + 16) == 1)
-        for (int i = 0; i < 16; i++)
-            if (EVP_EncryptUpdate(context, stream, &length, stream, STREAM_BYTES) != 1)
-                break;
-    memory->sink += (uint64_t)length;
-    EVP_CIPHER_CTX_free(context);
+    for (int i = 0; i < 16; i++)
+        m->sink += bench_evp((uint8_t *)m->y, STREAM_BYTES, m->roots);
+}
+
+static void run_multiply_64(struct bench_memory *m, const struct kern_table *table)
+{
+    m->sink += bench_multiply(table->level, KERN_WORD_64, m->sink);
+}
+
+static void run_multiply_32(struct bench_memory *m, const struct kern_table *table)
+{
+    m->sink += bench_multiply(table->level, KERN_WORD_32, m->sink);
 }
 
 /* ---- products ---- */
@@ -43,12 +42,12 @@ static void run_evp(struct bench_memory *memory, const struct kern_table *table)
 static void row(struct bench_memory *m, const struct kern_table *table, enum kern_word word, size_t inner)
 {
     size_t bytes = kern_word_bytes(word);
-    table->gemm[word](m->y, BENCH_SMALL_WORDS, m->a, inner, 1, m->big, inner * bytes, ROW_OUTS(inner, bytes), inner);
+    kern_gemm_over_threads(table, word, m->y, BENCH_SMALL_WORDS, m->a, inner, 1, m->big, inner * bytes, ROW_OUTS(inner, bytes), inner);
 }
 
 static void tile(struct bench_memory *m, const struct kern_table *table, enum kern_word word, size_t inner)
 {
-    table->gemm[word](m->y, TILE_OUTS, m->a, inner, TILE_ROWS, m->big, inner * kern_word_bytes(word), TILE_OUTS, inner);
+    kern_gemm_over_threads(table, word, m->y, TILE_OUTS, m->a, inner, TILE_ROWS, m->big, inner * kern_word_bytes(word), TILE_OUTS, inner);
 }
 
 #define GEMM_CASES(bits)                                                                                               \
@@ -73,6 +72,11 @@ GEMM_CASES(64)
 GEMM_CASES(48)
 GEMM_CASES(32)
 
+static void run_combine32(struct bench_memory *m, const struct kern_table *table)
+{
+    table->combine32((uint32_t *)m->y, (const uint32_t *)m->a, COMBINED_ROWS, 1, (const uint32_t *)m->big, 576, COMBINED_ROWS);
+}
+
 static void run_dot(struct bench_memory *m, const struct kern_table *table)
 {
     m->sink += table->dot(m->a, m->b, ROW_WORDS);
@@ -93,6 +97,27 @@ static void run_segment_dot(struct bench_memory *m, const struct kern_table *tab
     const uint64_t *c[3] = {m->b + 77, m->b + 512 + 77, m->b + 1024 + 77};
     for (size_t i = 0; i < ROWS_BATCH; i++)
         table->segment_dot(m->y, m->a + i * 9 * 256, c, m->sink + i, 256, 3);
+}
+
+static void run_turn_add(struct bench_memory *m, const struct kern_table *table)
+{
+    struct kern_turn turn = {(const int32_t *)m->b, 19, 7, 1 << 17, 12, 2};
+    table->turn_add(m->y, m->a, m->b, GATE_WORDS, &turn);
+}
+
+/* Masked words of a power: two limbs, 2^16 factors. */
+static void prepare_powers(struct bench_memory *m, const struct kern_table *best)
+{
+    struct base_exact_power *factor = (struct base_exact_power *)m->words;
+    for (size_t i = 0; i < BENCH_KEYS * 8; i++)
+        factor[i] = (struct base_exact_power){(uint32_t)(m->b[i] >> 50) | 1 << 14, 14 + (uint32_t)(m->a[i] >> 58)};
+    for (size_t i = 0; i < BENCH_KEYS; i++)
+        m->points[i] = m->a[i] >> 47;
+}
+
+static void run_power_words(struct bench_memory *m, const struct kern_table *table)
+{
+    table->power_words(m->y, m->a, 2 * GATE_WORDS, 2, m->points, GATE_WORDS, (const struct base_exact_power *)m->words, 16);
 }
 
 /* ---- streams and wire words ---- */
@@ -278,53 +303,58 @@ static void prepare_near(struct bench_memory *m, const struct kern_table *table)
         m->points[i] = m->points[i] >> 10 | UINT64_C(5) << 20;
 }
 
-static const struct bench_case cases[] = {
-    {"read_sum", "byte", BENCH_BIG_BYTES, NULL, NULL, run_read_sum},
-    {"evp_aes128_ctr", "byte", 16.0 * STREAM_BYTES, NULL, NULL, run_evp},
-    {"gemm64_row_576", "byte", 8.0 * 576 * ROW_OUTS(576, 8), "read_sum", NULL, run_gemm64_row_576},
-    {"gemm64_row_1152", "byte", 8.0 * 1152 * ROW_OUTS(1152, 8), "read_sum", NULL, run_gemm64_row_1152},
-    {"gemm64_row_3072", "byte", 8.0 * 3072 * ROW_OUTS(3072, 8), "read_sum", NULL, run_gemm64_row_3072},
-    {"gemm48_row_576", "byte", 6.0 * 576 * ROW_OUTS(576, 6), "read_sum", NULL, run_gemm48_row_576},
-    {"gemm48_row_1152", "byte", 6.0 * 1152 * ROW_OUTS(1152, 6), "read_sum", NULL, run_gemm48_row_1152},
-    {"gemm48_row_3072", "byte", 6.0 * 3072 * ROW_OUTS(3072, 6), "read_sum", NULL, run_gemm48_row_3072},
-    {"gemm32_row_576", "byte", 4.0 * 576 * ROW_OUTS(576, 4), "read_sum", NULL, run_gemm32_row_576},
-    {"gemm32_row_1152", "byte", 4.0 * 1152 * ROW_OUTS(1152, 4), "read_sum", NULL, run_gemm32_row_1152},
-    {"gemm32_row_3072", "byte", 4.0 * 3072 * ROW_OUTS(3072, 4), "read_sum", NULL, run_gemm32_row_3072},
-    {"gemm64_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, NULL, NULL, run_gemm64_tile_1152},
-    {"gemm48_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, NULL, NULL, run_gemm48_tile_1152},
-    {"gemm32_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, NULL, NULL, run_gemm32_tile_1152},
-    {"dot_4096", "mac", ROW_WORDS, NULL, NULL, run_dot},
-    {"grid_dot_8_0", "mac", 256, NULL, NULL, run_grid_dot_0},
-    {"grid_dot_8_4", "mac", 256, NULL, NULL, run_grid_dot_4},
-    {"segment_dot_8_3", "mac", ROWS_BATCH * 9 * 256, NULL, NULL, run_segment_dot},
-    {"prg_fill", "byte", 16.0 * STREAM_BYTES, "evp_aes128_ctr", NULL, run_prg_fill},
-    {"prg_words", "byte", STREAM_BYTES, "evp_aes128_ctr", NULL, run_prg_words},
-    {"pack_bits_40", "word", WIRE_WORDS, NULL, NULL, run_pack},
-    {"unpack_bits_40", "word", WIRE_WORDS, NULL, NULL, run_unpack},
-    {"unpack_add_27", "word", WIRE_WORDS, NULL, NULL, run_unpack_add},
-    {"round_shift", "word", WIRE_WORDS, NULL, NULL, run_round_shift},
-    {"dpf_full_8_nu0_g9", "block", ROWS_KEYS *FULL_BLOCKS(8, 5), NULL, NULL, run_full_rows},
-    {"dpf_full_8_nu0_g9_gate", "block", ROWS_KEYS *FULL_BLOCKS(8, 5), NULL, NULL, run_gate_rows},
-    {"dpf_full_5_nu2_g1_gate", "block", ONE_KEYS *FULL_BLOCKS(3, 2), NULL, NULL, run_gate_one},
-    {"dpf_full_4_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(2, 2), NULL, NULL, run_full_4},
-    {"dpf_full_6_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(4, 2), NULL, NULL, run_full_6},
-    {"dpf_full_8_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(6, 2), NULL, NULL, run_full_8},
-    {"dpf_full_11_nu2_g1", "block", WIDE_KEYS *FULL_BLOCKS(9, 2), NULL, NULL, run_full_11},
-    {"dpf_generate_8_nu0_g9", "block", ROWS_KEYS *(4.0 * 8 + 10), NULL, prepare_rows, run_rows_generate},
-    {"dpf_generate_20", "block", POINT_KEYS *(4.0 * 18 + 4), NULL, prepare_point, run_dpf_generate},
-    {"dpf_point_20", "block", POINT_KEYS * 19.0, NULL, prepare_point, run_dpf_point},
-    {"bit_generate_30", "block", POINT_KEYS *(4.0 * 23 + 2), NULL, prepare_bit, run_bit_generate},
-    {"bit_less_30", "block", POINT_KEYS *(2.0 * 23 + 1), NULL, prepare_bit, run_bit_less},
-    {"dcf_generate_30_g2", "block", COMPARE_KEYS *(8.0 * 30 + 2), NULL, prepare_bit, run_dcf_generate},
-    {"dcf_eval_30_g2_4x500", "block", 4 * MANY_POINTS *(2.0 * 30 + 1), NULL, prepare_bit, run_dcf_many},
-    {"dcf_eval_30_g2_near", "block", 4 * MANY_POINTS *(2.0 * 30 + 1), NULL, prepare_near, run_dcf_many},
-    {"dcf_eval_30_g2_100x5", "block", COMPARE_KEYS * 5 * (2.0 * 30 + 1), NULL, prepare_bit, run_dcf_few},
+/* A bound that follows from the level is measured at each level; `threads`: also with as many threads as were asked for. */
+static const struct bench_kernel_case cases[] = {
+    {"read", "byte", BENCH_BIG_BYTES, .bound = NULL, .once = true, .threads = true, .run = run_read},
+    {"evp_aes128_ctr", "byte", 16.0 * STREAM_BYTES, .bound = NULL, .once = true, .run = run_evp},
+    {"multiply_64", "mac", BENCH_MULTIPLIES, .bound = NULL, .run = run_multiply_64},
+    {"multiply_32", "mac", BENCH_MULTIPLIES, .bound = NULL, .run = run_multiply_32},
+    {"gemm64_row_576", "byte", 8.0 * 576 * ROW_OUTS(576, 8), .bound = "read", .threads = true, .run = run_gemm64_row_576},
+    {"gemm64_row_1152", "byte", 8.0 * 1152 * ROW_OUTS(1152, 8), .bound = "read", .threads = true, .run = run_gemm64_row_1152},
+    {"gemm64_row_3072", "byte", 8.0 * 3072 * ROW_OUTS(3072, 8), .bound = "read", .threads = true, .run = run_gemm64_row_3072},
+    {"gemm48_row_576", "byte", 6.0 * 576 * ROW_OUTS(576, 6), .bound = "read", .threads = true, .run = run_gemm48_row_576},
+    {"gemm48_row_1152", "byte", 6.0 * 1152 * ROW_OUTS(1152, 6), .bound = "read", .threads = true, .run = run_gemm48_row_1152},
+    {"gemm48_row_3072", "byte", 6.0 * 3072 * ROW_OUTS(3072, 6), .bound = "read", .threads = true, .run = run_gemm48_row_3072},
+    {"gemm32_row_576", "byte", 4.0 * 576 * ROW_OUTS(576, 4), .bound = "read", .threads = true, .run = run_gemm32_row_576},
+    {"gemm32_row_1152", "byte", 4.0 * 1152 * ROW_OUTS(1152, 4), .bound = "read", .threads = true, .run = run_gemm32_row_1152},
+    {"gemm32_row_3072", "byte", 4.0 * 3072 * ROW_OUTS(3072, 4), .bound = "read", .threads = true, .run = run_gemm32_row_3072},
+    {"gemm64_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, .bound = "multiply_64", .threads = true, .run = run_gemm64_tile_1152},
+    {"gemm48_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, .bound = "multiply_64", .threads = true, .run = run_gemm48_tile_1152},
+    {"gemm32_64x1152x512", "mac", 1.0 * TILE_ROWS * TILE_OUTS * 1152, .bound = "multiply_32", .threads = true, .run = run_gemm32_tile_1152},
+    {"combine32_576", "byte", 4.0 * 576 * COMBINED_ROWS, .bound = "read", .run = run_combine32},
+    {"dot_4096", "mac", ROW_WORDS, .bound = "multiply_64", .run = run_dot},
+    {"grid_dot_8_0", "mac", 256, .bound = "multiply_64", .run = run_grid_dot_0},
+    {"grid_dot_8_4", "mac", 256, .bound = "multiply_64", .run = run_grid_dot_4},
+    {"segment_dot_8_3", "mac", ROWS_BATCH * 9 * 256, .bound = "multiply_64", .run = run_segment_dot},
+    {"turn_add", "word", GATE_WORDS, .bound = NULL, .run = run_turn_add},
+    {"power_words_2", "word", GATE_WORDS, .bound = NULL, .prepare = prepare_powers, .run = run_power_words},
+    {"prg_fill", "byte", 16.0 * STREAM_BYTES, .bound = "evp_aes128_ctr", .run = run_prg_fill},
+    {"prg_words", "byte", STREAM_BYTES, .bound = "evp_aes128_ctr", .run = run_prg_words},
+    {"pack_bits_40", "word", WIRE_WORDS, .bound = NULL, .run = run_pack},
+    {"unpack_bits_40", "word", WIRE_WORDS, .bound = NULL, .run = run_unpack},
+    {"unpack_add_27", "word", WIRE_WORDS, .bound = NULL, .run = run_unpack_add},
+    {"round_shift", "word", WIRE_WORDS, .bound = NULL, .run = run_round_shift},
+    {"dpf_full_8_nu0_g9", "block", ROWS_KEYS *FULL_BLOCKS(8, 5), .bound = "prg_fill", .run = run_full_rows},
+    {"dpf_full_8_nu0_g9_gate", "block", ROWS_KEYS *FULL_BLOCKS(8, 5), .bound = "prg_fill", .run = run_gate_rows},
+    {"dpf_full_5_nu2_g1_gate", "block", ONE_KEYS *FULL_BLOCKS(3, 2), .bound = "prg_fill", .run = run_gate_one},
+    {"dpf_full_4_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(2, 2), .bound = "prg_fill", .run = run_full_4},
+    {"dpf_full_6_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(4, 2), .bound = "prg_fill", .run = run_full_6},
+    {"dpf_full_8_nu2_g1", "block", ONE_KEYS *FULL_BLOCKS(6, 2), .bound = "prg_fill", .run = run_full_8},
+    {"dpf_full_11_nu2_g1", "block", WIDE_KEYS *FULL_BLOCKS(9, 2), .bound = "prg_fill", .run = run_full_11},
+    {"dpf_generate_8_nu0_g9", "block", ROWS_KEYS *(4.0 * 8 + 10), .bound = "prg_fill", .prepare = prepare_rows, .run = run_rows_generate},
+    {"dpf_generate_20", "block", POINT_KEYS *(4.0 * 18 + 4), .bound = "prg_fill", .prepare = prepare_point, .run = run_dpf_generate},
+    {"dpf_point_20", "block", POINT_KEYS * 19.0, .bound = "prg_fill", .prepare = prepare_point, .run = run_dpf_point},
+    {"bit_generate_30", "block", POINT_KEYS *(4.0 * 23 + 2), .bound = "prg_fill", .prepare = prepare_bit, .run = run_bit_generate},
+    {"bit_less_30", "block", POINT_KEYS *(2.0 * 23 + 1), .bound = "prg_fill", .prepare = prepare_bit, .run = run_bit_less},
+    {"dcf_generate_30_g2", "block", COMPARE_KEYS *(8.0 * 30 + 2), .bound = "prg_fill", .prepare = prepare_bit, .run = run_dcf_generate},
+    {"dcf_eval_30_g2_4x500", "block", 4 * MANY_POINTS *(2.0 * 30 + 1), .bound = "prg_fill", .prepare = prepare_bit, .run = run_dcf_many},
+    {"dcf_eval_30_g2_near", "block", 4 * MANY_POINTS *(2.0 * 30 + 1), .bound = "prg_fill", .prepare = prepare_near, .run = run_dcf_many},
+    {"dcf_eval_30_g2_100x5", "block", COMPARE_KEYS * 5 * (2.0 * 30 + 1), .bound = "prg_fill", .prepare = prepare_bit, .run = run_dcf_few},
 };
 
-const struct bench_case *bench_kernel_cases(size_t *ret_count, size_t *ret_references)
+const struct bench_kernel_case *bench_kernel_cases(size_t *ret_count)
 {
     *ret_count = sizeof cases / sizeof *cases;
-    *ret_references = 2;
     return cases;
 }
 

@@ -4,6 +4,8 @@
 
 #include "kernels/kern.h"
 
+#include <stdbool.h>
+
 struct bench_memory {
     uint64_t *big;   /* BENCH_BIG_BYTES */
     uint64_t *a, *b; /* BENCH_SMALL_WORDS each */
@@ -24,17 +26,19 @@ enum {
     BENCH_SEED_BYTES = BENCH_KEYS * 30 * 16,
 };
 
-struct bench_case {
+struct bench_kernel_case {
     const char *name;
     const char *unit;
-    double units;        /* of one run */
-    const char *against; /* another case whose rate divides this one's; NULL: the scalar level of the same case */
+    double units;      /* of one run */
+    const char *bound; /* another case, whose rate limits this one's; NULL: none */
+    bool once;         /* uses no table: measured once, not at each level */
+    bool threads;      /* measured again over threads */
     void (*prepare)(struct bench_memory *memory, const struct kern_table *best);
     void (*run)(struct bench_memory *memory, const struct kern_table *table);
 };
 
-/* The cases; the first `*ret_references` of them use no table. */
-const struct bench_case *bench_kernel_cases(size_t *ret_count, size_t *ret_references);
+/* The cases; a bound stands before what it limits. */
+const struct bench_kernel_case *bench_kernel_cases(size_t *ret_count);
 
 enum base_status bench_memory_init(struct bench_memory *ret, struct base_error *error);
 void bench_memory_finish(struct bench_memory *memory);

@@ -1,14 +1,11 @@
-/* Rates of every kernel slot at every level of this CPU, and ratios taken inside the same run. */
+/* `cachet bench kernels`: rates of every kernel slot at every level of this CPU, each beside the bound that limits it, measured in the same run:
+ * reading memory, multiplying in registers, OpenSSL's AES-CTR, the level's own keystream. */
 #ifndef CACHET_BENCH_KERNELS_H
 #define CACHET_BENCH_KERNELS_H
 
 #include "base/status.h"
 
-#include <stdio.h>
-
-/* Runs for some tens of seconds on one core with about 1.1 GiB of memory; prints one JSON object or a table. With a
- * prefix: only the references and the cases whose names start with it; NULL: all.
- * Errors: BASE_ERR_MEMORY. */
-BASE_MUST_USE enum base_status bench_kernels(FILE *out, int json, const char *prefix, struct base_error *error);
+/* argv[0] is "cachet bench kernels". Errors: BASE_ERR_ARGUMENT, BASE_ERR_MEMORY. */
+BASE_MUST_USE enum base_status bench_kernels_run(int argc, char **argv, struct base_error *error);
 
 #endif

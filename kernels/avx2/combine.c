@@ -12,6 +12,8 @@ KERN_AVX2_INLINE void add_rows(uint32_t *y, const uint32_t *a, const uint32_t *w
     size_t c = 0;
     for (; c + WIDTH <= width; c += WIDTH) {
         __m256i sum = _mm256_loadu_si256((const __m256i *)(const void *)(y + c));
+        for (int v = 0; v < rows; v++) /* the rows after these: a harmless address past the table's end */
+            __builtin_prefetch((const void *)((uintptr_t)w + 4 * ((size_t)(rows + v) * width + c)), 0, 3);
         for (int v = 0; v < rows; v++)
             sum = _mm256_add_epi32(
                 sum, _mm256_mullo_epi32(factor[v], _mm256_loadu_si256((const __m256i *)(const void *)(w + (size_t)v * width + c))));

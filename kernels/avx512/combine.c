@@ -12,6 +12,8 @@ KERN_AVX512_INLINE void add_rows(uint32_t *y, const uint32_t *a, const uint32_t 
     for (size_t c = 0; c < width; c += WIDTH) {
         __mmask16 lanes = width - c < WIDTH ? (__mmask16)((1u << (width - c)) - 1) : (__mmask16)0xffff;
         __m512i sum = _mm512_maskz_loadu_epi32(lanes, y + c);
+        for (int v = 0; v < rows; v++) /* the rows after these: a harmless address past the table's end */
+            __builtin_prefetch((const void *)((uintptr_t)w + 4 * ((size_t)(rows + v) * width + c)), 0, 3);
         for (int v = 0; v < rows; v++)
             sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(factor[v], _mm512_maskz_loadu_epi32(lanes, w + (size_t)v * width + c)));
         _mm512_mask_storeu_epi32(y + c, lanes, sum);
