@@ -221,6 +221,15 @@ static void count_phase(const struct eng_session *s, enum net_phase phase, struc
     ret->client = net_link_count(s->party.client, phase)->payload_bytes;
 }
 
+double eng_session_network_seconds(const struct eng_session *s)
+{
+    double seconds = net_link_used(s->party.client);
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL)
+            seconds += net_link_used(s->links.to[i]);
+    return seconds;
+}
+
 static void count_all(const struct eng_session *s, struct eng_usage *ret)
 {
     struct rusage self;

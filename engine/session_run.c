@@ -326,16 +326,6 @@ static uint64_t whole_milliseconds(double seconds)
     return (uint64_t)(seconds * 1e3) * 1000;
 }
 
-/* In calls of this party's links since they were made. */
-static double network_seconds(const struct eng_session *s)
-{
-    double seconds = net_link_used(s->party.client);
-    for (int i = 0; i < 3; i++)
-        if (s->links.to[i] != NULL)
-            seconds += net_link_used(s->links.to[i]);
-    return seconds;
-}
-
 /* A step that the client, or its end, cut short is no failure: both computing parties left it at the same place. */
 static enum base_status step(struct run *run, const struct eng_order *order)
 {
@@ -352,7 +342,7 @@ static enum base_status step(struct run *run, const struct eng_order *order)
     double now = base_clock_seconds(), cpu = base_cpu_seconds();
     usage->microseconds += (uint64_t)((now - run->last) * 1e6);
     usage->cpu_microseconds += whole_milliseconds(cpu - run->last_cpu);
-    double kernels = kern_times().seconds, network = network_seconds(s);
+    double kernels = kern_times().seconds, network = eng_session_network_seconds(s);
     usage->kernel_microseconds += whole_milliseconds(kernels - run->last_kernels);
     usage->network_microseconds += whole_milliseconds(network - run->last_network);
     run->last_kernels = kernels;
@@ -479,7 +469,7 @@ enum base_status eng_session_run(struct eng_session *s, const struct eng_request
                       .last = base_clock_seconds(),
                       .last_cpu = base_cpu_seconds(),
                       .last_kernels = kern_times().seconds,
-                      .last_network = network_seconds(s)};
+                      .last_network = eng_session_network_seconds(s)};
     struct eng_order order = {.kind = ENG_ORDER_OPEN,
                               .slots = 1,
                               .prompt_tokens = r->prompt_tokens,

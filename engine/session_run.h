@@ -19,4 +19,7 @@ BASE_MUST_USE enum base_status eng_session_look_at_parties(struct eng_session *s
 /* Counts of the links from here on belong to `phase`. */
 void eng_session_set_phase(struct eng_session *session, enum net_phase phase);
 
+/* Seconds in calls of this party's links since they were made. */
+double eng_session_network_seconds(const struct eng_session *s);
+
 #endif

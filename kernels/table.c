@@ -90,7 +90,7 @@ static const struct kern_table avx2_table = {
     .grid_dot = kern_scalar_grid_dot,
     .segment_dot = kern_avx2_segment_dot,
     .turn_add = kern_avx2_turn_add,
-    .power_words = kern_scalar_power_words,
+    .power_words = kern_avx2_power_words,
 };
 
 FSS_SLOTS(avx512)

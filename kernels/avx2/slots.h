@@ -15,6 +15,8 @@ void kern_avx2_gemm48(KERN_GEMM_PARAMETERS);
 void kern_avx2_gemm32(KERN_GEMM_PARAMETERS);
 void kern_avx2_combine32(uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const uint32_t *w, size_t width, size_t count);
 void kern_avx2_turn_add(uint64_t *share, const uint64_t *word, const uint64_t *m, size_t n, const struct kern_turn *turn);
+void kern_avx2_power_words(uint64_t *out, const uint64_t *words, size_t stride, int limbs, const uint64_t *m, size_t n,
+                           const struct base_exact_power *factor, int s);
 uint64_t kern_avx2_dot(const uint64_t *a, const uint64_t *b, size_t count);
 void kern_avx2_segment_dot(uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
                            int triples);

@@ -47,34 +47,55 @@ KERN_AVX512_INLINE __m512i multiply(__m512i limb, __m512i mantissa, __m512i *car
     return _mm512_or_si512(_mm512_and_si512(first, low), _mm512_slli_epi64(second, 32));
 }
 
-/* Words of one or two limbs, which are all but the widest. Lane shifts by 64 and more give zero. */
+enum { FAST_LIMBS = 4 };
+
+/* Lane shifts by 64 and more give zero. */
 KERN_AVX512_INLINE __m512i scale(const uint64_t *words, size_t stride, int limbs, __mmask8 high, __m512i factor)
 {
     __m512i mantissa = _mm512_and_si512(factor, _mm512_set1_epi64(0xffffffff)), shift = _mm512_srli_epi64(factor, 32);
-    __m512i carry = _mm512_setzero_si512(), zero = carry, word64 = _mm512_set1_epi64(64), one = _mm512_set1_epi64(1);
-    __m512i p0 = multiply(pick(words, high), mantissa, &carry), p1 = limbs > 1 ? multiply(pick(words + stride, high), mantissa, &carry) : carry;
-    __m512i p2 = limbs > 1 ? carry : zero;
-    __mmask8 upper = _mm512_cmpge_epi64_mask(shift, word64), top = _mm512_cmpge_epi64_mask(shift, _mm512_set1_epi64(128));
-    __m512i by = _mm512_and_si512(shift, _mm512_set1_epi64(63)), back = _mm512_sub_epi64(word64, by);
-    __m512i from = _mm512_mask_blend_epi64(top, _mm512_mask_blend_epi64(upper, p0, p1), p2);
-    __m512i next = _mm512_mask_blend_epi64(top, _mm512_mask_blend_epi64(upper, p1, p2), zero);
-    __m512i kept = _mm512_or_si512(_mm512_srlv_epi64(from, by), _mm512_sllv_epi64(next, back));
-    __m512i below = _mm512_sub_epi64(shift, one);
-    __mmask8 below_upper = _mm512_cmpge_epi64_mask(below, word64);
-    __m512i last = _mm512_srlv_epi64(_mm512_mask_blend_epi64(below_upper, p0, p1), _mm512_and_si512(below, _mm512_set1_epi64(63)));
-    return _mm512_add_epi64(kept, _mm512_and_si512(last, one));
+    __m512i below = _mm512_sub_epi64(shift, _mm512_set1_epi64(1)), six = _mm512_set1_epi64(63), carry = _mm512_setzero_si512();
+    __m512i by = _mm512_and_si512(shift, six), back = _mm512_sub_epi64(_mm512_set1_epi64(64), by);
+    __m512i from = _mm512_srli_epi64(shift, 6), last = _mm512_srli_epi64(below, 6), product[FAST_LIMBS + 2];
+#pragma GCC unroll 4
+    for (int l = 0; l < limbs; l++)
+        product[l] = multiply(pick(words + (size_t)l * stride, high), mantissa, &carry);
+    product[limbs] = carry;
+    product[limbs + 1] = _mm512_setzero_si512();
+    __m512i first = product[0], next = product[1], half = product[0];
+#pragma GCC unroll 4
+    for (int l = 1; l <= limbs; l++) {
+        __m512i limb = _mm512_set1_epi64(l);
+        first = _mm512_mask_blend_epi64(_mm512_cmpeq_epi64_mask(from, limb), first, product[l]);
+        next = _mm512_mask_blend_epi64(_mm512_cmpeq_epi64_mask(from, limb), next, product[l + 1]);
+        half = _mm512_mask_blend_epi64(_mm512_cmpeq_epi64_mask(last, limb), half, product[l]);
+    }
+    __m512i kept = _mm512_or_si512(_mm512_srlv_epi64(first, by), _mm512_sllv_epi64(next, back));
+    __m512i up = _mm512_and_si512(_mm512_srlv_epi64(half, _mm512_and_si512(below, six)), _mm512_set1_epi64(1));
+    return _mm512_add_epi64(kept, up);
+}
+
+/* Whole vectors of words of `limbs` limbs; returns how many words that was. */
+KERN_AVX512_INLINE size_t scale_all(uint64_t *out, const uint64_t *words, size_t stride, int limbs, const uint64_t *m, size_t n,
+                                    const struct base_exact_power *factor, int s)
+{
+    const __m512i low = _mm512_set1_epi64((long long)kern_ring_mask(s)), high = _mm512_set1_epi64(1LL << s);
+    size_t i = 0;
+    for (; i + WIDTH <= n; i += WIDTH) {
+        __m512i public = kern_avx512_load(m + i);
+        __m512i chosen = _mm512_i64gather_epi64(_mm512_and_si512(public, low), factor, 8);
+        __m512i word = scale(words + 2 * i, stride, limbs, _mm512_test_epi64_mask(public, high), chosen);
+        _mm512_storeu_si512((void *)(out + i), word);
+    }
+    return i;
 }
 
 void kern_avx512_power_words(uint64_t *out, const uint64_t *words, size_t stride, int limbs, const uint64_t *m, size_t n,
                              const struct base_exact_power *factor, int s)
 {
-    const __m512i low = _mm512_set1_epi64((long long)kern_ring_mask(s));
-    size_t i = 0;
-    for (; limbs <= 2 && i + WIDTH <= n; i += WIDTH) {
-        __m512i public = kern_avx512_load(m + i);
-        __mmask8 high = _mm512_test_epi64_mask(public, _mm512_set1_epi64(1LL << s));
-        __m512i chosen = _mm512_i64gather_epi64(_mm512_and_si512(public, low), factor, 8);
-        _mm512_storeu_si512((void *)(out + i), scale(words + 2 * i, stride, limbs, high, chosen));
-    }
-    kern_scalar_power_words(out + i, words + 2 * i, stride, limbs, m + i, n - i, factor, s);
+    size_t done = limbs == 1   ? scale_all(out, words, stride, 1, m, n, factor, s)
+                  : limbs == 2 ? scale_all(out, words, stride, 2, m, n, factor, s)
+                  : limbs == 3 ? scale_all(out, words, stride, 3, m, n, factor, s)
+                  : limbs == 4 ? scale_all(out, words, stride, 4, m, n, factor, s)
+                               : 0;
+    kern_scalar_power_words(out + done, words + 2 * done, stride, limbs, m + done, n - done, factor, s);
 }
