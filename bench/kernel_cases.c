@@ -128,6 +128,11 @@ static void run_prg_fill(struct bench_memory *m, const struct kern_table *table)
         table->prg_fill(&m->key, i, 0, (uint8_t *)m->y, STREAM_BYTES);
 }
 
+static void run_hash_tweaked(struct bench_memory *m, const struct kern_table *table)
+{
+    table->hash_tweaked((uint8_t *)m->y, (const uint8_t *)m->big, STREAM_BYTES / 16, 0, 1, 0);
+}
+
 static void run_prg_words(struct bench_memory *m, const struct kern_table *table)
 {
     table->prg_words(&m->key, 1, m->y, STREAM_BYTES / 8, 40);
@@ -350,6 +355,7 @@ static const struct bench_kernel_case cases[] = {
     {"dcf_eval_30_g2_4x500", "block", 4 * MANY_POINTS *(2.0 * 30 + 1), .bound = "prg_fill", .prepare = prepare_bit, .run = run_dcf_many},
     {"dcf_eval_30_g2_near", "block", 4 * MANY_POINTS *(2.0 * 30 + 1), .bound = "prg_fill", .prepare = prepare_near, .run = run_dcf_many},
     {"dcf_eval_30_g2_100x5", "block", COMPARE_KEYS * 5 * (2.0 * 30 + 1), .bound = "prg_fill", .prepare = prepare_bit, .run = run_dcf_few},
+    {"hash_tweaked", "block", STREAM_BYTES / 16, .bound = "prg_fill", .run = run_hash_tweaked},
 };
 
 const struct bench_kernel_case *bench_kernel_cases(size_t *ret_count)

@@ -123,6 +123,12 @@ struct kern_table {
     /* The same keystream from first_block 0, one little-endian 8-byte word per element, reduced to `ring` bits. */
     void (*prg_words)(const struct kern_aes_key *key, uint64_t counter, uint64_t *out, size_t count, int ring);
 
+    /* out[i] = pi(pi(in[i]) xor t) xor pi(in[i]), pi AES-128 under a public fixed key, t = low + i step (8 bytes little-endian) || high (8
+     * bytes little-endian): a tweakable circular correlation-robust hash in the ideal-permutation model, fit for inputs that differ by a
+     * secret offset. in, out: [count][16]; out may be in.
+     * Source: C. Guo, J. Katz, X. Wang, Y. Yu, Efficient and secure multiparty computation from fixed-key block ciphers, S&P 2020. */
+    void (*hash_tweaked)(uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step, uint64_t high);
+
     /* DPF keys at points alpha[n] with payloads beta[groups][n]; root0, root1: [n][16]. Fills keys->*_words. */
     void (*dpf_generate)(const struct kern_dpf_keys *keys, const uint64_t *alpha, const uint64_t *beta,
                          const uint8_t *root0, const uint8_t *root1);

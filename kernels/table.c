@@ -45,12 +45,17 @@
                                 size_t points, uint64_t *out)                                                          \
     {                                                                                                                  \
         kern_fss_dcf_eval(&kern_##name##_fss, keys, side, root, x, points, out);                                       \
+    }                                                                                                                  \
+    static void name##_hash_tweaked(uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step,       \
+                                    uint64_t high)                                                                     \
+    {                                                                                                                  \
+        kern_fss_hash_tweaked(&kern_##name##_fss, out, in, count, low, step, high);                                    \
     }
 
 #define FSS_FIELDS(name)                                                                                               \
     .dpf_generate = name##_dpf_generate, .dpf_full = name##_dpf_full, .dpf_point = name##_dpf_point,                   \
     .bit_generate = name##_bit_generate, .bit_less = name##_bit_less, .dcf_generate = name##_dcf_generate,             \
-    .dcf_eval = name##_dcf_eval
+    .dcf_eval = name##_dcf_eval, .hash_tweaked = name##_hash_tweaked
 
 FSS_SLOTS(scalar)
 

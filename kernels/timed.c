@@ -59,6 +59,8 @@ SUM(dot, (const uint64_t *a, const uint64_t *b, size_t count), (a, b, count))
 SLOT(prg_fill, (const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes),
      (key, counter, first_block, out, bytes))
 SLOT(prg_words, (const struct kern_aes_key *key, uint64_t counter, uint64_t *out, size_t count, int ring), (key, counter, out, count, ring))
+SLOT(hash_tweaked, (uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step, uint64_t high),
+     (out, in, count, low, step, high))
 SLOT(dpf_generate,
      (const struct kern_dpf_keys *keys, const uint64_t *alpha, const uint64_t *beta, const uint8_t *root0, const uint8_t *root1),
      (keys, alpha, beta, root0, root1))
@@ -102,6 +104,7 @@ const struct kern_table *kern_table_timed(const struct kern_table *table)
                                 .dot = dot,
                                 .prg_fill = prg_fill,
                                 .prg_words = prg_words,
+                                .hash_tweaked = hash_tweaked,
                                 .dpf_generate = dpf_generate,
                                 .dpf_full = dpf_full,
                                 .dpf_point = dpf_point,

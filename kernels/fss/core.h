@@ -1,7 +1,7 @@
 /* The AES loops under the FSS keys. fss/{dpf,dcf,bit}.c hold the key algorithms once; each level of acceleration
  * supplies a core, and a slot is an algorithm bound to a core.
  *
- * PRG [Boyle-Gilboa-Ishai 2016, half-tree-free form]: H_k(s) = AES_k(s) xor s under five public fixed keys.
+ * PRG [Boyle-Gilboa-Ishai 2016, half-tree-free form]: H_k(s) = AES_k(s) xor s under public fixed keys.
  * A node is one block: 127 bits of seed and, in bit 0 of byte 0, its control bit. The seed of a node is the block with
  * that bit cleared. Correction blocks carry the control correction in the same bit. */
 #ifndef CACHET_KERNELS_FSS_CORE_H
@@ -15,6 +15,7 @@ enum kern_fss_key {
     KERN_FSS_LEAF,
     KERN_FSS_VALUE_LEFT,
     KERN_FSS_VALUE_RIGHT,
+    KERN_FSS_TWEAKED, /* of hash_tweaked alone */
     KERN_FSS_KEYS,
 };
 
@@ -23,7 +24,7 @@ enum {
     KERN_FSS_VALUE_BLOCKS = (KERN_MAX_GROUPS + 1) / 2,    /* of one DCF value */
 };
 
-/* Round keys of the key bytes 01 01 .., 02 02 .., to 05 05 ..; by round first, so that left and right are neighbours. */
+/* Round keys of the key bytes 01 01 .., 02 02 .., to 06 06 ..; by round first, so that left and right are neighbours. */
 extern const uint8_t kern_fss_round_keys[11][KERN_FSS_KEYS][16];
 
 /* Turns the leaves of `keys` trees into payload shares.
@@ -99,6 +100,9 @@ void kern_fss_dcf_generate(const struct kern_fss_core *core, const struct kern_d
                            const uint64_t *beta, const uint8_t *root0, const uint8_t *root1);
 void kern_fss_dcf_eval(const struct kern_fss_core *core, const struct kern_dcf_keys *keys, int side, const uint8_t *root,
                        const uint64_t *x, size_t points, uint64_t *out);
+
+void kern_fss_hash_tweaked(const struct kern_fss_core *core, uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step,
+                           uint64_t high);
 
 static inline struct kern_block kern_fss_seed(struct kern_block node)
 {

@@ -53,6 +53,12 @@ static void *result(size_t size)
     return memory;
 }
 
+static void free_all(void *const *memory, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(memory[i]);
+}
+
 static bool all_well;
 
 /* A result that stayed public was not computed from the secrets, or they were lost on the way: then nothing was checked. */
@@ -78,9 +84,7 @@ static void run_gemm(const struct kern_table *t, struct rng *rng)
             t->gemm[word](y, outs, a, inner, rows, w, inner * kern_word_bytes((enum kern_word)word), outs, inner);
             for (size_t j = 0; j < rows * outs; j++)
                 expect_secret(&y[j], word == KERN_WORD_64 ? 8 : word == KERN_WORD_48 ? 6 : 4);
-            free(a);
-            free(w);
-            free(y);
+            free_all((void *[]){a, w, y}, 3);
         }
 }
 
@@ -116,10 +120,7 @@ static void run_segment_dot(const struct kern_table *t, struct rng *rng)
             t->segment_dot(sum, hot, c, next(rng) & 127, cells, triples);
             for (int i = 0; i < triples; i++)
                 expect_secret(&sum[i], sizeof sum[i]);
-            free(hot);
-            free(c0);
-            free(c1);
-            free(c2);
+            free_all((void *[]){hot, c0, c1, c2}, 4);
         }
 }
 
@@ -127,12 +128,9 @@ static void run_combine32(const struct kern_table *t, struct rng *rng)
 {
     for (size_t width = 1; width < 60; width += 13) {
         uint64_t *a = secret_words(rng, 7, 64), *w = secret_words(rng, 7 * width, 64), *y = result(8 * width);
-        memset(y, 0, 8 * width);
         t->combine32((uint32_t *)y, (const uint32_t *)a, 7, 2, (const uint32_t *)w, width, 7);
         expect_secret(y, 8 * width);
-        free(a);
-        free(w);
-        free(y);
+        free_all((void *[]){a, w, y}, 3);
     }
 }
 
@@ -143,9 +141,7 @@ static void run_turn_add(const struct kern_table *t, struct rng *rng)
     uint64_t *word = secret_words(rng, 21, 64), *m = public_words(rng, 21, 64), *share = secret_words(rng, 21, 64);
     t->turn_add(share, word, m, 21, &turn);
     expect_secret(share, 21 * 8);
-    free(word);
-    free(m);
-    free(share);
+    free_all((void *[]){word, m, share}, 3);
 }
 
 static void run_power_words(const struct kern_table *t, struct rng *rng)
@@ -155,9 +151,7 @@ static void run_power_words(const struct kern_table *t, struct rng *rng)
         uint64_t *word = secret_words(rng, 42 * (size_t)limbs, 64), *m = public_words(rng, 21, 2), *out = result(21 * 8);
         t->power_words(out, word, 42, limbs, m, 21, factor, 1);
         expect_secret(out, 21 * 8);
-        free(word);
-        free(m);
-        free(out);
+        free_all((void *[]){word, m, out}, 3);
     }
 }
 
@@ -196,6 +190,15 @@ static void run_prg_words(const struct kern_table *t, struct rng *rng)
     }
 }
 
+static void run_hash_tweaked(const struct kern_table *t, struct rng *rng)
+{
+    uint8_t *in = secret_bytes(rng, 16 * 83), *out = result(16 * 83);
+    t->hash_tweaked(out, in, 83, 7, 1, 3);
+    expect_secret(out, 16 * 83);
+    free(in);
+    free(out);
+}
+
 /* --- keys of point and comparison functions ------------------------------------------------------------------------------------- */
 
 enum { FEW_KEYS = 3, MANY_KEYS = 67 }; /* the second is more than one batch of the generators */
@@ -222,14 +225,7 @@ static struct key_words make_keys(struct rng *rng, size_t keys, int levels, size
 
 static void free_keys(struct key_words *made)
 {
-    free(made->seeds);
-    free(made->bits);
-    free(made->blocks);
-    free(made->root[0]);
-    free(made->root[1]);
-    free(made->values);
-    free(made->alpha);
-    free(made->beta);
+    free_all((void *[]){made->seeds, made->bits, made->blocks, made->root[0], made->root[1], made->values, made->alpha, made->beta}, 8);
 }
 
 /* Payloads as in the gates: one word, several, none of them 64 bits, and as many as there can be. */
@@ -424,6 +420,7 @@ static const struct slot {
     {"dot", run_dot},
     {"prg_fill", run_prg_fill},
     {"prg_words", run_prg_words},
+    {"hash_tweaked", run_hash_tweaked},
     {"dpf_generate", run_dpf_generate},
     {"dpf_full", run_dpf_full},
     {"dpf_point", run_dpf_point},

@@ -6,7 +6,7 @@ use strict;
 use warnings;
 
 my ($root, $list) = @ARGV;
-my @floors = qw(kernels mpc protocols kvcache);
+my @floors = qw(kernels mpc pair protocols kvcache);
 
 # One operand: names, members, calls, indices and parentheses without a space between them, perhaps behind a cast.
 my $round = qr/(?<round>\((?:[^()]++|(?&round))*+\))/;

@@ -23,7 +23,7 @@ static void test_every_slot_is_filled(void **state)
     size_t count = all_tables(tables);
     for (size_t i = 0; i < count; i++) {
         const struct kern_table *t = tables[i];
-        assert_true(t->gemm[KERN_WORD_64] && t->gemm[KERN_WORD_48] && t->gemm[KERN_WORD_32] && t->combine32 && t->dot && t->turn_add && t->power_words && t->prg_fill && t->prg_words && t->dpf_generate && t->dpf_full);
+        assert_true(t->gemm[KERN_WORD_64] && t->gemm[KERN_WORD_48] && t->gemm[KERN_WORD_32] && t->combine32 && t->dot && t->turn_add && t->power_words && t->prg_fill && t->prg_words && t->hash_tweaked && t->dpf_generate && t->dpf_full);
         assert_true(t->dpf_point && t->bit_generate && t->bit_less && t->dcf_generate && t->dcf_eval);
         assert_true(t->pack_bits && t->unpack_bits && t->unpack_add && t->round_shift && t->grid_dot && t->segment_dot);
     }
