@@ -153,7 +153,7 @@ uint64_t bench_multiply(enum kern_level level, enum kern_word word, uint64_t see
 #if defined(__x86_64__)
     if (level == KERN_LEVEL_AVX512)
         return multiply_avx512(seed, bits);
-    if (level == KERN_LEVEL_AVX2)
+    if (level == KERN_LEVEL_AVX2 || level == KERN_LEVEL_VAES)
         return multiply_avx2(seed, bits);
 #endif
     return multiply_scalar(seed, bits);

@@ -42,6 +42,7 @@ static inline size_t kern_word_bytes(enum kern_word word)
 enum kern_level {
     KERN_LEVEL_SCALAR, /* portable C; AES through OpenSSL is not used here: a constant-time portable AES */
     KERN_LEVEL_AVX2,   /* AVX2 and AES-NI */
+    KERN_LEVEL_VAES,   /* these and VAES on 256-bit vectors: streams alone are faster */
     KERN_LEVEL_AVX512, /* AVX-512 F/BW/DQ/VL and VAES */
     KERN_LEVEL_COUNT,
 };

@@ -80,22 +80,33 @@ static const struct kern_table scalar_table = {
 #ifdef KERN_X86
 FSS_SLOTS(avx2)
 
+/* What the AVX2 level and the one with wider AES have in common. */
+#define AVX2_SLOTS                                                                                                      \
+    .gemm = {kern_avx2_gemm64, kern_avx2_gemm48, kern_avx2_gemm32},                                                    \
+    .combine32 = kern_avx2_combine32,                                                                                  \
+    .dot = kern_avx2_dot,                                                                                              \
+    FSS_FIELDS(avx2),                                                                                                  \
+    .pack_bits = kern_scalar_pack_bits,                                                                                \
+    .unpack_bits = kern_avx2_unpack_bits,                                                                              \
+    .unpack_add = kern_avx2_unpack_add,                                                                                \
+    .round_shift = kern_avx2_round_shift,                                                                              \
+    .grid_dot = kern_scalar_grid_dot,                                                                                  \
+    .segment_dot = kern_avx2_segment_dot,                                                                              \
+    .turn_add = kern_avx2_turn_add,                                                                                    \
+    .power_words = kern_avx2_power_words
+
 static const struct kern_table avx2_table = {
     .level = KERN_LEVEL_AVX2,
-    .gemm = {kern_avx2_gemm64, kern_avx2_gemm48, kern_avx2_gemm32},
-    .combine32 = kern_avx2_combine32,
-    .dot = kern_avx2_dot,
     .prg_fill = kern_avx2_prg_fill,
     .prg_words = kern_avx2_prg_words,
-    FSS_FIELDS(avx2),
-    .pack_bits = kern_scalar_pack_bits,
-    .unpack_bits = kern_avx2_unpack_bits,
-    .unpack_add = kern_avx2_unpack_add,
-    .round_shift = kern_avx2_round_shift,
-    .grid_dot = kern_scalar_grid_dot,
-    .segment_dot = kern_avx2_segment_dot,
-    .turn_add = kern_avx2_turn_add,
-    .power_words = kern_avx2_power_words,
+    AVX2_SLOTS,
+};
+
+static const struct kern_table vaes_table = {
+    .level = KERN_LEVEL_VAES,
+    .prg_fill = kern_vaes_prg_fill,
+    .prg_words = kern_vaes_prg_words,
+    AVX2_SLOTS,
 };
 
 FSS_SLOTS(avx512)
@@ -132,11 +143,13 @@ static bool cpu_offers(enum kern_level level)
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes");
     if (level == KERN_LEVEL_AVX2)
         return avx2;
+    if (level == KERN_LEVEL_VAES)
+        return avx2 && cpu_offers_vaes();
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && cpu_offers_vaes();
 }
 
-static const struct kern_table *const wide_tables[] = {&avx512_table, &avx2_table};
+static const struct kern_table *const wide_tables[] = {&avx512_table, &vaes_table, &avx2_table};
 #endif
 
 const struct kern_table *kern_table_select(unsigned mask)
@@ -156,6 +169,8 @@ const char *kern_level_name(enum kern_level level)
         return "scalar";
     case KERN_LEVEL_AVX2:
         return "avx2";
+    case KERN_LEVEL_VAES:
+        return "vaes";
     case KERN_LEVEL_AVX512:
         return "avx512";
     case KERN_LEVEL_COUNT:

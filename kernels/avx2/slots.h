@@ -25,6 +25,11 @@ void kern_avx2_prg_fill(const struct kern_aes_key *key, uint64_t counter, uint64
                         size_t bytes);
 void kern_avx2_prg_words(const struct kern_aes_key *key, uint64_t counter, uint64_t *out, size_t count, int ring);
 
+/* Of the level between AVX2 and AVX-512 (vaes/prg.c). */
+void kern_vaes_prg_fill(const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out,
+                        size_t bytes);
+void kern_vaes_prg_words(const struct kern_aes_key *key, uint64_t counter, uint64_t *out, size_t count, int ring);
+
 void kern_avx2_unpack_bits(uint64_t *out, const uint8_t *in, size_t count, int ring);
 void kern_avx2_unpack_add(uint64_t *out, const uint8_t *in, size_t count, int ring);
 void kern_avx2_round_shift(uint64_t *z, const uint64_t *x, size_t count, int ring, int f);
