@@ -13,6 +13,9 @@ double base_clock_seconds(void);
 /* Seconds of processor time that all threads of this process have used. */
 double base_cpu_seconds(void);
 
+/* Seconds of processor time that this thread has used. */
+double base_thread_seconds(void);
+
 /* The moment `timeout_ms` from now (a negative timeout counts as none left), capped so that it cannot
  * overflow. */
 int64_t base_deadline_after(int64_t timeout_ms);

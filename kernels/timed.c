@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "kernels/internal.h"
 
+#include <stdbool.h>
+
 enum { MANY_ROWS = 16 };
 
 static struct kern_table timed;
@@ -11,12 +13,12 @@ static _Thread_local struct kern_times times;
 
 static void gemm(enum kern_word word, KERN_GEMM_PARAMETERS)
 {
-    double start = base_clock_seconds();
+    bool many = rows >= MANY_ROWS;
+    double start = base_clock_seconds(), cpu = many ? base_thread_seconds() : 0;
     plain->gemm[word](y, y_stride, a, a_stride, rows, w, w_stride, outs, inner);
-    double spent = base_clock_seconds() - start;
-    times.seconds += spent;
-    if (rows >= MANY_ROWS) {
-        times.gemm_seconds[word] += spent;
+    times.seconds += base_clock_seconds() - start;
+    if (many) {
+        times.gemm_seconds[word] += base_thread_seconds() - cpu;
         times.gemm_products[word] += (double)rows * (double)outs * (double)inner;
     }
 }

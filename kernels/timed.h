@@ -7,7 +7,7 @@
 /* What this thread's calls have taken since it started. */
 struct kern_times {
     double seconds;                   /* of all slots */
-    double gemm_seconds[KERN_WORDS];  /* of products with 16 rows and more, which are bound by multiplication */
+    double gemm_seconds[KERN_WORDS];  /* of processor time, in products with 16 rows and more, which multiplication limits */
     double gemm_products[KERN_WORDS]; /* multiplications in them */
 };
 

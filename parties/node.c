@@ -5,6 +5,7 @@
 #include "kernels/threads.h"
 #include "kernels/timed.h"
 #include "parties/command.h"
+#include "parties/slot_times.h"
 #include "parties/version.h"
 
 #include <sodium.h>
@@ -150,6 +151,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .context = n->config.limits.context};
     const struct kern_table *kern = kern_table_select(~0u);
     kern_set_threads(options->threads != 0 ? (int)options->threads : kern_cores());
+    n->time_kernels = options->time_kernels;
     if (options->time_kernels)
         kern = kern_table_timed(kern);
     TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, n->config.limits.slots, kern,
@@ -400,6 +402,8 @@ static enum base_status serve_client(struct node *n, struct net_link *client, si
         stays = served.ran && !once;
         if (served.ran)
             log_request(n, n->config.clients[who].name, &served.usage);
+        if (served.ran && n->time_kernels)
+            slot_times_log(&n->log);
     }
 out:
     return status;

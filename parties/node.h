@@ -38,6 +38,7 @@ BASE_MUST_USE enum base_status node_check_share(const struct party_config *confi
                                                 struct base_error *error);
 
 struct node {
+    bool time_kernels;
     struct party_config config;
     int index;         /* 0 to 2 */
     char names[3][32]; /* of the parties */

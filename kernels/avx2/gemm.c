@@ -147,11 +147,16 @@ static void tiles(const struct gemm_job *job, size_t r, size_t r_end, size_t o, 
         p.w = (const uint8_t *)wide;
         p.stride = DEPTH * sizeof *wide;
     }
-    size_t tiled = r + (r_end - r) / TILE_ROWS * TILE_ROWS;
-    for (size_t i = r; i < tiled; i += TILE_ROWS)
-        (outs == TILE_OUTS ? tile_full : tile_column)(job, &p, i, o);
-    for (size_t i = tiled; i < r_end; i++)
-        (outs == TILE_OUTS ? tile_row : tile_one)(job, &p, i, o);
+    size_t bytes = kern_word_bytes(job->word);
+    struct kern_ahead next = kern_ahead_of(job->w + (o + outs) * job->w_stride + bytes * from, job->w_stride, bytes * inner, outs,
+                                           (r_end - r + TILE_ROWS - 1) / TILE_ROWS);
+    for (size_t i = r; i < r_end; i += TILE_ROWS) {
+        kern_ahead_fetch(&next);
+        if (r_end - i < TILE_ROWS)
+            (outs == TILE_OUTS ? tile_row : tile_one)(job, &p, i, o);
+        else
+            (outs == TILE_OUTS ? tile_full : tile_column)(job, &p, i, o);
+    }
 }
 
 /* ---- one row ---- */

@@ -9,8 +9,8 @@
 #define GEMM_APART static __attribute__((noinline)) /* a loop that needs all registers for itself */
 
 enum {
-    TILE = 4,          /* rows and outs of a tile */
-    DEPTH = 512,       /* of a block of `inner`, in elements: a tile of it fits in the level-one cache */
+    TILE = 4,          /* rows and outs of a tile, and outs of a single row */
+    DEPTH = 384,       /* of a block of `inner`, in elements: a tile of it fits in the level-one cache */
     PANEL_ROWS = 64,   /* of a block of rows, which fits in the level-two cache with that depth */
     WIDTH = KERN_AVX512_WIDTH,
 };
@@ -60,6 +60,19 @@ struct panel {
     size_t stride, from, inner;
 };
 
+GEMM_INLINE __m256i pair_halves(__m512i a, __m512i b)
+{
+    __m512i pairs = _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    return _mm256_add_epi64(_mm512_castsi512_si256(pairs), _mm512_extracti64x4_epi64(pairs, 1));
+}
+
+/* The lanes of four vectors added up, side by side. */
+GEMM_INLINE __m256i sum_four(const __m512i *sums)
+{
+    __m256i ab = pair_halves(sums[0], sums[1]), cd = pair_halves(sums[2], sums[3]);
+    return _mm256_add_epi64(_mm256_permute2x128_si256(ab, cd, 0x20), _mm256_permute2x128_si256(ab, cd, 0x31));
+}
+
 /* y[r][o] (+)= the products of a panel. */
 GEMM_INLINE void tile(const struct gemm_job *job, const struct panel *p, size_t r, int rows, size_t o, int outs)
 {
@@ -74,18 +87,25 @@ GEMM_INLINE void tile(const struct gemm_job *job, const struct panel *p, size_t 
     if (i < p->inner)
         step(sums, a + i, job->a_stride, rows, KERN_WORD_64, p->w + 8 * i, p->stride, outs, kern_avx512_lanes_below(p->inner - i));
     uint64_t keep = job->word == KERN_WORD_64 ? ~UINT64_C(0) : kern_ring_mask(48);
-#pragma GCC unroll 16
-    for (int k = 0; k < rows * outs; k++) {
-        uint64_t *y = job->y + (r + (size_t)(k / outs)) * job->y_stride + o + (size_t)(k % outs);
-        *y = (kern_avx512_sum(sums[k]) + (p->from > 0 ? *y : 0)) & keep;
+#pragma GCC unroll 4
+    for (int k = 0; k < rows; k++) {
+        uint64_t *y = job->y + (r + (size_t)k) * job->y_stride + o;
+        if (outs == 1) {
+            *y = (kern_avx512_sum(sums[k]) + (p->from > 0 ? *y : 0)) & keep;
+            continue;
+        }
+        __m256i *to = (__m256i *)(void *)y, sum = sum_four(sums + k * outs);
+        if (p->from > 0)
+            sum = _mm256_add_epi64(sum, _mm256_loadu_si256(to));
+        _mm256_storeu_si256(to, _mm256_and_si256(sum, _mm256_set1_epi64x((long long)keep)));
     }
 }
 
-/* Tiles of 1 to 4 rows against 4 outs or one: heads that share a key meet it with fewer rows than a full tile has. */
+/* Tiles of fewer rows, too: heads that share a key meet it with so many; against 4 outs or one. */
 #define TILES(rows)                                                                                                    \
     GEMM_APART void tile_##rows(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)                 \
     {                                                                                                                  \
-        tile(job, p, r, rows, o, TILE);                                                                                \
+        tile(job, p, r, rows, o, TILE);                                                                           \
     }                                                                                                                  \
     GEMM_APART void column_##rows(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)               \
     {                                                                                                                  \
@@ -121,8 +141,13 @@ static void tiles(const struct gemm_job *job, size_t r, size_t r_end, size_t o, 
         p.w = (const uint8_t *)wide;
         p.stride = DEPTH * sizeof *wide;
     }
-    for (size_t i = r; i < r_end; i += TILE)
+    size_t bytes = kern_word_bytes(job->word);
+    struct kern_ahead next = kern_ahead_of(job->w + (o + outs) * job->w_stride + bytes * from, job->w_stride, bytes * inner, outs,
+                                           (r_end - r + TILE - 1) / TILE);
+    for (size_t i = r; i < r_end; i += TILE) {
+        kern_ahead_fetch(&next);
         (outs == TILE ? tile_of : column_of)[r_end - i < TILE ? r_end - i : TILE](job, &p, i, o);
+    }
 }
 
 /* ---- one row ---- */

@@ -95,9 +95,15 @@ static const tile_fn column_of[TILE + 1] = {NULL, column_1, column_2, column_3, 
 /* Rows [r, r_end) and all outs, one block of `inner`. */
 static void panel(const struct gemm_job *job, size_t r, size_t r_end, size_t outs, size_t from, size_t inner)
 {
-    for (size_t o = 0; o < outs; o += outs - o < TILE ? 1 : TILE)
-        for (size_t i = r; i < r_end; i += TILE)
-            (outs - o < TILE ? column_of : tile_of)[r_end - i < TILE ? r_end - i : TILE](job, i, o, from, inner);
+    for (size_t o = 0, now; o < outs; o += now) {
+        now = outs - o < TILE ? 1 : TILE;
+        struct kern_ahead next = kern_ahead_of(job->w + (o + now) * job->w_stride + WORD * from, job->w_stride, WORD * inner, now,
+                                               (r_end - r + TILE - 1) / TILE);
+        for (size_t i = r; i < r_end; i += TILE) {
+            kern_ahead_fetch(&next);
+            (now == 1 ? column_of : tile_of)[r_end - i < TILE ? r_end - i : TILE](job, i, o, from, inner);
+        }
+    }
 }
 
 /* ---- one row ---- */
