@@ -162,6 +162,14 @@ const struct kern_table *kern_table_select(unsigned mask)
     return &scalar_table;
 }
 
+unsigned kern_mask_up_to(const char *name)
+{
+    for (unsigned level = 0; level < KERN_LEVEL_COUNT; level++)
+        if (strcmp(kern_level_name((enum kern_level)level), name) == 0)
+            return (2u << level) - 1;
+    return 0;
+}
+
 const char *kern_level_name(enum kern_level level)
 {
     switch (level) {

@@ -149,7 +149,9 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         .policy = policy,
         .config = config,
         .context = n->config.limits.context};
-    const struct kern_table *kern = kern_table_select(~0u);
+    unsigned levels = options->kernels == NULL ? ~0u : kern_mask_up_to(options->kernels);
+    TRY_THAT(levels != 0, error, BASE_ERR_ARGUMENT, "--kernels: \"%s\" is none of scalar, avx2, vaes and avx512", options->kernels);
+    const struct kern_table *kern = kern_table_select(levels);
     kern_set_threads(options->threads != 0 ? (int)options->threads : kern_cores());
     n->time_kernels = options->time_kernels;
     if (options->time_kernels)

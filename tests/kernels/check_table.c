@@ -38,9 +38,21 @@ static void test_names(void **state)
     assert_string_equal(kern_level_name(KERN_LEVEL_COUNT), "unknown");
 }
 
+static void test_masks_by_name(void **state)
+{
+    (void)state;
+    for (unsigned level = 0; level < KERN_LEVEL_COUNT; level++) {
+        unsigned mask = kern_mask_up_to(kern_level_name((enum kern_level)level));
+        assert_int_equal(mask, (2u << level) - 1);
+        assert_true(kern_table_select(mask)->level <= level);
+    }
+    assert_int_equal(kern_mask_up_to("sse9"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_masks_by_name),
         cmocka_unit_test(test_masks),
         cmocka_unit_test(test_every_slot_is_filled),
         cmocka_unit_test(test_names),
