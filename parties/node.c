@@ -152,7 +152,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
     unsigned levels = options->kernels == NULL ? ~0u : kern_mask_up_to(options->kernels);
     TRY_THAT(levels != 0, error, BASE_ERR_ARGUMENT, "--kernels: \"%s\" is none of scalar, avx2, vaes and avx512", options->kernels);
     const struct kern_table *kern = kern_table_select(levels);
-    kern_set_threads(options->threads != 0 ? (int)options->threads : kern_cores());
+    kern_set_threads((int)options->threads);
     n->time_kernels = options->time_kernels;
     if (options->time_kernels)
         kern = kern_table_timed(kern);

@@ -60,7 +60,7 @@ struct node_options {
     const char *bind; /* address to listen on; NULL: the one of the config */
     bool made_up_rows; /* takes requests that begin with made-up cached rows: for benchmarks */
     const char *kernels; /* highest level of its kernels (kern_level_name); NULL: the best one */
-    uint64_t threads; /* of its products; 0: one for each core */
+    uint64_t threads; /* of its products; 0: one */
     bool time_kernels; /* measures slots (kernels/timed.h) */
     struct base_log log;
 };
