@@ -2,6 +2,7 @@
 #include "engine/plan.h"
 
 #include "base/memory.h"
+#include "engine/formats/json_memory.h"
 #include "engine/share_files.h"
 
 #include <jansson.h>
@@ -149,22 +150,23 @@ static json_t *to_json(const struct eng_plan *plan)
 
 enum base_status eng_plan_write(const struct eng_plan *plan, const char *path, struct base_error *error)
 {
+    eng_json_watch();
     json_t *root = to_json(plan);
-    int failed = json_dump_file(root, path, JSON_INDENT(1) | JSON_SORT_KEYS);
+    enum base_status status = eng_json_write(root, path, JSON_INDENT(1) | JSON_SORT_KEYS, error);
     json_decref(root);
-    if (failed)
-        return base_fail(error, BASE_ERR_IO,
-                         "cannot write the plan to %s: check the directory and its free space", path);
-    return BASE_OK;
+    return status;
 }
 
 enum base_status eng_plan_digest(const struct eng_plan *plan, uint8_t ret[32], struct base_error *error)
 {
+    eng_json_watch();
     json_t *root = to_json(plan);
     char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(root);
-    if (text == NULL)
+    if (text == NULL || eng_json_lacks_memory()) {
+        free(text);
         return base_fail(error, BASE_ERR_MEMORY, "cannot allocate the plan's text");
+    }
     crypto_hash_sha256(ret, (const unsigned char *)text, strlen(text));
     free(text);
     return BASE_OK;

@@ -1,10 +1,12 @@
 #include "engine/share_files.h"
 
 #include "base/file.h"
+#include "engine/formats/json_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -113,6 +115,7 @@ enum base_status eng_sha256_hex_watched(const void *data, size_t size, char ret[
 {
     enum { PIECE = 4 << 20 };
     uint8_t digest[32];
+    errno = 0;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool good = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
     for (size_t at = 0; good && at < size; at += PIECE) {
@@ -122,9 +125,12 @@ enum base_status eng_sha256_hex_watched(const void *data, size_t size, char ret[
             base_progress_update(progress, at + n, at + n);
     }
     good = good && EVP_DigestFinal_ex(context, digest, NULL) == 1;
+    bool short_of_memory = errno == ENOMEM;
     EVP_MD_CTX_free(context);
+    ERR_clear_error();
     if (!good)
-        return base_fail(error, BASE_ERR_INTERNAL, "SHA-256 is not available from OpenSSL");
+        return short_of_memory ? base_fail(error, BASE_ERR_MEMORY, "cannot allocate what SHA-256 needs: free memory")
+                               : base_fail(error, BASE_ERR_INTERNAL, "SHA-256 is not available from OpenSSL");
     (void)sodium_bin2hex(ret, 65, digest, sizeof digest);
     return BASE_OK;
 }
@@ -142,7 +148,9 @@ enum base_status eng_json_load(const char *path, json_t **ret, struct base_error
     TRY(base_file_map(&file, path, error));
     TRY_THAT(file.size <= 1 << 20, error, BASE_ERR_FORMAT,
              "%s has %zu bytes: larger than any file of its kind", path, file.size);
-    *ret = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &reason);
+    *ret = eng_json_read(file.data, file.size, JSON_REJECT_DUPLICATES, &reason);
+    if (*ret == NULL)
+        TRY(eng_json_check_memory(path, error));
     TRY_THAT(*ret != NULL, error, BASE_ERR_FORMAT, "%s:%d: %s", path, reason.line, reason.text);
 out:
     base_file_unmap(&file);

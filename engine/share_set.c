@@ -1,6 +1,7 @@
 #include "engine/share_set.h"
 
 #include "base/memory.h"
+#include "engine/formats/json_memory.h"
 #include "engine/share_files.h"
 
 #include <sodium.h>
@@ -47,10 +48,10 @@ static enum base_status write_role(const struct writer *w, int role, struct base
     TRY(eng_path_print(path, error, "%s/%s/plan.json", w->directory, role_names[role]));
     TRY(eng_plan_write(w->plan, path, error));
     TRY(eng_path_print(path, error, "%s/%s/manifest.json", w->directory, role_names[role]));
+    eng_json_watch();
     json_t *root = manifest_of(w, role, digest, size);
-    int failed = json_dump_file(root, path, JSON_INDENT(1));
+    status = eng_json_write(root, path, JSON_INDENT(1), error);
     json_decref(root);
-    TRY_THAT(!failed, error, BASE_ERR_IO, "cannot write %s: check the directory and its free space", path);
 out:
     return status;
 }
@@ -147,11 +148,14 @@ struct manifest {
 static enum base_status digest_shape(const struct eng_model_shape *shape, char ret[ENG_HEX_DIGEST],
                                      struct base_error *error)
 {
+    eng_json_watch();
     json_t *root = eng_shape_to_json(shape);
     char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(root);
-    if (text == NULL)
+    if (text == NULL || eng_json_lacks_memory()) {
+        free(text);
         return base_fail(error, BASE_ERR_MEMORY, "cannot allocate the text of the model's shape");
+    }
     enum base_status status = eng_sha256_hex(text, strlen(text), ret, error);
     free(text);
     return status;

@@ -5,7 +5,7 @@
 
 static const char introduction[] =
     "# Who learns what\n\n"
-    "This page is printed by `cachet check --trust`; a test compares the two.\n\n"
+    "This page is printed by `cachet check --trust`; a test compares the two. Why it holds, operation by operation: `mpc/SECURITY.md`.\n\n"
     "Every value of a computation is masked: m = x + l1 + l2. P1 holds (m, l1), P2 holds (m, l2), P0 holds "
     "(l1, l2). **Any one of the three may look at\n"
     "everything it holds and receives, and learns what the table says. Any two together learn everything**: "

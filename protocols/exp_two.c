@@ -49,12 +49,6 @@ static bool fits(struct sec_exp_two_form form)
 
 /* --- powers of two ------------------------------------------------------------------------------- */
 
-static uint64_t equal(uint64_t a, uint64_t b)
-{
-    uint64_t differ = a ^ b;
-    return ((differ | (0 - differ)) >> 63) - 1;
-}
-
 /* round(2^(SIGNIFICANT + x)) for x in [0, 1) with 52 fraction bits, from the series of exp around 1/2. Its
  * relative error is below 2^-50. No branch: a loop over it becomes vectors. */
 static uint64_t mantissa_of(uint64_t fraction)
@@ -76,7 +70,8 @@ static uint64_t mantissa_of(uint64_t fraction)
 }
 
 /* ret[l stride] = round(mantissa 2^(whole - SIGNIFICANT)) mod 2^(64 limbs), whole < 512. No branch, no
- * address and no loop depends on the mantissa and on whole: each limb takes its part by a mask. */
+ * address and no loop depends on the mantissa and on whole: each limb takes its part by a mask. These masks are
+ * bits of one word, no difference to l: of such a difference compilers make the loop's own counter. */
 static void place(uint64_t mantissa, int64_t whole, uint64_t *ret, size_t stride, int limbs)
 {
     int64_t up = whole - SIGNIFICANT, sign = up >> 63;
@@ -84,10 +79,9 @@ static void place(uint64_t mantissa, int64_t whole, uint64_t *ret, size_t stride
     down = BELOW_ALL + (most & (uint64_t)((int64_t)most >> 63));
     mantissa = (mantissa + (UINT64_C(1) << down >> 1)) >> down;
     uint64_t low = mantissa << (left & 63), high = (mantissa >> 1) >> (63 - (left & 63));
-    for (int l = 0; l < limbs; l++) {
-        uint64_t from = (left >> 6) - (uint64_t)l; /* 0: the low part lies here; -1: the high part */
-        ret[(size_t)l * stride] = (low & equal(from, 0)) | (high & equal(from, ~UINT64_C(0)));
-    }
+    uint64_t here = UINT64_C(1) << (left >> 6), next = here << 1; /* the limbs of the low part and of the high one */
+    for (int l = 0; l < limbs; l++)
+        ret[(size_t)l * stride] = (low & (0 - (here >> l & 1))) | (high & (0 - (next >> l & 1)));
 }
 
 /* round(2^(fo - t + u units)), words of P0 or the twin's e: units [n] -> ret [limbs][stride], stride >= n;

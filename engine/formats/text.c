@@ -1,5 +1,7 @@
 #include "engine/formats/text.h"
 
+#include "engine/formats/json_memory.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +56,9 @@ bool eng_bytes_equal(struct eng_bytes bytes, const char *string)
 static enum base_status parse_json(json_t **ret, struct eng_bytes bytes, size_t flags, struct base_error *error)
 {
     json_error_t trouble;
-    json_t *root = json_loadb((const char *)bytes.data, bytes.size, flags | JSON_REJECT_DUPLICATES, &trouble);
+    json_t *root = eng_json_read(bytes.data, bytes.size, flags | JSON_REJECT_DUPLICATES, &trouble);
+    if (root == NULL && eng_json_lacks_memory())
+        return base_fail(error, BASE_ERR_MEMORY, "%zu bytes of JSON are more than there is memory for", bytes.size);
     if (root == NULL)
         return base_fail(error, BASE_ERR_FORMAT, "is not valid JSON: line %d, column %d: %s", trouble.line,
                          trouble.column, eng_printable_string(trouble.text).text);

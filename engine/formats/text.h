@@ -40,7 +40,7 @@ struct eng_printable eng_printable_string(const char *string);
 bool eng_bytes_equal(struct eng_bytes bytes, const char *string);
 
 /* Parses one JSON document that fills the bytes; duplicate keys are errors. *ret is owned by the caller.
- * Errors: BASE_ERR_FORMAT with line and column. */
+ * Errors: BASE_ERR_FORMAT with line and column, BASE_ERR_MEMORY. */
 BASE_MUST_USE enum base_status eng_json_parse(json_t **ret, struct eng_bytes bytes, struct base_error *error);
 
 /* The same, with every number read as a floating one: for files that hold integers beyond 64 bits. */

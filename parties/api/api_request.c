@@ -1,6 +1,7 @@
 #include "parties/api/api_request.h"
 
 #include "base/memory.h"
+#include "engine/formats/json_memory.h"
 #include "parties/api/api_read.h"
 
 #include <stdio.h>
@@ -270,7 +271,7 @@ static enum base_status refuse_syntax(const struct api_reader *reader, const jso
         {json_error_null_byte_in_key, "a key holds a NUL"},
     };
     const char *text = "not what JSON has at this place";
-    if (json_error_code(trouble) == json_error_out_of_memory)
+    if (eng_json_lacks_memory())
         return api_refuse_memory(reader,
                                  &(struct base_error){.code = BASE_ERR_MEMORY, .text = "no memory to read the body"});
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
@@ -293,7 +294,7 @@ static enum base_status parse_body(const struct api_reader *reader, const char *
     if (too_deep(body, size, &offset))
         return api_fail(reader->error, BASE_ERR_FORMAT, API_FAULT_REQUEST, NULL, "invalid_json",
                         "the body is nested too deep at byte %zu; allowed: %d levels", offset, API_DEPTH);
-    *ret = json_loadb(body, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &trouble);
+    *ret = eng_json_read(body, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &trouble);
     if (*ret == NULL)
         return refuse_syntax(reader, &trouble);
     if (!json_is_object(*ret))

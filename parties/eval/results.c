@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "engine/formats/json_memory.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -305,7 +306,9 @@ static enum base_status load(const char *path, json_t **ret, struct base_error *
     TRY(base_file_map(&file, path, error));
     TRY_THAT(file.size <= MOST_BYTES, error, BASE_ERR_FORMAT,
              "%s has %zu bytes: an evaluation has %d at most", path, file.size, MOST_BYTES);
-    *ret = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &reason);
+    *ret = eng_json_read(file.data, file.size, JSON_REJECT_DUPLICATES, &reason);
+    if (*ret == NULL)
+        TRY(eng_json_check_memory(path, error));
     TRY_THAT(*ret != NULL, error, BASE_ERR_FORMAT, "%s:%d: %s", path, reason.line, reason.text);
 out:
     base_file_unmap(&file);

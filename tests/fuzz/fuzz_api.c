@@ -1,6 +1,6 @@
 /* Fuzzes what reads requests and chat templates. The first byte chooses the endpoint and a template; the rest is a
  * body. A body that is accepted goes through the template and comes back as an answer and as a stream whose events have
- * one length. Built with clang's libFuzzer, or with fuzz_tokenizer_replay.c. */
+ * one length. */
 #include "parties/api/api_response.h"
 #include "parties/api/chat_template.h"
 

@@ -1,5 +1,4 @@
-/* Fuzzes the reader of the shared config file. What it accepts must come back the same from the writer. Built
- * with clang's libFuzzer. */
+/* Fuzzes the reader of the shared config file. What it accepts must come back the same from the writer. */
 #include "parties/config.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Fuzzes what reads model files: every input is tried as a safetensors file, a GGUF file, a llama2.c file and
  * a config.json. What a parser accepts is then read to the last byte, so that a view outside the input cannot
- * hide. Built with clang's libFuzzer, or with fuzz_formats_replay.c. */
+ * hide. */
 #include "base/memory.h"
 #include "engine/formats/gguf_model.h"
 #include "engine/formats/hf_config.h"

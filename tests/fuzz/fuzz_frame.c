@@ -1,5 +1,5 @@
 /* Fuzzes what reads a peer's bytes before anything else: frame headers, abort texts, and a link that receives
- * frames cut out of the input (messages, a blob, a HELLO). Built with clang's libFuzzer. */
+ * frames cut out of the input (messages, a blob, a HELLO). */
 #include "base/memory.h"
 #include "net/frame.h"
 #include "net/hello.h"

@@ -1,7 +1,6 @@
 /* Fuzzes what reads tokenizer files and prompts. The first byte chooses: a tokenizer.json, a tokenizer.json
  * with its tokenizer_config.json after the first NUL, a llama2.c tokenizer.bin, a GGUF file, each opened and
- * then used on a short text; or a text for one of two small fixed tokenizers. Built with clang's libFuzzer,
- * or with fuzz_tokenizer_replay.c. */
+ * then used on a short text; or a text for one of two small fixed tokenizers. */
 #include "engine/tokenizer/internal.h"
 
 #include "base/memory.h"

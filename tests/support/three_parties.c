@@ -185,7 +185,7 @@ static enum base_status make_parties(struct stage *stage, const struct trio_job 
 {
     enum base_status status = BASE_OK;
     static const enum mpc_role roles[TRIO_ROLES] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT, MPC_CLEAR};
-    const struct kern_table *kern = job->tap != NULL ? tap_table() : kern_table_select(~0u);
+    const struct kern_table *kern = job->kern != NULL ? job->kern : job->tap != NULL ? tap_table() : kern_table_select(~0u);
     struct trio *trio = stage->trio;
     for (int r = 0; r < TRIO_ROLES; r++) {
         struct mpc_party *p = &trio->party[r];

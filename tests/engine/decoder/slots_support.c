@@ -18,7 +18,7 @@ void slots_open_patient_parties(struct slots_stage *s, const char *policy, int64
 {
     struct base_error error = {0};
     struct eng_local_form form = {
-        .form = form_of(&s->model, MPC_HELPER, policy), .slots = SLOTS, .idle_ms = idle_ms, .kern = kern_table_select(~0u)};
+        .form = form_of(&s->model, MPC_HELPER, policy), .slots = SLOTS, .idle_ms = idle_ms, .kern = s->kern};
     for (int i = 0; i < 3; i++)
         form.weights[i] = &s->model.weights[i];
     check_ok(eng_local_create(&s->local, &form, &error), &error, "parties");
@@ -33,7 +33,14 @@ int slots_open_stage(void **state)
 {
     struct slots_stage *s = must_alloc(1, sizeof *s);
     *state = s;
+    s->kern = recorder_start(kern_table_select(~0u));
     return model_open(&s->model, "models/keeper", (struct model_options){.context = CONTEXT}) ? 0 : 1;
+}
+
+void slots_test_draws(void **state)
+{
+    (void)state;
+    assert_int_equal(recorder_says(), 0);
 }
 
 int slots_close_stage(void **state)
@@ -59,7 +66,7 @@ void slots_begin(struct slots_stage *s, const struct slots_lane *first)
     struct eng_remote_form form = {.shape = s->model.source.shape,
                                    .plan = &s->model.plan,
                                    .link = {s->links[0], s->links[1], s->links[2]},
-                                   .kern = kern_table_select(~0u)};
+                                   .kern = s->kern};
     check_ok(eng_remote_begin(&s->remote, &form, &request, false, &error), &error, "begin");
 }
 

@@ -6,11 +6,13 @@
 
 #include "engine/local.h"
 #include "engine/remote.h"
+#include "tests/support/recorder.h"
 
 enum { CONTEXT = 64, SLOTS = 4, NEW_TOKENS = 8, CHUNK = 8, TIE = 256 };
 
 struct slots_stage {
     struct model model;
+    const struct kern_table *kern; /* records draws */
     struct eng_local *local;
     struct net_link *links[3];
     struct eng_remote remote;
@@ -28,6 +30,8 @@ struct slots_lane {
 /* For cmocka: the model; parties follow. */
 int slots_open_stage(void **state);
 int slots_close_stage(void **state);
+/* The last test of a program: no draw of any stream was made twice, whatever the others did to their sessions. */
+void slots_test_draws(void **state);
 /* idle_ms: how long parties wait for a client's order; 0: 30 s. They end with eng_local_destroy. */
 void slots_open_patient_parties(struct slots_stage *s, const char *policy, int64_t idle_ms);
 void slots_open_parties(struct slots_stage *s, const char *policy);

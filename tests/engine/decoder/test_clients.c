@@ -271,6 +271,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_order_bytes), cmocka_unit_test(test_request_and_report_bytes),
                                        cmocka_unit_test(test_bad_orders), cmocka_unit_test(test_client_goes),
                                        cmocka_unit_test(test_early_orders), cmocka_unit_test(test_left_behind),
-                                       cmocka_unit_test(test_many_orders_ahead)};
+                                       cmocka_unit_test(test_many_orders_ahead), cmocka_unit_test(slots_test_draws)};
     return cmocka_run_group_tests(tests, slots_open_stage, slots_close_stage);
 }

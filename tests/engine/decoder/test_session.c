@@ -6,11 +6,13 @@
 #include "engine/local.h"
 #include "engine/remote.h"
 #include "engine/twin.h"
+#include "tests/support/recorder.h"
 
 enum { CONTEXT = 64, PROMPT = 20, NEW_TOKENS = 12, SMALL_CHUNK = 8 };
 
 struct stage {
     struct model model;
+    const struct kern_table *kern; /* records draws */
     struct eng_local *local;
     size_t chunk; /* rows of a step of its prompts */
     struct eng_sampler sampler;
@@ -27,11 +29,11 @@ static struct eng_decoder_form form_of(const struct model *m, enum mpc_role role
                                      .chunk = 0};
 }
 
-static struct eng_local *make_parties(const struct model *model, size_t chunk)
+static struct eng_local *make_parties(const struct model *model, size_t chunk, const struct kern_table *kern)
 {
     struct eng_local *local = NULL;
     struct base_error error = {0};
-    struct eng_local_form form = {.form = form_of(model, MPC_HELPER), .kern = kern_table_select(~0u)};
+    struct eng_local_form form = {.form = form_of(model, MPC_HELPER), .kern = kern};
     form.form.chunk = chunk;
     for (int i = 0; i < 3; i++)
         form.weights[i] = &model->weights[i];
@@ -44,10 +46,11 @@ static int open_stage(void **state)
     struct base_error error = {0};
     struct stage *s = must_alloc(1, sizeof *s);
     *state = s;
+    s->kern = recorder_start(kern_table_select(~0u));
     if (!model_open(&s->model, "models/keeper", (struct model_options){.context = CONTEXT}))
         return 1;
     s->chunk = eng_decoder_choose_chunk(s->model.source.shape, CONTEXT);
-    s->local = make_parties(&s->model, s->chunk);
+    s->local = make_parties(&s->model, s->chunk, s->kern);
     check_ok(eng_sampler_init(&s->sampler, (struct eng_sampling){0}, s->model.source.shape->vocab, &error),
              &error, "sampler");
     return 0;
@@ -101,7 +104,7 @@ static struct eng_remote_form remote_form(const struct stage *s, struct net_link
     return (struct eng_remote_form){.shape = s->model.source.shape,
                                     .plan = &s->model.plan,
                                     .link = {links[0], links[1], links[2]},
-                                    .kern = kern_table_select(~0u)};
+                                    .kern = s->kern};
 }
 
 /* Sends a request and generates until its end; the request stays to be ended. */
@@ -297,7 +300,7 @@ static void test_differing_requests(void **state)
         struct base_error error = {0};
         struct net_link *links[3];
         struct eng_usage usage[3];
-        struct eng_local *local = make_parties(&s->model, s->chunk);
+        struct eng_local *local = make_parties(&s->model, s->chunk, s->kern);
         check_ok(eng_local_start(local, links, &error), &error, "start");
         for (int party = 0; party < 3; party++) {
             uint8_t bytes[ENG_REQUEST_BYTES];
@@ -378,7 +381,7 @@ static void test_void(void **state)
     struct eng_usage usage[3], usual[3];
     ask_twin(s, ENG_REQUEST_SAMPLE, &clear);
     s->chunk = SMALL_CHUNK;
-    s->local = make_parties(&s->model, s->chunk);
+    s->local = make_parties(&s->model, s->chunk, s->kern);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         size_t before = steps[i] < PROMPT_STEPS ? 0 : steps[i] + 1 - PROMPT_STEPS;
         enum eng_request_mode mode = modes[i % 2];
@@ -449,9 +452,16 @@ static void test_keys_go_to_their_holders(void **state)
     }
 }
 
+/* Of all sessions of the tests before it. */
+static void test_no_draw_repeats(void **state)
+{
+    (void)state;
+    assert_int_equal(recorder_says(), 0);
+}
+
 int main(void)
 {
-    /* The last one ends the links between the parties. */
+    /* The last one but one ends the links between the parties. */
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_after_the_other),
                                        cmocka_unit_test(test_chosen_inside),
                                        cmocka_unit_test(test_refusals),
@@ -461,6 +471,7 @@ int main(void)
                                        cmocka_unit_test(test_void_twin),
                                        cmocka_unit_test(test_keys_go_to_their_holders),
                                        cmocka_unit_test(test_differing_requests),
-                                       cmocka_unit_test(test_client_gone)};
+                                       cmocka_unit_test(test_client_gone),
+                                       cmocka_unit_test(test_no_draw_repeats)};
     return cmocka_run_group_tests(tests, open_stage, close_stage);
 }

@@ -152,6 +152,7 @@ static void test_at_the_end_of_the_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_together), cmocka_unit_test(test_come_and_go),
-                                       cmocka_unit_test(test_left_in_the_middle), cmocka_unit_test(test_at_the_end_of_the_context)};
+                                       cmocka_unit_test(test_left_in_the_middle), cmocka_unit_test(test_at_the_end_of_the_context),
+                                       cmocka_unit_test(slots_test_draws)};
     return cmocka_run_group_tests(tests, slots_open_stage, slots_close_stage);
 }

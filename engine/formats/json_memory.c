@@ -1,0 +1,62 @@
+#include "engine/formats/json_memory.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local bool lacking;
+
+static void *take(size_t size)
+{
+    void *memory = malloc(size);
+    lacking = lacking || memory == NULL;
+    return memory;
+}
+
+static void install(void)
+{
+    json_set_alloc_funcs(take, free);
+}
+
+void eng_json_watch(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, install);
+    lacking = false;
+}
+
+bool eng_json_lacks_memory(void)
+{
+    return lacking;
+}
+
+json_t *eng_json_read(const void *text, size_t size, size_t flags, json_error_t *ret_reason)
+{
+    eng_json_watch();
+    json_t *root = json_loadb(text, size, flags, ret_reason);
+    if (!lacking)
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+enum base_status eng_json_check_memory(const char *what, struct base_error *error)
+{
+    return lacking ? base_fail(error, BASE_ERR_MEMORY, "%s: cannot allocate its JSON: free memory", what) : BASE_OK;
+}
+
+enum base_status eng_json_write(const json_t *root, const char *path, size_t flags, struct base_error *error)
+{
+    enum base_status status = eng_json_check_memory(path, error);
+    if (status != BASE_OK)
+        return status;
+    errno = 0;
+    if (json_dump_file(root, path, flags) == 0)
+        return BASE_OK;
+    int reason = errno;
+    if (lacking || reason == ENOMEM)
+        return base_fail(error, BASE_ERR_MEMORY, "cannot allocate what writing %s needs: free memory", path);
+    return base_fail(error, BASE_ERR_IO, "cannot write %s: %s: check the directory and its free space", path,
+                     reason == 0 ? "not all of it was taken" : strerror(reason));
+}

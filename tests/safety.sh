@@ -1,0 +1,65 @@
+#!/bin/sh
+# What was driven against the program, and what came of it: a row for each kind. A part is one function below that prints its row; add one, and its
+# name to `parts`. Rows are made of the last lines that the parts print themselves, so that there is one source for each figure.
+#
+# usage: safety.sh BUILD_DIR SECONDS       SECONDS: of each fuzz target
+set -u
+build=$1
+seconds=$2
+parts="streams views parsers memory branches canary"
+failed=0
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+
+row() { # KIND DRIVEN WRONG: prints a row; WRONG is a number
+    printf '%-42s %14s %8s\n' "$1" "$2" "$3"
+    [ "$3" = 0 ] || failed=1
+}
+# Runs a command into the log; its output is shown when it fails.
+quiet() { "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }; }
+# The numbers that stand before a text, added up.
+sum() { grep -oE "[0-9]+ $1" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
+
+streams() {
+    wrong=0
+    : >"$log.all"
+    for test in protocols/protocols_test_masks engine/decoder/engine_test_session engine/decoder/engine_test_slots engine/decoder/engine_test_clients; do
+        quiet "$build/tests/$test" || wrong=$((wrong + 1))
+        cat "$log" >>"$log.all"
+    done
+    mv "$log.all" "$log"
+    row "mask reuse (draws of streams)" "$(sum draws)" "$wrong"
+}
+
+views() {
+    quiet "$build/tests/protocols/protocols_test_views" && row "views that depend on secrets" "$(sum 'test.s. run')" 0 || row "views that depend on secrets" - 1
+}
+
+parsers() {
+    ./run fuzz "$seconds" >"$log" 2>&1 || cat "$log" >&2
+    runs=$(awk 'NF == 4 && $2 ~ /^[0-9]+$/ { n += $2 } END { print n + 0 }' "$log")
+    row "parser crashes (inputs)" "$runs" "$(sed -n 's/^parser crashes: //p' "$log" | grep . || echo 1)"
+}
+
+memory() {
+    quiet ./run no-memory 7
+    set -- $(sed -n 's/^malloc failures survived \/ driven: \([0-9]*\) \/ \([0-9]*\) of.*/\1 \2/p' "$log")
+    row "malloc failures not survived" "${2:-0}" "$((${2:-1} - ${1:-0}))"
+}
+
+branches() {
+    ./run constant-time >"$log" 2>&1 || cat "$log" >&2
+    row "branches, indices, divisions on secrets" "$(grep -cE '^(gcc|clang) ' "$log") builds" "$(sed -n 's/^branches, .*: //p' "$log" | grep . || echo 1)"
+}
+
+canary() {
+    quiet python3 tests/parties/serve/test_canary.py "$build/cachet" . "$build/tests/parties/serve/find_marks" && row "marked secrets found" "$(sum marks)" 0 ||
+        row "marked secrets found" - 1
+}
+
+cd "$(dirname "$0")/.." || exit 1
+printf '%-42s %14s %8s\n' "" driven wrong
+for part in $parts; do
+    "$part"
+done
+exit $failed
