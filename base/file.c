@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include "base/failpoint.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -75,14 +77,17 @@ enum base_status base_file_replace(const char *path, const void *data, size_t si
     TRY_THAT((size_t)snprintf(temporary, sizeof temporary, "%s.%08x.tmp", path, randombytes_random()) <
                  sizeof temporary,
              error, BASE_ERR_ARGUMENT, "the path %.40s... is too long", path);
+    BASE_FAIL_WRITE("base.replace.before");
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return fail_io(path, "cannot be created", error);
     status = write_all(fd, data, size, path, error);
     if (close(fd) != 0 && status == BASE_OK)
         status = fail_io(path, "cannot be written", error);
+    BASE_FAIL_WRITE("base.replace.written");
     if (status == BASE_OK && rename(temporary, path) != 0)
         status = fail_io(path, "cannot be put in place", error);
+    BASE_FAIL_WRITE("base.replace.after");
     if (status != BASE_OK)
         (void)unlink(temporary);
     else

@@ -1,6 +1,7 @@
 /* plan.json: one table of fields drives writing, reading and the digest. */
 #include "engine/plan.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "engine/formats/json_memory.h"
 #include "engine/share_files.h"

@@ -1,6 +1,7 @@
 #include "engine/remote.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "engine/decoder.h"
 #include "protocols/argmax.h"
@@ -41,6 +42,7 @@ enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remot
         if (party == 1)
             memset(own.key2, 0, sizeof own.key2);
         eng_request_encode(&own, bytes);
+        BASE_FAIL_SEND("engine.request.send");
         status = net_link_send_blob(form->link[party], 0, bytes, sizeof bytes, error);
         base_wipe(bytes, sizeof bytes);
         base_wipe(&own, sizeof own);
@@ -192,6 +194,7 @@ static enum base_status wait_for(struct eng_remote *r, int party, const struct e
             uint8_t word[8];
             if (i == party || !net_link_lost(link[i]))
                 continue;
+            BASE_FAIL_RECEIVE("engine.reason.receive");
             TRY(net_link_skip_to(link[i], ENG_REQUEST_END, error));
             TRY(net_link_receive(link[i], ENG_REQUEST_END, word, sizeof word, error));
         }
@@ -228,6 +231,7 @@ static enum base_status take_reports(struct eng_remote *r, struct eng_remote_ste
     uint8_t bytes[ENG_STEP_REPORT_BYTES];
     struct eng_step_report dealt;
     for (int party = 1; party <= 2; party++) {
+        BASE_FAIL_RECEIVE("engine.step_report.receive");
         TRY(net_link_receive(r->client.link[party], r->client.step, bytes, sizeof bytes, error));
         eng_step_report_decode(bytes, &ret->report[party]);
     }
@@ -235,6 +239,7 @@ static enum base_status take_reports(struct eng_remote *r, struct eng_remote_ste
     r->steps++;
     ret->report[0] = (struct eng_step_report){0};
     while (r->dealt_steps < r->steps || (r->dealt_steps < r->ordered && net_link_pending(r->client.link[0]))) {
+        BASE_FAIL_RECEIVE("engine.dealt_report.receive");
         TRY(net_link_receive(r->client.link[0], r->dealt_steps, bytes, sizeof bytes, error));
         eng_step_report_decode(bytes, &dealt);
         ret->report[0].online += dealt.online;
@@ -355,6 +360,7 @@ enum base_status eng_remote_end(struct eng_remote *r, struct eng_usage ret_usage
     }
     for (int party = 0; party < 3; party++) {
         uint8_t report[ENG_USAGE_BYTES];
+        BASE_FAIL_RECEIVE("engine.report.receive");
         TRY(net_link_skip_to(r->client.link[party], ENG_REQUEST_END, error));
         TRY(net_link_receive(r->client.link[party], ENG_REQUEST_REPORT, report, sizeof report, error));
         eng_usage_decode(report, &ret_usage[party]);

@@ -1,6 +1,7 @@
 #include "engine/request.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -78,7 +79,9 @@ enum base_status eng_ask_clock(struct net_link *link, double *ret_ahead, double 
     uint8_t asked[CLOCK_BYTES] = {0};
     memcpy(asked, clock_magic, sizeof clock_magic);
     double start = base_clock_seconds(), sent = wall_seconds();
+    BASE_FAIL_SEND("engine.clock.send");
     TRY(net_link_send_blob(link, 0, asked, sizeof asked, error));
+    BASE_FAIL_RECEIVE("engine.clock.receive");
     TRY(net_link_receive_blob(link, 0, sizeof asked, &back, &size, error));
     *ret_round_trip = base_clock_seconds() - start;
     TRY_THAT(size == sizeof asked && memcmp(back, asked, sizeof clock_magic) == 0, error, BASE_ERR_PEER,
@@ -98,7 +101,9 @@ enum base_status eng_ping(struct net_link *link, size_t size, double *ret_second
     TRY(base_alloc(&sent, size, 1, error));
     memcpy(sent, ping_magic, sizeof ping_magic);
     double start = base_clock_seconds();
+    BASE_FAIL_SEND("engine.ping.send");
     TRY(net_link_send_blob(link, 0, sent, size, error));
+    BASE_FAIL_RECEIVE("engine.ping.receive");
     TRY(net_link_receive_blob(link, 0, size, &back, &back_size, error));
     *ret_seconds = base_clock_seconds() - start;
     TRY_THAT(back_size == size && memcmp(sent, back, size) == 0, error, BASE_ERR_PEER,
@@ -122,6 +127,7 @@ enum base_status eng_order_send(struct net_link *link, uint32_t number, const st
     base_store_u32(bytes + 12, order->new_tokens);
     base_store_u32(bytes + 16, order->made_up);
     memcpy(bytes + 20, order->id, sizeof order->id);
+    BASE_FAIL_SEND("engine.order.send");
     return net_link_send(link, ORDER_STEP + number, bytes, sizeof bytes, error);
 }
 
@@ -130,6 +136,7 @@ enum base_status eng_order_receive(struct net_link *link, uint32_t number, struc
 {
     uint8_t bytes[ENG_ORDER_BYTES];
     enum base_status status = BASE_OK;
+    BASE_FAIL_RECEIVE("engine.order.receive");
     TRY(net_link_receive(link, ORDER_STEP + number, bytes, sizeof bytes, error));
     uint32_t kind = base_load_u32(bytes);
     TRY_THAT(kind >= ENG_ORDER_STEP && kind <= ENG_ORDER_STOP, error, BASE_ERR_PEER,
@@ -168,12 +175,14 @@ enum base_status eng_progress_send(struct net_link *link, size_t layer, struct b
 {
     uint8_t word[ENG_PROGRESS_BYTES];
     base_store_u32(word, (uint32_t)layer);
+    BASE_FAIL_SEND("engine.progress.send");
     return net_link_send(link, PROGRESS_STEP + (uint32_t)layer, word, sizeof word, error);
 }
 
 enum base_status eng_progress_receive(struct net_link *link, size_t layer, struct base_error *error)
 {
     uint8_t word[ENG_PROGRESS_BYTES];
+    BASE_FAIL_RECEIVE("engine.progress.receive");
     return net_link_receive(link, PROGRESS_STEP + (uint32_t)layer, word, sizeof word, error);
 }
 

@@ -1,6 +1,7 @@
 #include "engine/session.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "engine/session_run.h"
 #include "mpc/opening.h"
@@ -53,12 +54,15 @@ static enum base_status agree(struct net_link *link, bool first, uint8_t ret[ENG
     crypto_generichash_state state;
     int own = first ? 0 : 1;
     randombytes_buf(half[own], sizeof half[own]);
+    BASE_FAIL_SEND("engine.key.send");
     TRY(net_link_send(link, KEY_STEP, half[own], sizeof half[own], error));
+    BASE_FAIL_RECEIVE("engine.key.receive");
     TRY(net_link_receive(link, KEY_STEP, half[1 - own], sizeof half[1 - own], error));
     (void)crypto_generichash_init(&state, NULL, 0, ENG_SESSION_KEY);
     (void)crypto_generichash_update(&state, (const uint8_t *)label, sizeof label - 1);
     (void)crypto_generichash_update(&state, &half[0][0], sizeof half);
     (void)crypto_generichash_final(&state, ret, ENG_SESSION_KEY);
+    BASE_FINGERPRINT(ret, ENG_SESSION_KEY);
     base_wipe(&state, sizeof state);
 out:
     base_wipe(half, sizeof half);
@@ -111,6 +115,7 @@ static void start_pair_stream(struct eng_session *s, struct mpc_stream *stream,
     memcpy(input, nonce, 16);
     base_store_u64(input + 16, s->requests);
     (void)crypto_generichash(derived, sizeof derived, input, sizeof input, key, ENG_SESSION_KEY);
+    BASE_FINGERPRINT(derived, sizeof derived);
     mpc_stream_init(stream, s->party.kern, derived);
     base_wipe(derived, sizeof derived);
 }
@@ -132,12 +137,14 @@ static void start_streams(struct eng_session *s, const struct eng_request *r)
         start_pair_stream(s, &p->s12, s->key12, r->nonce);
 }
 
-/* What two parties must have heard alike before either works on a request: its public fields, which request
- * of this meeting it is, and the key of the input masks that both hold (`key`, NULL between P1 and P2). */
-static void digest_request(const struct eng_session *s, const struct eng_request *r, const uint8_t *key,
+/* What two parties must have in common before either works on a request, under the key that they agreed on: the request's public fields, which
+ * request of this meeting it is, and the key of the input masks that both hold (none between P1 and P2). `pair`: the sum of their numbers. */
+static void digest_request(const struct eng_session *s, const struct eng_request *r, int pair,
                            uint8_t ret[ENG_SESSION_KEY])
 {
-    static const char label[] = "cachet request 1";
+    static const char label[] = "cachet request 2";
+    const uint8_t *agreed = pair == 1 ? s->key1 : pair == 2 ? s->key2 : s->key12;
+    const uint8_t *key = pair == 1 ? r->key1 : pair == 2 ? r->key2 : NULL;
     crypto_generichash_state state;
     uint8_t fields[28];
     base_store_u32(fields, r->prompt_tokens);
@@ -146,7 +153,7 @@ static void digest_request(const struct eng_session *s, const struct eng_request
     base_store_u32(fields + 12, (uint32_t)r->mode);
     base_store_u64(fields + 16, s->requests);
     base_store_u32(fields + 24, r->made_up);
-    (void)crypto_generichash_init(&state, NULL, 0, ENG_SESSION_KEY);
+    (void)crypto_generichash_init(&state, agreed, ENG_SESSION_KEY, ENG_SESSION_KEY);
     (void)crypto_generichash_update(&state, (const uint8_t *)label, sizeof label - 1);
     (void)crypto_generichash_update(&state, fields, sizeof fields);
     (void)crypto_generichash_update(&state, r->nonce, sizeof r->nonce);
@@ -165,15 +172,17 @@ static enum base_status confirm_request(struct eng_session *s, const struct eng_
     uint8_t mine[3][ENG_SESSION_KEY], theirs[ENG_SESSION_KEY];
     for (int i = 0; i < 3; i++)
         if (s->links.to[i] != NULL) {
-            digest_request(s, r, own + i == 1 ? r->key1 : own + i == 2 ? r->key2 : NULL, mine[i]);
+            digest_request(s, r, own + i, mine[i]);
+            BASE_FAIL_SEND("engine.confirm.send");
             TRY(net_link_send(s->links.to[i], CONFIRM_STEP, mine[i], sizeof mine[i], &p->error));
         }
     for (int i = 0; i < 3; i++)
         if (s->links.to[i] != NULL) {
+            BASE_FAIL_RECEIVE("engine.confirm.receive");
             TRY(net_link_receive(s->links.to[i], CONFIRM_STEP, theirs, sizeof theirs, &p->error));
             TRY_THAT(
                 sodium_memcmp(mine[i], theirs, sizeof theirs) == 0, &p->error, BASE_ERR_PEER,
-                "%s: the client sent it another request than this party: use one build of cachet everywhere",
+                "%s: the client sent it another request than this party, or it holds another key of this meeting: use one build of cachet everywhere",
                 net_link_peer(s->links.to[i]));
         }
 out:
@@ -270,12 +279,14 @@ static enum base_status receive_request(struct eng_session *s, struct net_link *
     for (bool pinged = false;; pinged = true) {
         struct base_error reason = {0};
         TRY(wait_for_word(s, client, ret_joined, error));
+        BASE_FAIL_RECEIVE("engine.request.receive");
         status = net_link_receive_blob(client, 0, ENG_PING_MAX, &bytes, &size, &reason);
         *ret_gone = pinged && status == BASE_ERR_CLOSED;
         if (status != BASE_OK)
             return *ret_gone ? BASE_OK : base_fail(error, status, "%s", reason.text);
         if (!eng_answer_ping(bytes, size))
             break;
+        BASE_FAIL_SEND("engine.pong.send");
         TRY(net_link_send_blob(client, 0, bytes, size, error));
         base_free_secret(&bytes);
     }
@@ -313,6 +324,7 @@ static void report(struct net_link *client, const struct eng_usage *usage)
     uint8_t bytes[ENG_USAGE_BYTES];
     struct base_error late = {0};
     eng_usage_encode(usage, bytes);
+    BASE_FAIL_SEND("engine.report.send");
     if (net_link_send(client, ENG_REQUEST_END, word, sizeof word, &late) != BASE_OK ||
         net_link_send(client, ENG_REQUEST_REPORT, bytes, sizeof bytes, &late) != BASE_OK)
         net_link_abort(client, &late);

@@ -1,6 +1,7 @@
 #include "engine/session_run.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "kernels/timed.h"
 #include "mpc/opening.h"
@@ -40,8 +41,7 @@ enum base_status eng_session_check_slot(const struct eng_session *s, const struc
              o->prompt_tokens, o->new_tokens, form->context);
     TRY_THAT(o->made_up == 0 || (s->made_up_rows && o->made_up < o->prompt_tokens), error, BASE_ERR_ARGUMENT,
              "a request that begins with %u made-up cached rows of %u: parties take such requests, with one row "
-             "fewer at most, when they were started with --made-up-rows, and for benchmarks alone",
-             o->made_up, o->prompt_tokens);
+             "fewer at most, when they were started with --made-up-rows, and for benchmarks alone", o->made_up, o->prompt_tokens);
     TRY(eng_decoder_allows(form, o->prompt_tokens, o->new_tokens, error));
 out:
     return status;
@@ -99,6 +99,7 @@ enum base_status eng_session_look_at_parties(struct eng_session *s, struct base_
     enum base_status status = BASE_OK;
     for (int i = 0; i < 3; i++)
         if (s->links.to[i] != NULL && net_link_lost(s->links.to[i])) {
+            BASE_FAIL_RECEIVE("engine.loss.receive");
             TRY(net_link_skip_to(s->links.to[i], PART_STEP, error));
             TRY(base_fail(error, BASE_ERR_CLOSED, "%s: the link ended", net_link_peer(s->links.to[i])));
         }
@@ -129,8 +130,7 @@ static enum base_status wait_for_client(struct run *run)
         if (run->waiting_count > 0 && !late)
             return BASE_OK;
         TRY(eng_session_look_at_parties(s, &s->party.error));
-        TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED,
-                 "this party was asked to stop");
+        TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED, "this party was asked to stop");
         if (late)
             refuse(run, BASE_ERR_TIMEOUT,
                    run->behind ? "the client has left this party behind the others" : "the client has given no order for too long");
@@ -205,8 +205,7 @@ static bool find_lanes(struct run *run, uint32_t slots, struct lanes *ret)
         ret->decoding = slot->rows >= slot->prompt_tokens;
         good = good && (ret->decoding ? slot->rows - slot->prompt_tokens + 1 < slot->new_tokens : ret->count == 1);
         if (ret->count > 1)
-            good = good && ret->decoding && ret->slot[0]->rows >= ret->slot[0]->prompt_tokens &&
-                   r->mode == ENG_REQUEST_SAMPLE;
+            good = good && ret->decoding && ret->slot[0]->rows >= ret->slot[0]->prompt_tokens && r->mode == ENG_REQUEST_SAMPLE;
     }
     if (!good || ret->count > s->slot[0].decoder.form.chunk)
         return false;
@@ -379,8 +378,7 @@ static enum base_status open_slot(struct run *run, size_t i, const struct eng_or
     struct base_error cause = {0};
     enum base_status status = eng_session_check_slot(s, order, &cause);
     if (status != BASE_OK || slot->open) {
-        refuse(run, status != BASE_OK ? status : BASE_ERR_PEER,
-               status != BASE_OK ? cause.text : "the client opens a slot that is open");
+        refuse(run, status != BASE_OK ? status : BASE_ERR_PEER, status != BASE_OK ? cause.text : "the client opens a slot that is open");
         return BASE_OK;
     }
     slot->open = true;
@@ -442,14 +440,19 @@ static enum base_status close_material(struct eng_session *s)
     eng_session_set_phase(s, NET_PHASE_SETUP);
     if (p->role != MPC_HELPER) {
         net_link_set_note(p->peer, false);
+        BASE_FAIL_SEND("engine.part.exchange");
         TRY(net_link_exchange(p->peer, PART_STEP, word, sizeof word, theirs, sizeof theirs, &p->error));
+        BASE_FAIL_SEND("engine.part.send");
         TRY(net_link_send(s->links.to[0], PART_STEP, word, sizeof word, &p->error));
+        BASE_FAIL_RECEIVE("engine.material_end.receive");
         TRY(net_link_skip_to(s->links.to[0], END_STEP, &p->error));
         return BASE_OK;
     }
     TRY(wait_for_parting(s));
     for (int i = 1; i <= 2; i++) {
+        BASE_FAIL_RECEIVE("engine.part.receive");
         TRY(net_link_receive(s->links.to[i], PART_STEP, theirs, sizeof theirs, &p->error));
+        BASE_FAIL_SEND("engine.material_end.send");
         TRY(net_link_send(s->links.to[i], END_STEP, word, sizeof word, &p->error));
     }
 out:
@@ -463,8 +466,7 @@ enum base_status eng_session_run(struct eng_session *s, const struct eng_request
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
     struct run run = {.session = s,
-                      .request = r,
-                      .usage = usage,
+                      .request = r, .usage = usage,
                       .refusal = ret_refusal,
                       .last = base_clock_seconds(),
                       .last_cpu = base_cpu_seconds(),

@@ -1,5 +1,6 @@
 #include "engine/share_files.h"
 
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "engine/formats/json_memory.h"
 
@@ -64,7 +65,8 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 
 void eng_remove_tree(const char *path)
 {
-    (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    enum { DESCRIPTORS = 1 }; /* there may be no more: running out of them is a reason to be here */
+    (void)nftw(path, remove_entry, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
 }
 
 /* --- output -------------------------------------------------------------------------------------------- */
@@ -163,10 +165,12 @@ static enum base_status copy_file(const char *from, const char *to, struct base_
     struct base_file file = {0};
     FILE *out = NULL;
     TRY(base_file_map(&file, from, error));
+    BASE_FAIL_WRITE("engine.copy.before");
     out = fopen(to, "wbx");
     TRY_THAT(out != NULL, error, BASE_ERR_IO, "cannot make %s: %s", to, strerror(errno));
     bool written = fwrite(file.data, 1, file.size, out) == file.size;
     written = fclose(out) == 0 && written;
+    BASE_FAIL_WRITE("engine.copy.after");
     TRY_THAT(written, error, BASE_ERR_IO, "cannot write %s: %s", to, strerror(errno));
 out:
     base_file_unmap(&file);

@@ -1,5 +1,6 @@
 #include "engine/share_set.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "engine/formats/json_memory.h"
 #include "engine/share_files.h"
@@ -50,8 +51,10 @@ static enum base_status write_role(const struct writer *w, int role, struct base
     TRY(eng_path_print(path, error, "%s/%s/manifest.json", w->directory, role_names[role]));
     eng_json_watch();
     json_t *root = manifest_of(w, role, digest, size);
+    BASE_FAIL_WRITE("engine.manifest.before");
     status = eng_json_write(root, path, JSON_INDENT(1), error);
     json_decref(root);
+    BASE_FAIL_WRITE("engine.manifest.after");
 out:
     return status;
 }
@@ -100,6 +103,8 @@ enum base_status eng_share_set_write(const char *out, const struct eng_weight_so
              "%s exists: give a new directory with --out, or remove this one", out);
     TRY(eng_plan_check(plan, error));
     TRY(eng_path_print(w.directory, error, "%s.partial", out));
+    TRY_THAT(access(w.directory, F_OK) != 0, error, BASE_ERR_IO,
+             "%s is in the way, which `cachet share` makes while it works: if none is running, one was killed; remove it", w.directory);
     TRY(eng_make_directory(w.directory, error));
     made = true;
     randombytes_buf(id, sizeof id);
@@ -107,7 +112,9 @@ enum base_status eng_share_set_write(const char *out, const struct eng_weight_so
     TRY(eng_plan_digest(plan, digest, error));
     (void)sodium_bin2hex(w.plan_digest, sizeof w.plan_digest, digest, sizeof digest);
     TRY(open_outputs(&w, error));
+    BASE_FAIL_WRITE("engine.weights.before");
     TRY(fill(&w, kern, progress, error));
+    BASE_FAIL_WRITE("engine.weights.after");
     for (int role = 0; role < ENG_SHARE_ROLES; role++)
         TRY(write_role(&w, role, error));
     TRY(eng_path_print(path, error, "%s/%s", w.directory, role_names[ENG_SHARE_CLIENT]));
@@ -115,7 +122,9 @@ enum base_status eng_share_set_write(const char *out, const struct eng_weight_so
         TRY(eng_copy_tokenizer(tokenizer, path, error));
     for (int role = 0; role < ENG_SHARE_PARTIES; role++)
         TRY(eng_out_file_close(&w.weights[role], error));
+    BASE_FAIL_WRITE("engine.shares.written");
     TRY(eng_rename(w.directory, out, error));
+    BASE_FAIL_WRITE("engine.shares.after");
     made = false;
     memcpy(ret_set, w.set, ENG_SET_ID);
 out:

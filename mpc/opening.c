@@ -1,5 +1,6 @@
 #include "mpc/opening.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 
 #include <sodium.h>
@@ -36,6 +37,7 @@ void mpc_tell_client(struct mpc_party *p, const void *bytes, size_t size)
 {
     if (mpc_failed(p) || (!mpc_computes(p) && p->role != MPC_HELPER))
         return;
+    BASE_FAIL_SEND("mpc.answer.send");
     if (net_link_send(p->client, p->client_step++, bytes, size, NULL) != BASE_OK)
         p->client_lost = true;
 }
@@ -135,6 +137,7 @@ enum base_status mpc_client_take(struct mpc_client *client, size_t count, int ri
     TRY(base_alloc(&packed, 3 * size + MPC_OPEN_DIGEST, 1, error));
     TRY(base_alloc(&words, 3 * count, sizeof *words, error));
     other = packed + 2 * size;
+    BASE_FAIL_RECEIVE("mpc.answer.receive");
     TRY(net_link_receive(client->link[1], client->step, packed, 2 * size, error));
     TRY(net_link_receive(client->link[2], client->step, other, MPC_OPEN_DIGEST + size, error));
     (void)crypto_generichash(digest, sizeof digest, packed, size, NULL, 0);
@@ -160,6 +163,7 @@ enum base_status mpc_client_take_guard(struct mpc_client *client, bool *ret_void
     enum base_status status = BASE_OK;
     uint8_t word[2][GUARD_BYTES];
     *ret_void = true;
+    BASE_FAIL_RECEIVE("mpc.guard.receive");
     for (int party = 1; party <= 2; party++)
         TRY(net_link_receive(client->link[party], client->step, word[party - 1], GUARD_BYTES, error));
     client->step++;
@@ -181,8 +185,10 @@ enum base_status mpc_client_give(struct mpc_client *client, const int64_t *x, si
     for (size_t i = 0; i < count; i++)
         m[i] += mask[i] + (uint64_t)x[i];
     client->kern->pack_bits(packed, m, count, ring);
-    for (int party = 1; party <= 2; party++)
+    for (int party = 1; party <= 2; party++) {
+        BASE_FAIL_SEND("mpc.input.send");
         TRY(net_link_send(client->link[party], client->step, packed, mpc_bits(count, ring), error));
+    }
     client->step++;
 out:
     base_free_secret(&m);
@@ -205,6 +211,7 @@ struct mpc_wire mpc_input(struct mpc_party *p, const int64_t *x, size_t count, i
     if (mpc_computes(p)) {
         size_t mark = base_arena_mark(&p->arena), size = mpc_bits(count, ring);
         uint8_t *packed = mpc_bytes(p, size);
+        BASE_FAIL_RECEIVE("mpc.input.receive");
         /* A client that goes in the middle must not part P1 and P2: who misses its rows goes on with zeros until both end (wants_stop). */
         if (packed != NULL && net_link_receive(p->client, p->client_step++, packed, size, NULL) != BASE_OK) {
             p->client_lost = true;

@@ -1,5 +1,6 @@
 #include "mpc/party.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "mpc/strands.h"
 
@@ -109,6 +110,7 @@ static void exchange(struct mpc_party *p)
         p->kern->pack_bits(at, q->opened, q->count, q->ring);
         at += mpc_bits(q->count, q->ring);
     }
+    BASE_FAIL_SEND("mpc.round");
     p->status = net_link_exchange(p->peer, p->step, mine, out, theirs, in, &p->error);
     if (mpc_failed(p))
         return;

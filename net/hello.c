@@ -1,5 +1,6 @@
 #include "net/hello.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "net/frame.h"
@@ -220,7 +221,9 @@ enum base_status net_hello(struct net_link *link, const struct net_hello_config 
     randombytes_buf(nonce, sizeof nonce);
     TRY(write_message(config, nonce, own, &own_size, error));
     /* Both send before they look, so that both can name what differs. */
+    BASE_FAIL_SEND("net.hello.send");
     TRY(net_link_send_blob(link, NET_HELLO_STEP, own, own_size, error));
+    BASE_FAIL_RECEIVE("net.hello.receive");
     TRY(net_link_receive_blob(link, NET_HELLO_STEP, MESSAGE_MAX, &received, &received_size, error));
     status = parse_message(received, received_size, &theirs, &cause);
     if (status == BASE_OK)
@@ -233,6 +236,7 @@ enum base_status net_hello(struct net_link *link, const struct net_hello_config 
         goto out;
     }
     derive_session(&ours, &theirs, session);
+    BASE_FINGERPRINT(session, sizeof session);
     net_link_set_session(link, session);
     if (ret_session != NULL)
         memcpy(ret_session, session, sizeof session);

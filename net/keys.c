@@ -1,5 +1,6 @@
 #include "net/keys.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -130,6 +131,7 @@ enum base_status net_key_save(const struct net_key *key, const char *path, struc
     (void)zmq_z85_encode(public_text, key->public_key, NET_KEY_BYTES);
     (void)zmq_z85_encode(secret_text, key->secret, NET_KEY_BYTES);
     (void)snprintf(text, sizeof text, FILE_FORMAT, public_text, secret_text);
+    BASE_FAIL_WRITE("net.key.before");
     fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
         status = fail_io(path, "cannot create", error);
@@ -138,12 +140,14 @@ enum base_status net_key_save(const struct net_key *key, const char *path, struc
     status = write_file(fd, text, path, error);
     if (close(fd) != 0 && status == BASE_OK)
         status = fail_io(path, "cannot write", error);
+    BASE_FAIL_WRITE("net.key.written");
     if (status == BASE_OK && rename_new(temporary, path) != 0)
         status = errno == EEXIST ? base_fail(error, BASE_ERR_IO,
                                              "key file %s exists: a key is never overwritten; move it away "
                                              "or choose another name",
                                              path)
                                  : fail_io(path, "cannot put in place", error);
+    BASE_FAIL_WRITE("net.key.after");
     if (status != BASE_OK)
         (void)unlink(temporary);
     else

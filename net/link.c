@@ -1,6 +1,7 @@
 #include "net/link.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "net/frame.h"
 #include "net/internal.h"
@@ -182,6 +183,7 @@ static void find_abort(struct net_link *link, struct base_error *cause)
                                     &size, base_clock_ms(), NULL) != BASE_OK ||
             net_frame_decode(header, sizeof header, size, link->peer, &frame, NULL) != BASE_OK)
             return;
+        BASE_FAIL_RECEIVE("net.abort.receive");
         if (frame.kind == NET_FRAME_ABORT) {
             cause->code = BASE_OK;
             link->said_why = true;
@@ -473,6 +475,7 @@ void net_link_abort(struct net_link *link, const struct base_error *cause)
     uint8_t header[NET_FRAME_HEADER], payload[NET_ABORT_PAYLOAD];
     if (link->peer_stopped)
         return;
+    BASE_FAIL_SEND("net.abort.send");
     size_t size = net_abort_encode(cause, payload);
     struct net_frame frame = frame_at(link, 0, 0, size, link->send_sequence++);
     frame.kind = NET_FRAME_ABORT;

@@ -4,6 +4,7 @@
 #include "net/zmq_internal.h"
 
 #include "base/clock.h"
+#include "net/zmq_fault.h"
 
 #include <errno.h>
 #include <string.h>
@@ -44,12 +45,18 @@ static void drain_listening(struct net_zmq *zmq)
     }
 }
 
+static void take_connection(struct net_zmq *zmq, int fd)
+{
+    zmq->connected_ms = base_clock_ms();
+    zmq->peer_fd = fd;
+}
+
 static void drain_connecting(struct net_zmq *zmq)
 {
     struct net_zmq_event event;
     while (next_event(zmq, &event)) {
         if (event.event == ZMQ_EVENT_CONNECTED)
-            zmq->connected_ms = base_clock_ms();
+            take_connection(zmq, event.value);
         else if (event.event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             zmq->succeeded = true;
         else {
@@ -102,6 +109,8 @@ static enum base_status carrier_send(void *carrier, const void *header, size_t h
     memcpy(zmq_msg_data(&message), header, header_size);
     if (payload_size > 0)
         memcpy((uint8_t *)zmq_msg_data(&message) + header_size, payload, payload_size);
+    if (net_fault_on_send(zmq, &message))
+        return BASE_OK;
     for (;;) {
         /* A connecting socket would queue frames for a connection that is gone. */
         net_zmq_drain(zmq);
@@ -161,6 +170,7 @@ static enum base_status carrier_receive(void *carrier, void *header, size_t head
     bool lost_before = false;
     enum base_status status;
     (void)zmq_msg_init(&message);
+    net_fault_on_receive(zmq);
     for (;;) {
         if (zmq_msg_recv(&message, zmq->socket, ZMQ_DONTWAIT) >= 0) {
             status = take_message(&message, header, header_size, payload, capacity, ret_payload_size, error);
@@ -220,6 +230,7 @@ static int carrier_lost(void *carrier)
 static void carrier_destroy(void *carrier)
 {
     struct net_zmq *zmq = carrier;
+    net_fault_forget(zmq);
     net_zmq_destroy(&zmq);
 }
 
@@ -238,5 +249,12 @@ bool net_zmq_send_control(struct net_zmq *zmq, enum net_frame_kind kind, const s
     size_t size = cause == NULL ? 0 : net_abort_encode(cause, bytes + NET_FRAME_HEADER);
     struct net_frame frame = {.kind = kind, .total = size, .payload = (uint32_t)size};
     net_frame_encode(&frame, bytes);
-    return zmq_send(zmq->socket, bytes, NET_FRAME_HEADER + size, ZMQ_DONTWAIT) >= 0;
+    zmq_msg_t message;
+    if (zmq_msg_init_size(&message, NET_FRAME_HEADER + size) != 0)
+        return false;
+    memcpy(zmq_msg_data(&message), bytes, NET_FRAME_HEADER + size);
+    if (net_fault_on_send(zmq, &message) || zmq_msg_send(&message, zmq->socket, ZMQ_DONTWAIT) >= 0)
+        return true;
+    (void)zmq_msg_close(&message);
+    return false;
 }

@@ -3,6 +3,7 @@
 #include "net/zmq_internal.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,6 +78,9 @@ static enum outcome read_answer(struct net_zmq *zmq, const char *who, struct bas
         error->code = BASE_OK;
         return judge(zmq, zmq->context);
     }
+    BASE_FAIL_RECEIVE("net.accept.receive");
+    if (status != BASE_OK)
+        base_error_prefix(error, "%s", who);
     if (status != BASE_OK || net_frame_decode(header, sizeof header, size, who, &frame, error) != BASE_OK)
         return OUTCOME_FAILED;
     if (frame.kind == NET_FRAME_ACCEPT)
@@ -89,6 +93,12 @@ static enum outcome read_answer(struct net_zmq *zmq, const char *who, struct bas
     return OUTCOME_FAILED;
 }
 
+static bool open_link(struct net_zmq *zmq)
+{
+    BASE_FAIL_SEND("net.open.send");
+    return net_zmq_send_control(zmq, NET_FRAME_OPEN, NULL);
+}
+
 /* Drives one socket from connect to acceptance. */
 static enum outcome drive(struct connecting *c, struct net_zmq *zmq, struct base_error *error)
 {
@@ -97,7 +107,7 @@ static enum outcome drive(struct connecting *c, struct net_zmq *zmq, struct base
     for (;;) {
         net_zmq_drain(zmq);
         if (zmq->succeeded && !asked) /* never before: what is queued early would go to whoever answers */
-            asked = net_zmq_send_control(zmq, NET_FRAME_OPEN, NULL);
+            asked = open_link(zmq);
         enum outcome outcome = asked       ? read_answer(zmq, c->who, error)
                                : zmq->lost ? judge(zmq, c->context)
                                            : OUTCOME_NONE;

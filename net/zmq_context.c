@@ -3,11 +3,14 @@
 
 #include "base/memory.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <zmq.h>
 
 /* zmq.h shows it only with the draft interface, but 4.3 honours it; its return code is checked below. */
@@ -29,11 +32,34 @@ enum {
     KEEPALIVE_IDLE_S = 15,
     KEEPALIVE_INTERVAL_S = 5,
     KEEPALIVE_COUNT = 4,
+    DESCRIPTORS = 64,           /* of a context with its links, amply */
+    DESCRIPTORS_WANTED = 65536, /* a flood of half-open connections takes thousands before their handshakes time out */
 };
 
 static int or_default(int value, int fallback)
 {
     return value > 0 ? value : fallback;
+}
+
+/* libzmq ends the process when it can open no descriptor for itself. So the limit is raised as far as the system lets it, and who cannot open
+ * what a context needs hears it before libzmq does. */
+static enum base_status check_descriptors(struct base_error *error)
+{
+    struct rlimit limit;
+    int opened[DESCRIPTORS], count = 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_WANTED && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    while (count < DESCRIPTORS && (opened[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        count++;
+    bool enough = count == DESCRIPTORS;
+    while (count > 0)
+        (void)close(opened[--count]);
+    if (enough)
+        return BASE_OK;
+    return base_fail(error, BASE_ERR_IO, "fewer than %d files can be opened, which links need: raise the limit of open files (`ulimit -n`)",
+                     DESCRIPTORS);
 }
 
 enum base_status net_context_create(struct net_context **ret, const struct net_context_config *config,
@@ -52,6 +78,7 @@ enum base_status net_context_create(struct net_context **ret, const struct net_c
     context->config.busy_ms = or_default(config->busy_ms, DEFAULT_BUSY_MS);
     if (config->limit_bytes == 0)
         context->config.limit_bytes = DEFAULT_LIMIT_BYTES;
+    TRY(check_descriptors(error));
     TRY_THAT(zmq_has("curve"), error, BASE_ERR_INTERNAL,
              "libzmq was built without CURVE: install a build that has it");
     TRY(base_alloc_locked(&context->secret_key, NET_KEY_SIZE, error));

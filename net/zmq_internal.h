@@ -28,7 +28,7 @@ struct net_zmq {
     struct net_context *context;
     void *socket, *monitor;
     char domain[NET_DOMAIN_SIZE]; /* of a listening socket; empty on the connecting side */
-    int peer_fd;                  /* listening side: the connection of our peer, -1 before its first frame */
+    int peer_fd;                  /* the connection; -1 before the peer's first frame, on the connecting side before TCP stands */
     bool succeeded;               /* a handshake has ended well */
     bool lost;                    /* the connection is gone for good */
     int failure_event;            /* connecting side: the first ZMQ_EVENT_ that decided against us, or 0 */

@@ -66,7 +66,7 @@ struct net_endpoint_config {
 
 /* Starts the IO threads and the handler that admits keys, and tests the handler before anything can be bound.
  * Errors: BASE_ERR_MEMORY, BASE_ERR_INTERNAL (libzmq without CURVE; a handler that does not answer as it
- * must). */
+ * must), BASE_ERR_IO (too few open files are allowed; the soft limit is raised before). */
 BASE_MUST_USE enum base_status net_context_create(struct net_context **ret,
                                                   const struct net_context_config *config,
                                                   struct base_error *error);

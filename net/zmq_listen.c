@@ -2,6 +2,7 @@
 #include "net/zmq_internal.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -156,6 +157,7 @@ static enum base_status read_open(struct net_listener *listener, size_t *ret_who
         status = BASE_ERR_TIMEOUT;
         goto out;
     }
+    BASE_FAIL_RECEIVE("net.open.receive");
     zmq->peer_fd = zmq_msg_get(&message, ZMQ_SRCFD);
     const char *user = zmq_msg_gets(&message, "User-Id"), *from = zmq_msg_gets(&message, "Peer-Address");
     net_auth_read(listener->context->auth, zmq->domain, &state);
@@ -259,6 +261,7 @@ enum base_status net_accept(struct net_listener *listener, const struct net_wait
     TRY(net_link_create(&link, &net_zmq_carrier, listener->waiting, name, 0, error));
     struct net_zmq *zmq = listener->waiting;
     listener->waiting = NULL; /* the link's now */
+    BASE_FAIL_SEND("net.accept.send");
     TRY_THAT(net_zmq_send_control(zmq, NET_FRAME_ACCEPT, NULL), error, BASE_ERR_CLOSED,
              "%s: the connection was lost while it was taken", name);
     *ret = link;

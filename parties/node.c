@@ -1,6 +1,7 @@
 #include "parties/node.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "kernels/threads.h"
 #include "kernels/timed.h"
@@ -426,6 +427,7 @@ static const char *reason_of_loss(struct node *n, int lost, char ret[REASON_BYTE
     struct base_error cause = {0};
     uint8_t word[8];
     net_link_set_timeout(n->link[lost], PARTING_MS);
+    BASE_FAIL_RECEIVE("parties.reason.receive");
     if (net_link_receive(n->link[lost], 0, word, sizeof word, &cause) == BASE_OK)
         cause.text[0] = '\0';
     (void)snprintf(ret, REASON_BYTES, "the link to %s ended: %.400s", n->names[lost], cause.text);

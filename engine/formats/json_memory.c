@@ -1,6 +1,7 @@
 #include "engine/formats/json_memory.h"
 
-#include <errno.h>
+#include "base/file.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,12 +52,10 @@ enum base_status eng_json_write(const json_t *root, const char *path, size_t fla
     enum base_status status = eng_json_check_memory(path, error);
     if (status != BASE_OK)
         return status;
-    errno = 0;
-    if (json_dump_file(root, path, flags) == 0)
-        return BASE_OK;
-    int reason = errno;
-    if (lacking || reason == ENOMEM)
+    char *text = json_dumps(root, flags);
+    if (text == NULL)
         return base_fail(error, BASE_ERR_MEMORY, "cannot allocate what writing %s needs: free memory", path);
-    return base_fail(error, BASE_ERR_IO, "cannot write %s: %s: check the directory and its free space", path,
-                     reason == 0 ? "not all of it was taken" : strerror(reason));
+    status = base_file_replace(path, text, strlen(text), error);
+    free(text);
+    return status;
 }

@@ -97,6 +97,7 @@ static bool waits(struct cachet *c)
 void *library_run(void *client)
 {
     struct cachet *c = client;
+    struct base_error end = {0}; /* what requests hear that still wait then */
     int64_t pause_ms = AGAIN_MS;
     while (!library_closing(c) && !c->gave_up) {
         struct base_error error = {0};
@@ -119,12 +120,14 @@ void *library_run(void *client)
         set_ready(c, false, &error);
         library_log(c, 1, NULL, "the parties are gone: %s", error.text);
         drop_links(c, error.text);
+        if (c->gave_up)
+            end = error;
     }
-    struct base_error closing = {0};
-    (void)base_fail(&closing, BASE_ERR_CLOSED, "the client was closed");
+    if (end.code == BASE_OK)
+        (void)base_fail(&end, BASE_ERR_CLOSED, "the client was closed");
     if (!c->gave_up)
-        set_ready(c, false, &closing);
-    fail_waiting(c, &closing);
-    drop_links(c, closing.text);
+        set_ready(c, false, &end);
+    fail_waiting(c, &end);
+    drop_links(c, end.text);
     return NULL;
 }

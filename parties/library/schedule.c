@@ -267,6 +267,9 @@ enum base_status library_serve(struct cachet *c, struct base_error *error)
     cause = (struct base_error){0};
     TRY(end_run(c, &cause));
 out:
+    /* The parties hear why before anybody can close the client over it. */
+    if (status != BASE_OK && !library_closing(c))
+        node_tell_all(c->client.link, &cause);
     for (size_t i = 0; i < c->slots; i++)
         if (c->running[i] != NULL)
             library_finish(&run, c->running[i],
