@@ -12,7 +12,7 @@ struct kern_block {
     _Alignas(16) uint64_t word[2];
 };
 
-static inline uint64_t kern_load64(const uint8_t *bytes)
+KERN_INLINE uint64_t kern_load64(const uint8_t *bytes)
 {
     uint64_t value;
     memcpy(&value, bytes, sizeof value);
@@ -22,7 +22,7 @@ static inline uint64_t kern_load64(const uint8_t *bytes)
     return value;
 }
 
-static inline void kern_store64(uint8_t *bytes, uint64_t value)
+KERN_INLINE void kern_store64(uint8_t *bytes, uint64_t value)
 {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     value = __builtin_bswap64(value);
@@ -30,7 +30,7 @@ static inline void kern_store64(uint8_t *bytes, uint64_t value)
     memcpy(bytes, &value, sizeof value);
 }
 
-static inline uint32_t kern_load32(const uint8_t *bytes)
+KERN_INLINE uint32_t kern_load32(const uint8_t *bytes)
 {
     uint32_t value;
     memcpy(&value, bytes, sizeof value);
@@ -41,24 +41,24 @@ static inline uint32_t kern_load32(const uint8_t *bytes)
 }
 
 /* The 48-bit word at `bytes`. */
-static inline uint64_t kern_load48(const uint8_t *bytes)
+KERN_INLINE uint64_t kern_load48(const uint8_t *bytes)
 {
     return kern_load32(bytes) | (uint64_t)bytes[4] << 32 | (uint64_t)bytes[5] << 40;
 }
 
-static inline struct kern_block kern_load_block(const uint8_t *bytes)
+KERN_INLINE struct kern_block kern_load_block(const uint8_t *bytes)
 {
     return (struct kern_block){{kern_load64(bytes), kern_load64(bytes + 8)}};
 }
 
-static inline void kern_store_block(uint8_t *bytes, struct kern_block block)
+KERN_INLINE void kern_store_block(uint8_t *bytes, struct kern_block block)
 {
     kern_store64(bytes, block.word[0]);
     kern_store64(bytes + 8, block.word[1]);
 }
 
 /* All ones for 1, zero for 0: how secret bits select without a branch. */
-static inline uint64_t kern_bit_mask(uint64_t bit)
+KERN_INLINE uint64_t kern_bit_mask(uint64_t bit)
 {
     return UINT64_C(0) - bit;
 }

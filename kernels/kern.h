@@ -18,8 +18,15 @@ enum {
     KERN_MAX_CONVERT_WORDS = 264, /* groups << nu: the rule of kern_dpf_choose_nu gives 260 at most */
 };
 
+/* Small functions that the kernels of an accelerator call, too. */
+#ifdef __CUDACC__
+#define KERN_INLINE static inline __host__ __device__
+#else
+#define KERN_INLINE static inline
+#endif
+
 /* The bits of Z_2^ring, ring 0 to 64. */
-static inline uint64_t kern_ring_mask(int ring)
+KERN_INLINE uint64_t kern_ring_mask(int ring)
 {
     return ring >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << ring) - 1;
 }
@@ -33,7 +40,7 @@ static inline enum kern_word kern_word_of(int ring)
     return ring > 48 ? KERN_WORD_64 : ring > 32 ? KERN_WORD_48 : KERN_WORD_32;
 }
 
-static inline size_t kern_word_bytes(enum kern_word word)
+KERN_INLINE size_t kern_word_bytes(enum kern_word word)
 {
     return word == KERN_WORD_64 ? 8 : word == KERN_WORD_48 ? 6 : 4;
 }
@@ -44,6 +51,7 @@ enum kern_level {
     KERN_LEVEL_AVX2,   /* AVX2 and AES-NI */
     KERN_LEVEL_VAES,   /* these and VAES on 256-bit vectors: streams alone are faster */
     KERN_LEVEL_AVX512, /* AVX-512 F/BW/DQ/VL and VAES */
+    KERN_LEVEL_CUDA,   /* an accelerator (kernels/device.h), which kern_table_select never chooses */
     KERN_LEVEL_COUNT,
 };
 
@@ -93,7 +101,7 @@ struct kern_turn {
 };
 
 /* The table's value at turn t, any integer. */
-static inline int64_t kern_turn_at(const int32_t *quarter, int log_period, uint64_t t)
+KERN_INLINE int64_t kern_turn_at(const int32_t *quarter, int log_period, uint64_t t)
 {
     int64_t half = INT64_C(1) << (log_period - 1), u = (int64_t)(t & (uint64_t)(half - 1)), beyond = u - half / 2;
     int64_t minus = -(int64_t)((t >> (log_period - 1) & 1) ^ (uint64_t)(beyond > 0));
@@ -193,7 +201,7 @@ void kern_aes_expand(struct kern_aes_key *ret, const uint8_t key[16]);
 
 /* Bytes of one key's correction bits, of scratch of dpf_full, and the early termination that makes a key smallest:
  * while nu < domain_bits and payload bits << nu <= 130, nu grows (a level costs 130 bits). */
-static inline size_t kern_bit_words_size(int levels)
+KERN_INLINE size_t kern_bit_words_size(int levels)
 {
     return ((size_t)levels * 2 + 7) / 8;
 }

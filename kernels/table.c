@@ -181,6 +181,8 @@ const char *kern_level_name(enum kern_level level)
         return "vaes";
     case KERN_LEVEL_AVX512:
         return "avx512";
+    case KERN_LEVEL_CUDA:
+        return "cuda";
     case KERN_LEVEL_COUNT:
         break;
     }

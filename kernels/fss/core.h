@@ -104,14 +104,14 @@ void kern_fss_dcf_eval(const struct kern_fss_core *core, const struct kern_dcf_k
 void kern_fss_hash_tweaked(const struct kern_fss_core *core, uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step,
                            uint64_t high);
 
-static inline struct kern_block kern_fss_seed(struct kern_block node)
+KERN_INLINE struct kern_block kern_fss_seed(struct kern_block node)
 {
     node.word[0] &= ~UINT64_C(1);
     return node;
 }
 
 /* The root of side 0 has control bit 0, that of side 1 has 1. */
-static inline struct kern_block kern_fss_root(const uint8_t *root, int side)
+KERN_INLINE struct kern_block kern_fss_root(const uint8_t *root, int side)
 {
     struct kern_block node = kern_fss_seed(kern_load_block(root));
     node.word[0] |= (uint64_t)side;
@@ -119,14 +119,13 @@ static inline struct kern_block kern_fss_root(const uint8_t *root, int side)
 }
 
 /* Input block number `counter` (from 1) of a conversion: the counter is XORed into byte 15. */
-static inline struct kern_block kern_fss_counted(struct kern_block seed, int counter)
+KERN_INLINE struct kern_block kern_fss_counted(struct kern_block seed, int counter)
 {
     seed.word[1] ^= (uint64_t)counter << 56;
     return seed;
 }
 
-static inline void kern_fss_corrections(struct kern_block ret[2], const uint8_t *seed_word, const uint8_t *bit_words,
-                                        int level)
+KERN_INLINE void kern_fss_corrections(struct kern_block ret[2], const uint8_t *seed_word, const uint8_t *bit_words, int level)
 {
     struct kern_block word = kern_fss_seed(kern_load_block(seed_word));
     unsigned bits = bit_words[level / 4] >> 2 * (level % 4);

@@ -1,5 +1,6 @@
 /* What gates do with dealt words: sums over tables, segments, turns and powers. */
 #include "kernels/internal.h"
+#include "kernels/scalar/power.h"
 
 /* sum_i hot[i] * entry[-i step], `count` terms in two sums, so that they do not wait for each other. */
 static uint64_t dot_downwards(const uint64_t *hot, const uint64_t *entry, size_t count, size_t step)
@@ -44,25 +45,9 @@ void kern_scalar_turn_add(uint64_t *share, const uint64_t *word, const uint64_t 
     }
 }
 
-/* One word of `limbs` limbs, `stride` apart. */
-static uint64_t scale(const uint64_t *word, size_t stride, int limbs, struct base_exact_power factor)
-{
-    uint64_t product[KERN_MAX_LIMBS + 2] = {0};
-    unsigned __int128 carry = 0;
-    for (int l = 0; l < limbs; l++) {
-        carry += (unsigned __int128)word[(size_t)l * stride] * factor.mantissa;
-        product[l] = (uint64_t)carry;
-        carry >>= 64;
-    }
-    product[limbs] = (uint64_t)carry;
-    uint32_t from = factor.shift / 64, by = factor.shift % 64, half = factor.shift - 1;
-    uint64_t kept = product[from] >> by | product[from + 1] << 1 << (63 - by);
-    return kept + ((product[half / 64] >> (half % 64)) & 1);
-}
-
 void kern_scalar_power_words(uint64_t *out, const uint64_t *words, size_t stride, int limbs, const uint64_t *m, size_t n,
                              const struct base_exact_power *factor, int s)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = scale(words + 2 * i + (m[i] >> s), stride, limbs, factor[m[i] & kern_ring_mask(s)]);
+        out[i] = kern_power_scale(words + 2 * i + (m[i] >> s), stride, limbs, factor[m[i] & kern_ring_mask(s)]);
 }

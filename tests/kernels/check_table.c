@@ -35,6 +35,7 @@ static void test_names(void **state)
     assert_string_equal(kern_level_name(KERN_LEVEL_SCALAR), "scalar");
     assert_string_equal(kern_level_name(KERN_LEVEL_AVX2), "avx2");
     assert_string_equal(kern_level_name(KERN_LEVEL_AVX512), "avx512");
+    assert_string_equal(kern_level_name(KERN_LEVEL_CUDA), "cuda");
     assert_string_equal(kern_level_name(KERN_LEVEL_COUNT), "unknown");
 }
 

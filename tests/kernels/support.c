@@ -1,5 +1,10 @@
 #include "tests/kernels/support.h"
 
+__attribute__((weak)) const struct kern_table *accelerator_table(void)
+{
+    return NULL;
+}
+
 static uint64_t domain_mask(int bits)
 {
     return kern_ring_mask(bits);

@@ -69,7 +69,10 @@ static inline void *must_alloc(size_t count, size_t size)
     return memory;
 }
 
-/* The distinct tables of this CPU, scalar first; returns how many. */
+/* The table of an accelerator that a check is linked with (accelerator.c), or NULL. */
+const struct kern_table *accelerator_table(void);
+
+/* The distinct tables of this CPU, scalar first, and an accelerator's last; returns how many. */
 static inline size_t all_tables(const struct kern_table *ret[KERN_LEVEL_COUNT])
 {
     size_t count = 0;
@@ -78,6 +81,8 @@ static inline size_t all_tables(const struct kern_table *ret[KERN_LEVEL_COUNT])
         if ((int)table->level == level)
             ret[count++] = table;
     }
+    if (accelerator_table() != NULL)
+        ret[count++] = accelerator_table();
     return count;
 }
 
