@@ -33,9 +33,13 @@ static void *run_seat(void *argument)
     struct seat *s = argument;
     s->status = s->joining ? eng_session_join(&s->session, &s->links, &s->error)
                            : eng_session_serve(&s->session, s->client, &s->served, &s->error);
-    /* A session that has ended hangs up, so that nobody waits for it. */
-    for (int i = 0; !s->joining && !s->served.joined && i < PARTIES; i++)
+    /* A session that has ended hangs up, so that nobody waits for it; one that never began says why. */
+    bool ended = s->joining ? s->status != BASE_OK : !s->served.joined;
+    for (int i = 0; ended && i < PARTIES; i++) {
+        if (s->joining && s->peer[i] != NULL)
+            net_link_abort(s->peer[i], &s->error);
         net_link_destroy(&s->peer[i]);
+    }
     return NULL;
 }
 

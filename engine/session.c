@@ -352,6 +352,12 @@ enum base_status eng_session_serve(struct eng_session *s, struct net_link *clien
         return BASE_OK;
     if (status == BASE_OK)
         status = check_request(s, &request, error);
+    if (status == BASE_ERR_MEMORY) {
+        /* The others find nothing wrong with the request, and would wait for this party. */
+        tell_all(s, client, error);
+        ret->joined = false;
+        goto out;
+    }
     if (status != BASE_OK) {
         net_link_abort(client, error);
         goto out;

@@ -38,8 +38,12 @@ void mpc_tell_client(struct mpc_party *p, const void *bytes, size_t size)
     if (mpc_failed(p) || (!mpc_computes(p) && p->role != MPC_HELPER))
         return;
     BASE_FAIL_SEND("mpc.answer.send");
-    if (net_link_send(p->client, p->client_step++, bytes, size, NULL) != BASE_OK)
-        p->client_lost = true;
+    struct base_error why = {0};
+    if (net_link_send(p->client, p->client_step++, bytes, size, &why) == BASE_OK)
+        return;
+    /* One that is still there hears it, and does not wait. */
+    net_link_abort(p->client, &why);
+    p->client_lost = true;
 }
 
 enum base_status mpc_open_to_client(struct mpc_party *p, struct mpc_wire w, enum mpc_opening opening)

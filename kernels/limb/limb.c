@@ -37,8 +37,8 @@ enum base_status kern_limb_gemm(enum kern_word word, uint64_t *y, size_t y_strid
     TRY_THAT(inner <= kern_limb_max_inner(word), error, BASE_ERR_RANGE,
              "product of %d-bit words by limbs: %zu elements in a row, but sums in 32 bits are exact up to %zu: cut the rows into parts", 8 * limbs,
              inner, kern_limb_max_inner(word));
-    TRY(base_alloc(&a_planes, rows * line, 1, error));
-    TRY(base_alloc(&w_planes, outs * line, 1, error));
+    TRY(base_alloc(&a_planes, rows, line, error));
+    TRY(base_alloc(&w_planes, outs, line, error));
     for (size_t r = 0; r < rows; r++)
         kern_limb_planes(word, a_planes + r * line, inner, false, (const uint8_t *)a + r * a_stride * a_bytes, a_bytes, inner);
     for (size_t o = 0; o < outs; o++)

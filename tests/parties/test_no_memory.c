@@ -2,7 +2,7 @@
  * nothing fails any more. Each time: an error with a name, no crash, no wait without end, no block left, and no file half written. GMP is left
  * alone: it ends the process where there is no memory, which loses nothing (exact public tables, at start).
  *
- * usage: test_no_memory SOURCE_ROOT [STRIDE [FIRST]]      STRIDE: every so many calls only; default 1 */
+ * usage: test_no_memory SOURCE_ROOT [STRIDE [FIRST [LAST]]]      STRIDE: every so many calls only; default 1 */
 #include "base/memory.h"
 #include "engine/generate.h"
 #include "engine/local.h"
@@ -287,7 +287,8 @@ int main(int argc, char **argv)
     }
     remove_set();
     size_t calls = drive(0, &failures);
-    for (size_t which = first; which <= calls; which += stride, driven++)
+    size_t last = argc > 4 ? strtoul(argv[4], NULL, 10) : calls;
+    for (size_t which = first; which <= last; which += stride, driven++)
         (void)drive(which, &failures);
     eng_plan_finish(&plan);
     (void)unlink(plan_path);

@@ -23,8 +23,9 @@ if grep -rnE 'protocols/(shuffle|hidden_set)\.h' --include='*.[ch]' engine kvcac
 fi
 
 # Rows "| name | ... | to whom | ..." of the registry against "| name | to whom | ..." of the proof sketch's section 5.
-of_registry=$(sed -n '/^## The registry/,/^## Of a request/p' docs/leakage.md | awk -F' [|] ' '/^[|] [a-z]/ { sub("^[|] ", "", $1); if ($1 != "entry") print $1 ": " $3 }')
-of_sketch=$(sed -n '/^## 5[.]/,/^## 6[.]/p' mpc/SECURITY.md | awk -F' [|] ' '/^[|] [a-z]/ { sub("^[|] ", "", $1); if ($1 != "entry") print $1 ": " $2 }')
+receivers() { awk -F' [|] ' -v column="$1" '/^[|] [a-z]/ { sub("^[|] ", "", $1); if ($1 != "entry") print $1 ": " $column }'; }
+of_registry=$(sed -n '/^## The registry/,/^## Of a request/p' docs/leakage.md | receivers 3)
+of_sketch=$(sed -n '/^## 5[.]/,/^## 6[.]/p' mpc/SECURITY.md | receivers 2)
 [ -n "$of_registry" ] && [ "$of_registry" = "$of_sketch" ] || {
     echo "mpc/SECURITY.md, section 5, differs from the registry of mpc/opening.c:"
     echo "$of_registry" >"${TMPDIR:-/tmp}/registry.$$"

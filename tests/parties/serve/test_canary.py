@@ -2,8 +2,8 @@
 
 usage: test_canary.py CACHET SOURCE_ROOT FIND_MARKS
 
-Memory is read whole, which is more than a core holds (work areas are left out of cores), in the middle of a request and after it; the test says so where that is not
-allowed. The gateway, which holds the prompt by right, and the model's file show that the search finds what is there."""
+Memory is read whole, which is more than a core holds (work areas are left out of cores), in the middle of a request and after it; the test says so
+where that is not allowed. The gateway, which holds the prompt by right, and the model's file show that the search finds what is there."""
 import json
 import os
 import random
@@ -84,14 +84,13 @@ def left_files(place):
                 yield path
 
 
-def streamed(s):
-    got = b""
-    while part := s.recv(65536):
-        got += part
-    return "".join(json.loads(line[6:])["choices"][0]["text"] for line in got.decode().split("\n") if line.startswith("data: {") and json.loads(line[6:])["choices"])
+def text_of(stream):
+    """The answer in the events of a whole response, chunk headers and all."""
+    events = [json.loads(line[6:]) for line in stream.decode().split("\n") if line.startswith("data: {")]
+    return "".join(event["choices"][0]["text"] for event in events if event["choices"])
 
 
-def watch(place, g, marks):
+def watch(g, marks, answer):
     s = g.open(PROMPT, {"Connection": "close"}, path=COMPLETION, max_tokens=TOKENS, temperature=0, stream=True)
     got = s.recv(65536)
     while b"data: " not in got:
@@ -99,7 +98,9 @@ def watch(place, g, marks):
     named = processes(g)
     check(set(named) == {"p0", "p1", "p2", "gateway"}, f"processes: {named}")
     judge_memory(named, marks, "during", ["prompt"])
-    streamed(s)
+    while part := s.recv(65536):
+        got += part
+    check(text_of(got) == answer, f"the answer is {text_of(got)!r}, the model says {answer!r} in the clear")
     check(until_idle(g) is not None, "the request does not end")
     judge_memory(named, marks, "after", [])
 
@@ -108,7 +109,8 @@ def told(place, g):
     texts = {**place.logs("kept"), "the gateway": g.log()}
     for page in "/metrics", "/state", "/health":
         texts[page] = g.ask("GET", page).body.decode()
-    for what, body in ("a wrong field", {"prompt": PROMPT, "nonsense": 1}), ("too many tokens", {"prompt": PROMPT, "max_tokens": 99999}), ("a long prompt", {"prompt": PROMPT * 30}):
+    bad = {"a wrong field": {"prompt": PROMPT, "nonsense": 1}, "too many tokens": {"prompt": PROMPT, "max_tokens": 99999}, "a long prompt": {"prompt": PROMPT * 30}}
+    for what, body in bad.items():
         answer = g.ask("POST", COMPLETION, body)
         check(answer.status == 400, f"{what}: {answer.status}")
         texts[what] = answer.body.decode()
@@ -121,7 +123,7 @@ def run(place):
     own = os.path.join(place.model, "model.safetensors")
     check(find(marks, own)[own][1] == ["weights"], "the search finds no weights in the model's file: it is blind")
     with place.up("kept") as g:
-        watch(place, g, marks)
+        watch(g, marks, answer)
         for where, text in told(place, g).items():
             for kind, patterns in marks.items():
                 check(not any(pattern in text.encode() for pattern in patterns), f"{kind} in {where}")
