@@ -240,7 +240,13 @@ enum base_status eng_normalise_projections(const struct eng_step *step, struct e
     (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
                     &t, "rsqrt");
+    int ring_qk = form.qk + ft, ring_v = form.v + lost;
+    u->q = mpc_ready(p, u->q, ring_qk, "u_q ready");
+    u->k = mpc_ready(p, u->k, ring_qk, "u_k ready");
+    u->v = mpc_ready(p, u->v, ring_v, "u_v ready");
     TRY(mpc_round(p));
+    t = mpc_ready(p, t, ring_qk > ring_v ? ring_qk : ring_v, "t ready");
+    TRY(eng_ready_round(step));
     struct mpc_share q = mpc_share_mul(p, u->q, t, wide, form.qk + ft),
                      k = mpc_share_mul(p, u->k, t, narrow, form.qk + ft),
                      v = mpc_share_mul(p, u->v, t, narrow, form.v + lost);

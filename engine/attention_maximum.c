@@ -149,6 +149,9 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
                                 eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
     p->account = softmax;
     TRY(mpc_round(p));
+    o = mpc_ready(p, o, plan->ring, "o ready");
+    inverse = mpc_ready(p, inverse, plan->ring, "1/S ready");
+    TRY(eng_ready_round(step));
     share = mpc_share_mul(p, o, mpc_slice(inverse, 0, pairs->answered), d->form.shape->head_dim, plan->ring);
     o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false,
                 "o");

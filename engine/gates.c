@@ -23,7 +23,8 @@ static enum base_status init_norm(struct sec_spline *ret, const struct eng_model
                                    .per_octave = plan->per_octave,
                                    .F = ENG_NORM_FRACTION,
                                    .ring = plan->ring,
-                                   .functions = squared ? 2 : 1};
+                                   .functions = squared ? 2 : 1,
+                                   .pair = plan->pair && !squared};
     form.high = high > INT64_C(1) << plan->kn ? INT64_C(1) << plan->kn : high;
     form.function[0] = (struct sec_spline_function){SEC_POWER_INVERSE_ROOT, rho,         unit,
                                                     shape->norm_eps,        l->ft[norm], l->bt[norm]};
@@ -49,7 +50,8 @@ static enum base_status find_exp(struct eng_gates *gates, const struct eng_plan 
                                 .fb = plan->fb,
                                 .fe = plan->fe,
                                 .fo = plan->fo,
-                                .ring = plan->ring};
+                                .ring = plan->ring,
+                                .pair = plan->pair};
     enum base_status status = sec_exp_init(&gates->exp[gates->exp_count], form, error);
     if (status == BASE_OK)
         gates->layer[layer].exp = gates->exp_count++;
@@ -128,6 +130,12 @@ out:
     return status;
 }
 
+/* Two parties read one of three cells: half as wide, so that as much of the range is theirs. */
+static int guard_log_cells(const struct eng_plan *plan)
+{
+    return ENG_GUARD_LOG_CELLS + plan->pair;
+}
+
 static enum base_status init_maximum(struct eng_gates *gates, const struct eng_plan *plan, size_t layer,
                                      struct base_error *error)
 {
@@ -136,19 +144,20 @@ static enum base_status init_maximum(struct eng_gates *gates, const struct eng_p
                                             .h = eng_plan_score_bits(plan, layer) + 1 - plan->bin,
                                             .ko = eng_plan_score_ring(plan, layer)};
     l->guard[0] = (struct sec_guard){.k = eng_plan_score_ring(plan, layer),
-                                     .h = ENG_GUARD_LOG_CELLS,
-                                     .top = 1 << (ENG_GUARD_LOG_CELLS - 1)};
+                                     .h = guard_log_cells(plan),
+                                     .top = 1 << (guard_log_cells(plan) - 1)};
     return find_exp(gates, plan, layer, error);
 }
 
 static enum base_status init_reciprocal(struct eng_gates *gates, const struct eng_plan *plan,
                                         struct base_error *error)
 {
-    int log_context = eng_plan_log_context(plan), whole = plan->fo + log_context;
+    /* Two parties leave two cells empty above the largest sum. */
+    int log_context = eng_plan_log_context(plan), whole = plan->fo + log_context + plan->pair;
     gates->sum_bits = whole < 30 ? whole : 30;
     gates->sum_cut = whole - gates->sum_bits;
     int fraction = plan->fo - gates->sum_cut;
-    double slack = base_power_of_two(plan->bin + 1), one = base_power_of_two(fraction);
+    double slack = base_power_of_two(plan->bin) * (plan->pair ? 3 : 2), one = base_power_of_two(fraction);
     int64_t high = (int64_t)(plan->context + 1) << fraction, limit = INT64_C(1) << gates->sum_bits;
     struct sec_spline_form form = {.k = gates->sum_bits,
                                    .low = (int64_t)(one * base_exp(-slack)),
@@ -157,6 +166,7 @@ static enum base_status init_reciprocal(struct eng_gates *gates, const struct en
                                    .F = plan->f_reciprocal,
                                    .ring = plan->ring,
                                    .functions = 1,
+                                   .pair = plan->pair,
                                    .function = {{SEC_POWER_INVERSE, .scale = one, .unit = 1, .fo = plan->fy,
                                                  .bound = plan->fy + (int)ceil(slack * 1.4427)}}};
     return sec_spline_init(&gates->reciprocal, form, error);
@@ -175,6 +185,7 @@ struct sec_spline_form eng_gates_root_form(const struct eng_model_shape *shape, 
         .F = eng_plan_root_table(plan),
         .ring = plan->ring,
         .functions = 1,
+        .pair = plan->pair,
         .function = {{SEC_POWER_ROOT, 1, 1 / per_mean, shape->norm_eps, plan->fx,
                       plan->fx + eng_plan_root_bits(plan)}}};
 }
@@ -194,7 +205,7 @@ static void init_guard_activation(struct eng_layer_gates *layer, const struct en
 {
     int wave = plan->layer[l].wave, log_cell = eng_plan_wave_log_cell((enum eng_wave)wave);
     layer->guard_activation = (struct sec_guard){
-        .k = plan->kg + 1, .h = ENG_GUARD_LOG_CELLS, .top = 1 << (ENG_GUARD_LOG_CELLS - 1)};
+        .k = plan->kg + 1, .h = guard_log_cells(plan), .top = 1 << (guard_log_cells(plan) - 1)};
     layer->guard_activation_offset = UINT64_C(1) << (plan->kg - 1);
     if (wave == ENG_WAVE_NONE)
         return;
@@ -229,7 +240,7 @@ enum base_status eng_gates_init(struct eng_gates *ret, const struct eng_model_sh
     enum sec_curve curve = shape->activation == ENG_ACTIVATION_GELU ? SEC_CURVE_GELU : SEC_CURVE_SILU;
     TRY(sec_segments_init(
         &gates.activation,
-        (struct sec_segments_form){curve, plan->kg, plan->hs, plan->fg, plan->f_silu, plan->ring}, error));
+        (struct sec_segments_form){curve, plan->kg, plan->hs + plan->pair, plan->fg, plan->f_silu, plan->ring, plan->pair}, error));
     for (size_t l = 0; l < plan->layers; l++)
         TRY(init_wave(&gates, plan->layer[l].wave, curve, error));
     *ret = gates;

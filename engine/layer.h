@@ -56,6 +56,13 @@ static inline struct mpc_cost *eng_account(const struct eng_step *step, enum eng
     return before;
 }
 
+/* Two parties without P0 make factors of products ready (mpc_ready) in a round of their own, if there is
+ * one that needs it; nothing with P0. */
+static inline enum base_status eng_ready_round(const struct eng_step *step)
+{
+    return step->p->maker == NULL || step->p->pending_count == 0 ? step->p->status : mpc_round(step->p);
+}
+
 /* A bound of `bits` integer bits at `fraction` fraction bits: at least 1. */
 static inline int eng_bound(int fraction, int bits)
 {

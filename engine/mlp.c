@@ -119,13 +119,20 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
 
     (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
+    struct eng_reading r = reading_of(step);
+    int ring = eng_plan_up_ring(d->form.plan, step->layer), ring_g = r.cut + r.ring;
+    ug = mpc_ready(p, ug, ring_g, "u_gate ready");
+    up = mpc_ready(p, up, ring, "u_up ready");
     TRY(mpc_round(p));
+    t = mpc_ready(p, t, ring > ring_g ? ring : ring_g, "t ready");
+    TRY(eng_ready_round(step));
 
-    int ring = eng_plan_up_ring(d->form.plan, step->layer);
     struct mpc_wire g = activation_input(step, ug, t);
     struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, d->form.shape->ffn, ring), ring, ft,
                                 eng_bound(fu, l->bits[ENG_P]), false, "p");
     TRY(mpc_round(p));
+    u = mpc_ready(p, u, d->form.gates->activation.form.ring, "p ready");
+    TRY(eng_ready_round(step));
     TRY(activate(step, g, &u, ret_h));
 out:
     return status;
@@ -144,7 +151,11 @@ static enum base_status plain(const struct eng_step *step, struct mpc_wire x, st
 
     (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &d->form.gates->layer[step->layer].norm[ENG_NORM_MLP], s, &t, "rsqrt");
+    struct eng_reading r = reading_of(step);
+    u = mpc_ready(p, u, r.cut + r.ring, "u ready");
     TRY(mpc_round(p));
+    t = mpc_ready(p, t, r.cut + r.ring, "t ready");
+    TRY(eng_ready_round(step));
 
     struct mpc_wire g = activation_input(step, u, t);
     TRY(mpc_round(p));

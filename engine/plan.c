@@ -163,6 +163,15 @@ void eng_plan_set_general(struct eng_plan *plan)
     }
 }
 
+void eng_plan_set_pair(struct eng_plan *plan)
+{
+    eng_plan_set_general(plan);
+    plan->pair = true;
+    plan->fold = 1;
+    plan->bin = 0;
+    plan->cell = 0;
+}
+
 int eng_plan_ft2(const struct eng_plan *plan, size_t layer)
 {
     return minimum(30, 2 * plan->layer[layer].ft[ENG_NORM_ATTENTION] - 13);

@@ -9,6 +9,7 @@
 
 #include "kvcache/profile.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -113,6 +114,7 @@ struct eng_plan {
     int fg, kg, hs, f_silu; /* gate input: fraction, ring; log2 segments; fraction bits of SiLU */
     int kn;                 /* bits of the norm's input */
     int ring;               /* residual and weights */
+    bool pair; /* two parties without P0; eng_plan_set_pair */
     int fold; /* 1: the norm is folded into q, k, v when decoding too (17 rounds, fewer bytes per cached row)
                */
     int context; /* longest prompt plus answer */
@@ -142,6 +144,9 @@ void eng_plan_set_typical(struct eng_plan *plan, size_t width, double norm_eps, 
  * below the ceilings, headroom of `headroom` bits, and the wide wave. Good for inputs whose row maxima lie
  * above -5.5 nats: those of synthetic weights, which thus cost what a real model of their shape does. */
 void eng_plan_set_cheap(struct eng_plan *plan, int range, int headroom);
+/* The mode of two parties without P0 (mpc/maker.h) of a plan that was calibrated for general gates: these alone, folded norms, bins and cells of one nat.
+ * Not in plan.json: the mode is the deployment's. */
+void eng_plan_set_pair(struct eng_plan *plan);
 /* The general gates on every layer, for comparisons of cost: bounds stay those of the plan. */
 void eng_plan_set_general(struct eng_plan *plan);
 void eng_plan_finish(struct eng_plan *plan);

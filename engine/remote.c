@@ -36,6 +36,8 @@ enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remot
     for (int party = 0; party < 3; party++) {
         uint8_t bytes[ENG_REQUEST_BYTES];
         struct eng_request own = r.request;
+        if (form->link[party] == NULL)
+            continue;
         /* Each key goes to its two holders. */
         if (party == 2)
             memset(own.key1, 0, sizeof own.key1);
@@ -137,8 +139,10 @@ enum base_status eng_remote_plan(struct eng_remote *r, const struct eng_order *o
     TRY_THAT(eng_remote_has_room(r), error, BASE_ERR_INTERNAL, "more than %d orders are planned", ENG_AHEAD);
     TRY_THAT(order->kind != ENG_ORDER_OPEN || (next_slot(order->slots, &first) && !r->slot[first].busy), error,
              BASE_ERR_INTERNAL, "slot %zu is opened while it is in use", first);
-    net_link_set_phase(r->client.link[0], phase_of(r, order, true));
-    TRY(eng_order_send(r->client.link[0], r->ordered, order, error));
+    if (r->client.link[0] != NULL) {
+        net_link_set_phase(r->client.link[0], phase_of(r, order, true));
+        TRY(eng_order_send(r->client.link[0], r->ordered, order, error));
+    }
     r->ordered++;
     r->planned[r->planned_count++] = *order;
     apply(r, order, true);
@@ -192,7 +196,7 @@ static enum base_status wait_for(struct eng_remote *r, int party, const struct e
     while (!net_link_wait(link[party], LOOK_MS)) {
         for (int i = 0; i < 3; i++) {
             uint8_t word[8];
-            if (i == party || !net_link_lost(link[i]))
+            if (i == party || link[i] == NULL || !net_link_lost(link[i]))
                 continue;
             BASE_FAIL_RECEIVE("engine.reason.receive");
             TRY(net_link_skip_to(link[i], ENG_REQUEST_END, error));
@@ -237,8 +241,11 @@ static enum base_status take_reports(struct eng_remote *r, struct eng_remote_ste
     }
     r->client.step++;
     r->steps++;
-    ret->report[0] = (struct eng_step_report){0};
-    while (r->dealt_steps < r->steps || (r->dealt_steps < r->ordered && net_link_pending(r->client.link[0]))) {
+    /* Two parties without P0 have made it themselves. */
+    ret->report[0] = (struct eng_step_report){.online = r->client.link[0] == NULL ? ret->report[1].dealt : 0};
+    if (r->client.link[0] == NULL)
+        r->dealt_steps = r->steps;
+    while (r->client.link[0] != NULL && (r->dealt_steps < r->steps || (r->dealt_steps < r->ordered && net_link_pending(r->client.link[0])))) {
         BASE_FAIL_RECEIVE("engine.dealt_report.receive");
         TRY(net_link_receive(r->client.link[0], r->dealt_steps, bytes, sizeof bytes, error));
         eng_step_report_decode(bytes, &dealt);
@@ -337,7 +344,7 @@ struct eng_backend eng_remote_backend(struct eng_remote *remote)
 uint64_t eng_remote_sent(const struct eng_remote *r, enum net_phase phase)
 {
     uint64_t sent = 0;
-    for (int party = 0; party < 3; party++)
+    for (int party = r->client.link[0] == NULL; party < 3; party++)
         sent += net_link_count(r->client.link[party], phase)->payload_bytes;
     return sent;
 }
@@ -345,7 +352,7 @@ uint64_t eng_remote_sent(const struct eng_remote *r, enum net_phase phase)
 uint64_t eng_remote_sent_to(const struct eng_remote *r, int party)
 {
     uint64_t sent = 0;
-    for (int phase = 0; phase < NET_PHASE_COUNT; phase++)
+    for (int phase = 0; r->client.link[party] != NULL && phase < NET_PHASE_COUNT; phase++)
         sent += net_link_count(r->client.link[party], (enum net_phase)phase)->payload_bytes;
     return sent;
 }
@@ -354,11 +361,13 @@ enum base_status eng_remote_end(struct eng_remote *r, struct eng_usage ret_usage
 {
     const struct eng_order stop = {.kind = ENG_ORDER_STOP};
     enum base_status status = BASE_OK;
-    for (int party = 0; party < 3; party++) {
+    if (r->client.link[0] == NULL)
+        memset(&ret_usage[0], 0, sizeof ret_usage[0]);
+    for (int party = r->client.link[0] == NULL; party < 3; party++) {
         net_link_set_phase(r->client.link[party], NET_PHASE_SETUP);
         TRY(eng_order_send(r->client.link[party], party == 0 ? r->ordered : r->given, &stop, error));
     }
-    for (int party = 0; party < 3; party++) {
+    for (int party = r->client.link[0] == NULL; party < 3; party++) {
         uint8_t report[ENG_USAGE_BYTES];
         BASE_FAIL_RECEIVE("engine.report.receive");
         TRY(net_link_skip_to(r->client.link[party], ENG_REQUEST_END, error));

@@ -29,7 +29,7 @@ struct eng_remote {
 struct eng_remote_form {
     const struct eng_model_shape *shape;
     const struct eng_plan *plan;
-    struct net_link *link[3]; /* to P0, P1, P2 */
+    struct net_link *link[3]; /* to P0, P1, P2; the first one NULL: two parties without P0 */
     const struct kern_table *kern;
 };
 

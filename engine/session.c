@@ -35,6 +35,7 @@ void eng_session_finish(struct eng_session *session)
         eng_decoder_finish(&session->slot[i].decoder);
     session->slots = 0;
     base_free(&session->slot);
+    eng_session_finish_ahead(session);
     mpc_strands_destroy(&session->strands);
     mpc_party_finish(&session->party);
     base_wipe(session->key1, sizeof session->key1);
@@ -83,8 +84,12 @@ enum base_status eng_session_join(struct eng_session *s, const struct eng_sessio
         s->source.link[own] = links->to[0];
         s->party.peer = links->to[3 - own];
     }
-    mpc_source_over_links(&s->party.source, &s->source);
     s->requests = 0;
+    if (s->maker != NULL) {
+        TRY(agree(links->to[3 - own], own == 1, s->key12, error));
+        return eng_session_join_pair(s, error);
+    }
+    mpc_source_over_links(&s->party.source, &s->source);
     if (own != 2)
         TRY(agree(links->to[own == 0 ? 1 : 0], own == 0, s->key1, error));
     if (own != 1)
@@ -135,6 +140,7 @@ static void start_streams(struct eng_session *s, const struct eng_request *r)
     }
     if (own != 0)
         start_pair_stream(s, &p->s12, s->key12, r->nonce);
+    eng_session_start_ahead(s);
 }
 
 /* What two parties must have in common before either works on a request, under the key that they agreed on: the request's public fields, which
@@ -210,6 +216,8 @@ static enum base_status check_request(const struct eng_session *s, const struct 
     TRY(eng_session_check_slot(s, &slot, error));
     TRY_THAT(r->chunk == chunk, error, BASE_ERR_ARGUMENT,
              "the client feeds the prompt in chunks of %u rows, the parties in chunks of %zu", r->chunk, chunk);
+    TRY_THAT(s->maker == NULL || r->mode != ENG_REQUEST_ARGMAX, error, BASE_ERR_SUPPORT,
+             "tokens are chosen inside by gates that two parties without P0 do not make: let the client choose");
 out:
     return status;
 }
@@ -305,6 +313,7 @@ static void clear(struct eng_session *s)
     base_arena_release(&p->arena, 0);
     base_arena_trim(&p->arena);
     memset(p->openings, 0, sizeof p->openings);
+    eng_session_clear_ahead(s);
     p->pending_count = 0;
     p->guard = 0;
     p->step = p->client_step = 0;

@@ -23,6 +23,18 @@ struct eng_slot {
     uint8_t id[ENG_REQUEST_ID];
 };
 
+/* Two parties without P0: what makes their material over the link between them (pair/, which stands beside this floor; parties/two.h). */
+struct eng_session_maker {
+    /* The parties have met anew: base OTs and what follows from them. party: 1 or 2. session: alike at both. */
+    enum base_status (*join)(void *context, int party, struct net_link *peer, const uint8_t session[16], struct base_error *error);
+    /* Wipes what was made and not used: a step was cut short, or a run has ended. */
+    void (*drop)(void *context);
+    const struct mpc_maker *notes, *reads; /* of the party ahead of time, and of the one that computes */
+    struct mpc_source source;
+    void *context;
+};
+struct eng_ahead;
+
 struct eng_session {
     struct eng_slot *slot; /* [slots] */
     size_t slots;
@@ -33,6 +45,9 @@ struct eng_session {
     uint8_t key1[ENG_SESSION_KEY],
         key2[ENG_SESSION_KEY],  /* with (P0, P1) and with (P0, P2), as far as the role holds them */
         key12[ENG_SESSION_KEY]; /* with (P1, P2): P0 does not hold it */
+    const struct eng_session_maker *maker; /* NULL: P0 deals */
+    struct eng_ahead *ahead;
+    uint64_t made, made_sent; /* bytes that both have sent to make the last step, and this party's part of them */
     uint64_t requests;
     int64_t idle_ms;   /* [30000] how long a client may say nothing, not even a ping, before its next request; to P1 and P2, before its next order */
     /* Told of every slot that opens or closes, with its id, in a run of whichever client; those open at the end of a run close then. NULL: nobody. */
@@ -48,6 +63,11 @@ BASE_MUST_USE enum base_status eng_session_init(struct eng_session *ret, enum mp
                                                 struct eng_decoder_form form, size_t slots,
                                                 const struct kern_table *kern, struct base_error *error);
 void eng_session_finish(struct eng_session *session);
+
+/* P1 or P2 without P0, before it joins: links.to[0] is NULL then, and so is the client's to P0. maker: borrowed. Errors: BASE_ERR_SUPPORT (more than one slot),
+ * BASE_ERR_ARGUMENT (a plan of three parties). */
+BASE_MUST_USE enum base_status eng_session_set_maker(struct eng_session *session, const struct eng_session_maker *maker,
+                                                     struct base_error *error);
 
 /* Takes fresh links to the other parties (borrowed) and agrees on the keys of this meeting. Cost: 32 bytes
  * each way with each of them. */

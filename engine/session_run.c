@@ -280,7 +280,7 @@ static void report(struct run *run, const struct before *before)
     struct mpc_party *p = &run->session->party;
     uint8_t bytes[ENG_STEP_REPORT_BYTES];
     struct eng_step_report r = {.online = sent_to_parties(run->session) - before->sent,
-                                .dealt = p->declared.offline - before->declared.offline,
+                                .dealt = p->declared.offline - before->declared.offline + run->session->made,
                                 .rounds = (uint32_t)(p->declared.rounds - before->declared.rounds),
                                 .milliseconds = (uint32_t)((base_clock_seconds() - before->seconds) * 1e3),
                                 .waited = (uint32_t)((waited_for_parties(run->session) - before->waited) * 1e3)};
@@ -319,12 +319,6 @@ out:
     return status;
 }
 
-/* In microseconds. The client may work with P0, who must not time single rounds of P1 and P2. */
-static uint64_t whole_milliseconds(double seconds)
-{
-    return (uint64_t)(seconds * 1e3) * 1000;
-}
-
 /* A step that the client, or its end, cut short is no failure: both computing parties left it at the same place. */
 static enum base_status step(struct run *run, const struct eng_order *order)
 {
@@ -336,18 +330,21 @@ static enum base_status step(struct run *run, const struct eng_order *order)
         return BASE_OK;
     }
     struct eng_phase_usage *usage = lanes.decoding ? &run->usage->decode : &run->usage->prefill;
+    enum base_status status = eng_session_make_ahead(s, lanes.rows, lanes.answers);
     eng_session_set_phase(s, lanes.decoding ? NET_PHASE_DECODE : NET_PHASE_PREFILL);
-    enum base_status status = run_lanes(run, &lanes);
+    if (status == BASE_OK)
+        status = run_lanes(run, &lanes);
     double now = base_clock_seconds(), cpu = base_cpu_seconds();
     usage->microseconds += (uint64_t)((now - run->last) * 1e6);
-    usage->cpu_microseconds += whole_milliseconds(cpu - run->last_cpu);
+    usage->cpu_microseconds += eng_whole_milliseconds(cpu - run->last_cpu);
     double kernels = kern_times().seconds, network = eng_session_network_seconds(s);
-    usage->kernel_microseconds += whole_milliseconds(kernels - run->last_kernels);
-    usage->network_microseconds += whole_milliseconds(network - run->last_network);
+    usage->kernel_microseconds += eng_whole_milliseconds(kernels - run->last_kernels);
+    usage->network_microseconds += eng_whole_milliseconds(network - run->last_network);
     run->last_kernels = kernels;
     run->last_network = network;
     run->last = now;
     run->last_cpu = cpu;
+    usage->offline += s->made_sent;
     if (status == BASE_OK) {
         usage->tokens += lanes.rows;
         return BASE_OK;
@@ -391,6 +388,7 @@ static enum base_status open_slot(struct run *run, size_t i, const struct eng_or
         s->told(s->told_context, order);
     TRY(eng_decoder_begin(&slot->decoder, &s->party, order->prompt_tokens, order->new_tokens, &s->party.error));
     TRY(eng_decoder_make_up(&slot->decoder, &s->party, order->made_up));
+    TRY(eng_session_begin_ahead(s, order));
 out:
     return status;
 }
@@ -442,6 +440,8 @@ static enum base_status close_material(struct eng_session *s)
         net_link_set_note(p->peer, false);
         BASE_FAIL_SEND("engine.part.exchange");
         TRY(net_link_exchange(p->peer, PART_STEP, word, sizeof word, theirs, sizeof theirs, &p->error));
+        if (s->links.to[0] == NULL)
+            return BASE_OK;
         BASE_FAIL_SEND("engine.part.send");
         TRY(net_link_send(s->links.to[0], PART_STEP, word, sizeof word, &p->error));
         BASE_FAIL_RECEIVE("engine.material_end.receive");

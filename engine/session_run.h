@@ -19,6 +19,21 @@ BASE_MUST_USE enum base_status eng_session_look_at_parties(struct eng_session *s
 /* Counts of the links from here on belong to `phase`. */
 void eng_session_set_phase(struct eng_session *session, enum net_phase phase);
 
+/* Two parties without P0 (session_pair.c); nothing where P0 deals. The party ahead of time: freed; its base OTs, after key12; its streams, after those of
+ * the run; as before a run; with a slot that opens; and one step of it, made. */
+void eng_session_finish_ahead(struct eng_session *session);
+BASE_MUST_USE enum base_status eng_session_join_pair(struct eng_session *session, struct base_error *error);
+void eng_session_start_ahead(struct eng_session *session);
+void eng_session_clear_ahead(struct eng_session *session);
+BASE_MUST_USE enum base_status eng_session_begin_ahead(struct eng_session *session, const struct eng_order *order);
+BASE_MUST_USE enum base_status eng_session_make_ahead(struct eng_session *session, size_t rows, size_t answers);
+
+/* In microseconds. The client may work with P0, who must not time single rounds of P1 and P2. */
+static inline uint64_t eng_whole_milliseconds(double seconds)
+{
+    return (uint64_t)(seconds * 1e3) * 1000;
+}
+
 /* Seconds in calls of this party's links since they were made. */
 double eng_session_network_seconds(const struct eng_session *s);
 

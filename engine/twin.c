@@ -1,6 +1,7 @@
 #include "engine/twin.h"
 
 #include "base/memory.h"
+#include "mpc/maker.h"
 #include "mpc/opening.h"
 #include "protocols/argmax.h"
 
@@ -14,6 +15,7 @@ enum base_status eng_twin_init(struct eng_twin *ret, struct eng_decoder_form for
     *ret = (struct eng_twin){.request.mode = mode};
     TRY(eng_decoder_init(&ret->decoder, MPC_CLEAR, form, error));
     TRY(mpc_party_init(&ret->party, MPC_CLEAR, kern, eng_decoder_work_size(&ret->decoder), error));
+    ret->party.maker = form.plan->pair ? &mpc_maker_of_twin : NULL;
     TRY(base_alloc(&ret->hot, ret->decoder.form.chunk * form.shape->vocab, sizeof *ret->hot, error));
     return BASE_OK;
 out:

@@ -100,6 +100,12 @@ void eng_masked_extent(const struct eng_model_shape *shape, enum eng_tensor tens
         *ret_columns = eng_weights_head_inner(shape);
 }
 
+/* Who may read its own mask halves of these weights ahead of time (mpc/matrix.h). */
+static enum mpc_role held_by(enum mpc_role role)
+{
+    return role == MPC_LEFT || role == MPC_RIGHT ? role : MPC_HELPER;
+}
+
 static struct mpc_matrix lay_out(struct cursor *c, const struct eng_model_shape *shape,
                                  enum eng_tensor tensor, int ring, int frac)
 {
@@ -110,7 +116,8 @@ static struct mpc_matrix lay_out(struct cursor *c, const struct eng_model_shape 
                            .bound = ring - 1,
                            .outs = rows,
                            .inner = columns,
-                           .stride = mpc_matrix_stride(c->role, ring, columns)};
+                           .stride = mpc_matrix_stride(c->role, ring, columns),
+                           .held = held_by(c->role)};
     m.data = take(c, rows * m.stride);
     return m;
 }
@@ -124,7 +131,8 @@ static struct sec_row_table lay_out_table(struct cursor *c, const struct eng_mod
                                   .width = shape->width,
                                   .stride = sec_row_table_stride(c->role, shape->width),
                                   .frac = frac,
-                                  .bound = bound};
+                                  .bound = bound,
+                                  .held = held_by(c->role)};
     table.data = take(c, table.rows * table.stride * sizeof *table.data);
     return table;
 }

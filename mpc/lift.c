@@ -1,6 +1,7 @@
 #include "mpc/lift.h"
 
 #include "mpc/deal.h"
+#include "mpc/maker.h"
 
 bool mpc_wrap_fits(struct mpc_party *p, const struct mpc_wire *w)
 {
@@ -134,6 +135,29 @@ struct mpc_cost mpc_share_mul_cost(size_t n, size_t group, int ring_x, int ring_
     return cost;
 }
 
+/* Two parties: both factors have the whole ring. */
+static struct mpc_share multiply_ready(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring)
+{
+    struct mpc_share out = mpc_share_make(p, x.count, ring, x.frac + y.frac);
+    if (!mpc_failed(p) && (x.ring < ring || y.ring < ring))
+        mpc_fail(p, BASE_ERR_SUPPORT, "a product in %d bits of wires of %d and %d bits: two parties extend them first", ring, x.ring, y.ring);
+    mpc_note_cross(p, (struct mpc_cross_form){.count = x.count, .group = group, .ring = ring, .scalars = true}, mpc_own_mask(p, &y), mpc_own_mask(p, &x));
+    if (mpc_shares_nothing(p))
+        return out;
+    const uint64_t *x_mask = mpc_own_mask(p, &x), *y_mask = mpc_own_mask(p, &y);
+    for (size_t i = 0; !mpc_failed(p) && i < x.count; i++) {
+        size_t j = i / group;
+        out.z[i] = (p->role == MPC_RIGHT ? x.m[i] * y.m[j] : 0) - x.m[i] * y_mask[j] - x_mask[i] * y.m[j];
+    }
+    mpc_add_made(p, out.z, x.count, ring);
+    return out;
+}
+
+struct mpc_wire mpc_ready(struct mpc_party *p, struct mpc_wire w, int ring, const char *label)
+{
+    return p->maker == NULL || w.ring >= ring ? w : mpc_extend(p, w, ring, label);
+}
+
 struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring)
 {
     size_t n = x.count;
@@ -143,10 +167,13 @@ struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mp
         (void)mpc_wrap_fits(p, &x);
     if (y.ring < ring || y.gate_only)
         (void)mpc_wrap_fits(p, &y);
+    if (p->maker != NULL && p->role != MPC_CLEAR)
+        return multiply_ready(p, x, y, group, ring);
     struct mpc_share out = mpc_share_make(p, n, ring, x.frac + y.frac);
     if (mpc_failed(p))
         return out;
-    mpc_declare(p, mpc_share_mul_cost(n, group, x.ring, y.ring, ring));
+    if (p->maker == NULL)
+        mpc_declare(p, mpc_share_mul_cost(n, group, x.ring, y.ring, ring));
     if (p->role == MPC_COUNT)
         return out;
     if (p->role == MPC_CLEAR) {
@@ -200,6 +227,38 @@ static void extend_helper(struct mpc_party *p, const struct mpc_wire *w, struct 
     mpc_deal(p, w->count, high, B);
 }
 
+/* --- two parties -------------------------------------------------------------------------------------------------------- */
+
+/* New masks l_i + 2^k h_i, and V for every M. */
+static void extend_ahead(struct mpc_party *p, const struct mpc_wire *w, struct mpc_wire *out)
+{
+    int high = out->ring - w->ring;
+    mpc_note_wraps(p, (struct mpc_wraps_form){w->count, w->ring, high}, w->l1);
+    if (p->role == MPC_COUNT)
+        return;
+    uint64_t *h1, *none;
+    mpc_fresh(p, w->count, high, &h1, &none);
+    for (size_t i = 0; !mpc_failed(p) && i < w->count; i++)
+        out->l1[i] = w->l1[i] + (h1[i] << w->ring);
+}
+
+static void extend_made(struct mpc_party *p, const struct mpc_wire *w, struct mpc_wire *out, struct mpc_pending *q)
+{
+    int high = out->ring - w->ring;
+    uint64_t *h1, *h2, offset = UINT64_C(1) << w->bound, keep = kern_ring_mask(w->ring);
+    mpc_fresh(p, w->count, high, &h1, &h2);
+    const uint64_t *own = mpc_own_mask(p, w), *fresh = p->role == MPC_LEFT ? h1 : h2, *V = mpc_made(p, MPC_WRAPS_READINGS * w->count, high);
+    uint64_t *mask = mpc_own_mask(p, out);
+    q->opened = mpc_words(p, w->count);
+    q->extra = mpc_words(p, w->count);
+    for (size_t i = 0; !mpc_failed(p) && i < w->count; i++) {
+        uint64_t m = (w->m[i] + offset) & keep;
+        mask[i] = own[i] + (fresh[i] << w->ring);
+        q->extra[i] = m;
+        q->opened[i] = V[(m >> (w->ring - 2)) * w->count + i] + fresh[i];
+    }
+}
+
 struct mpc_wire mpc_extend(struct mpc_party *p, struct mpc_wire w, int ring, const char *label)
 {
     if (!mpc_failed(p) && (ring < w.ring || ring > 64))
@@ -209,8 +268,13 @@ struct mpc_wire mpc_extend(struct mpc_party *p, struct mpc_wire w, int ring, con
     int high = ring - w.ring;
     struct mpc_wire out = mpc_wire_make(p, w.count, ring, w.frac, w.bound);
     struct mpc_pending q = {.label = label, .count = w.count, .ring = high, .ulp = 0, .finish = finish_extend};
-    mpc_declare(p, mpc_extend_cost(w.count, w.ring, ring));
-    if (p->role == MPC_CLEAR) {
+    struct mpc_cost cost = mpc_extend_cost(w.count, w.ring, ring);
+    mpc_declare(p, (struct mpc_cost){.online = cost.online, .offline = p->maker == NULL ? cost.offline : 0});
+    if (mpc_notes(p)) {
+        extend_ahead(p, &w, &out);
+    } else if (mpc_reads_made(p)) {
+        extend_made(p, &w, &out, &q);
+    } else if (p->role == MPC_CLEAR) {
         for (size_t i = 0; !mpc_failed(p) && i < w.count; i++)
             out.x[i] = w.x[i];
     } else if (p->role == MPC_HELPER) {

@@ -31,14 +31,22 @@ uint64_t *mpc_wrap_open_bit(struct mpc_party *p, const struct mpc_wire *w, uint6
 /* Prepares a small-ring wire for an elementwise product in Z_2^ring. Cost: 0 rounds, 2 n (ring - k) bits offline. */
 struct mpc_lifted mpc_lift(struct mpc_party *p, struct mpc_wire w, int ring);
 
-/* x[i] * y[i / group] as a share in Z_2^ring although x and y live in smaller rings. Local but for dealt words.
+/* x[i] * y[i / group] as a share in Z_2^ring although x and y live in smaller rings. Local but for dealt words. Two parties without P0
+ * cannot lift: there x and y are made ready before (mpc_ready).
  * Shapes: x [n], y [n / group]. Cost: mpc_share_mul_cost offline. */
 struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring);
 struct mpc_cost mpc_share_mul_cost(size_t n, size_t group, int ring_x, int ring_y, int ring);
 
 /* Z_2^k -> Z_2^ring, the same value, exact for bound <= k - 2. One round: opens A B + h in Z_2^(ring - k), h = h1 + h2 + carry.
- * Cost: 2 n (ring - k) bits online, 2 n (ring - k) bits offline. Reveals: nothing (uniform by the peer's h). */
+ * Cost: 2 n (ring - k) bits online, 2 n (ring - k) bits offline. Reveals: nothing (uniform by the peer's h).
+ *
+ * Two parties without P0 open V + h1 + h2 with V how often m'' - l1 - l2 wraps: ceil((a1 + a2 - M) / 4), M and a_i the two highest bits of
+ * m'' and of l_i. Exact: with e and e' the low parts of l1 + l2 and of m'', in units u of 2^(k-2), (a1 + a2 - M) u + e - e' lies in
+ * (2^k V - 2^(k-1), 2^k V] and e - e' in (-u, 2 u), so a1 + a2 - M is one of 4 V - 3 .. 4 V. M is public: shares of V are made for each of its four
+ * values ahead of time, and the online phase stays as it is. */
 struct mpc_wire mpc_extend(struct mpc_party *p, struct mpc_wire w, int ring, const char *label);
+/* A factor of mpc_share_mul in Z_2^ring: with P0 the wire itself, which the product lifts; two parties extend it in the next round. */
+struct mpc_wire mpc_ready(struct mpc_party *p, struct mpc_wire w, int ring, const char *label);
 struct mpc_cost mpc_extend_cost(size_t count, int k, int ring);
 
 #endif

@@ -118,6 +118,23 @@ uint64_t mpc_matrix_element(enum mpc_role role, const struct mpc_matrix *matrix,
     return load_word(at.first, at.word);
 }
 
+uint64_t mpc_matrix_second(enum mpc_role role, const struct mpc_matrix *matrix, size_t row, size_t column)
+{
+    struct place at = place_of(role, matrix, row, column);
+    return load_word(at.second, at.word);
+}
+
+void mpc_matrix_own_masks(const struct mpc_matrix *matrix, uint64_t *ret)
+{
+    uint64_t keep = kern_ring_mask(matrix->ring);
+    for (size_t r = 0; r < matrix->outs; r++)
+        for (size_t i = 0; i < matrix->inner; i++) {
+            struct place at = place_of(matrix->held, matrix, r, i);
+            uint64_t first = load_word(at.first, at.word), second = holds_pairs(matrix->held) ? load_word(at.second, at.word) : 0;
+            ret[r * matrix->inner + i] = (matrix->held == MPC_LEFT ? second : first - second) & keep;
+        }
+}
+
 /* --- products ------------------------------------------------------------------------------------------------------- */
 
 /* Activations of a product in a matrix's layout: for P1 and P2 blocks of 8 elements that meet the first values, 8 that meet the second

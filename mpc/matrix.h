@@ -22,6 +22,8 @@ struct mpc_matrix {
     size_t inner;
     size_t stride;
     uint8_t *data;
+    /* Of weights that P1 or P2 reads ahead of time in the layout that it computes with online: its own role. MPC_HELPER (0): one value of each. */
+    enum mpc_role held;
 };
 
 /* Bytes of one row with room for `inner` columns in this role and ring; 0 in the count role. */
@@ -42,6 +44,12 @@ void mpc_matrix_copy(enum mpc_role role, struct mpc_matrix *to, size_t to_row, s
 
 /* The first of the values that this role holds of an element: m, l1 + l2, or x. Not in the count role. */
 uint64_t mpc_matrix_element(enum mpc_role role, const struct mpc_matrix *matrix, size_t row, size_t column);
+
+/* The second one of the values that P1 or P2 holds of an element: l1, or m - l2. */
+uint64_t mpc_matrix_second(enum mpc_role role, const struct mpc_matrix *matrix, size_t row, size_t column);
+
+/* Own mask half of every element, [outs][inner]: for P1 or P2 ahead of time (mpc/maker.h). */
+void mpc_matrix_own_masks(const struct mpc_matrix *matrix, uint64_t *ret);
 
 /* y[r * stride + o] = this role's part of x W, x [rows][inner] (see product.h). Local; fails the party where memory is short.
  * Not in the count role. */

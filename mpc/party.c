@@ -2,6 +2,7 @@
 
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "mpc/maker.h"
 #include "mpc/strands.h"
 
 #include <stdarg.h>
@@ -62,6 +63,11 @@ uint64_t *mpc_words(struct mpc_party *p, size_t count)
 
 void mpc_declare(struct mpc_party *p, struct mpc_cost cost)
 {
+    if (p->maker != NULL && cost.offline > 0) {
+        mpc_fail(p, BASE_ERR_SUPPORT, "material of %llu bytes that P0 deals and two parties do not make: with two parties use general gates, and cache "
+                 "policies that need nothing else", (unsigned long long)cost.offline);
+        return;
+    }
     p->declared = mpc_cost_add(p->declared, cost);
     if (p->account != NULL)
         *p->account = mpc_cost_add(*p->account, cost);
@@ -141,6 +147,7 @@ enum base_status mpc_round(struct mpc_party *p)
         p->before_round(p->before_round_context, p);
     if (p->strand != NULL)
         return mpc_strand_rest(p);
+    mpc_make(p, false);
     if (!mpc_failed(p) && mpc_computes(p)) {
         if (p->wants_stop != NULL)
             net_link_set_note(p->peer, p->wants_stop(p->wants_stop_context));

@@ -28,6 +28,7 @@ enum { MPC_MAX_PENDING = 512, MPC_MAX_OPENINGS = 16 };
 
 struct mpc_party;
 struct mpc_pending;
+struct mpc_maker;
 struct mpc_strand;
 typedef void (*mpc_finish_fn)(struct mpc_party *p, struct mpc_pending *pending);
 
@@ -60,6 +61,7 @@ struct mpc_party {
     struct mpc_stream o1, o2;   /* input owner with (P0,P1) and with (P0,P2) */
     struct mpc_stream s12;      /* (P1,P2): words of the guard. P0 and the client never hold it */
     struct mpc_source source;
+    const struct mpc_maker *maker; /* one of two parties that have no P0 (mpc/maker.h); NULL: P0 deals */
     mpc_split_fn split;         /* NULL: mpc_deal_split. Any is safe that all roles share; one at whole bytes keeps declared costs */
     struct net_link *peer;      /* P1 <-> P2 */
     struct net_link *client;    /* P1, P2: the client */

@@ -1,6 +1,7 @@
 #include "mpc/product.h"
 
 #include "mpc/deal.h"
+#include "mpc/maker.h"
 
 #include <string.h>
 
@@ -15,9 +16,31 @@ static void refuse_gate_only(struct mpc_party *p, const struct mpc_wire *w, cons
 struct mpc_share mpc_share_make(struct mpc_party *p, size_t count, int ring, int frac)
 {
     struct mpc_share share = {.ring = ring, .frac = frac, .count = count};
-    if (p->role != MPC_COUNT)
+    if (!mpc_shares_nothing(p))
         share.z = mpc_words(p, count);
     return share;
+}
+
+/* Two parties ahead of time: P_i's masks of x and of w. */
+static void note_matmul(struct mpc_party *p, struct mpc_wire x, const struct mpc_matrix *w, struct mpc_product_form form)
+{
+    size_t mark = base_arena_mark(&p->arena);
+    uint64_t *masks = p->role == MPC_COUNT ? NULL : mpc_words(p, w->outs * w->inner);
+    if (masks != NULL)
+        mpc_matrix_own_masks(w, masks);
+    mpc_note_product(p, form, x.l1, masks);
+    base_arena_release(&p->arena, mark);
+}
+
+/* Two parties online: what P0 would hold of a product, lx ly, is in the shares that they made. */
+static void add_made_rows(struct mpc_party *p, struct mpc_product_form form, uint64_t *z, size_t stride)
+{
+    size_t mark = base_arena_mark(&p->arena);
+    const uint64_t *words = mpc_made(p, form.rows * form.outs, form.ring);
+    for (size_t r = 0; words != NULL && r < form.rows; r++)
+        for (size_t o = 0; o < form.outs; o++)
+            z[r * stride + o] += words[r * form.outs + o];
+    base_arena_release(&p->arena, mark);
 }
 
 void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w,
@@ -26,9 +49,17 @@ void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, co
     refuse_gate_only(p, &x, "matmul");
     if (!mpc_failed(p) && x.count != rows * w->inner)
         mpc_fail(p, BASE_ERR_INTERNAL, "matmul of %zu elements as %zu rows of %zu", x.count, rows, w->inner);
-    if (mpc_failed(p) || p->role == MPC_COUNT)
+    if (mpc_failed(p))
+        return;
+    int ring = x.ring < w->ring ? x.ring : w->ring;
+    struct mpc_product_form form = {rows, w->outs, w->inner, ring < out->ring ? ring : out->ring};
+    if (mpc_notes(p))
+        note_matmul(p, x, w, form);
+    if (mpc_shares_nothing(p))
         return;
     mpc_matrix_multiply(p, x, rows, w, out->z + at, stride);
+    if (mpc_reads_made(p))
+        add_made_rows(p, form, out->z + at, stride);
 }
 
 struct mpc_share mpc_share_matmul(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w)
@@ -45,7 +76,12 @@ struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mp
     refuse_gate_only(p, &y, "dot");
     int ring = x.ring < y.ring ? x.ring : y.ring;
     struct mpc_share out = mpc_share_make(p, x.count / group, ring, x.frac + y.frac);
-    if (mpc_failed(p) || p->role == MPC_COUNT)
+    if (mpc_failed(p))
+        return out;
+    const uint64_t *of_x = mpc_own_mask(p, &x), *of_y = mpc_own_mask(p, &y);
+    if (mpc_notes(p))
+        mpc_note_cross(p, (struct mpc_cross_form){.count = x.count, .group = group, .ring = ring}, of_x, of_y);
+    if (mpc_shares_nothing(p))
         return out;
     const uint64_t *a = p->role == MPC_CLEAR ? x.x : p->role == MPC_HELPER ? mpc_mask(p, &x) : x.m;
     const uint64_t *b = p->role == MPC_CLEAR ? y.x : p->role == MPC_HELPER ? mpc_mask(p, &y) : y.m;
@@ -63,7 +99,16 @@ struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mp
         }
         out.z[r] = sum;
     }
+    if (mpc_reads_made(p))
+        mpc_add_made(p, out.z, out.count, ring);
     return out;
+}
+
+/* What a party knows of a masked element without its P0: P1 -l1, P2 m - l2. */
+static uint64_t own_part(enum mpc_role role, const struct mpc_matrix *w, size_t column)
+{
+    uint64_t second = mpc_matrix_second(role, w, 0, column);
+    return role == MPC_LEFT ? 0 - second : second;
 }
 
 struct mpc_share mpc_share_of_row(struct mpc_party *p, const struct mpc_matrix *w, size_t copies)
@@ -73,6 +118,8 @@ struct mpc_share mpc_share_of_row(struct mpc_party *p, const struct mpc_matrix *
         uint64_t value = p->role == MPC_LEFT ? 0 : mpc_matrix_element(p->role, w, 0, i);
         if (p->role == MPC_HELPER)
             value = 0 - value;
+        if (mpc_reads_made(p))
+            value = own_part(p->role, w, i);
         for (size_t c = 0; c < copies; c++)
             out.z[c * w->inner + i] = value;
     }
@@ -127,6 +174,20 @@ static void cut_helper(struct mpc_party *p, uint64_t *z, size_t count, int ring,
     mpc_deal_halves(p, count, ring, z, &ret->l1, &ret->l2);
 }
 
+/* Two parties: nothing of the mask is dealt or known to anybody else, and it is each party's own draw. */
+static void cut_pair(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
+{
+    mpc_fresh(p, count, ring, &ret->l1, &ret->l2);
+    if (!mpc_computes(p))
+        return;
+    const uint64_t *mask = mpc_own_mask(p, ret);
+    for (size_t i = 0; !mpc_failed(p) && i < count; i++)
+        z[i] += mask[i];
+    ret->m = z;
+    if (ret->gate_only)
+        ret->l1 = ret->l2 = NULL;
+}
+
 static void cut_compute(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
 {
     uint64_t *g1, *s2;
@@ -150,9 +211,11 @@ struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, i
         return (struct mpc_wire){0};
     struct mpc_wire w = {.ring = ring - f, .frac = share.frac - f, .bound = bound, .gate_only = gate_only, .count = share.count};
     double unit = (double)(UINT64_C(1) << f);
-    mpc_declare(p, mpc_cut_cost(share.count, ring, f, gate_only));
+    mpc_declare(p, mpc_cut_cost(share.count, ring, f, gate_only || p->maker != NULL));
     if (p->role == MPC_CLEAR) {
         cut_twin(p, &share, f, &w);
+    } else if (mpc_notes(p)) {
+        cut_pair(p, NULL, share.count, w.ring, &w);
     } else if (p->role != MPC_COUNT) {
         uint64_t *z = mpc_words(p, share.count);
         if (z == NULL)
@@ -160,6 +223,8 @@ struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, i
         p->kern->round_shift(z, share.z, share.count, ring, f);
         if (p->role == MPC_HELPER)
             cut_helper(p, z, share.count, w.ring, &w);
+        else if (p->maker != NULL)
+            cut_pair(p, z, share.count, w.ring, &w);
         else
             cut_compute(p, z, share.count, w.ring, &w);
     }

@@ -1,6 +1,6 @@
 #include "mpc/wire.h"
 
-#include "mpc/party.h"
+#include "mpc/maker.h"
 
 #include <string.h>
 
@@ -34,7 +34,7 @@ struct mpc_wire mpc_wire_make(struct mpc_party *p, size_t count, int ring, int f
         w.m = mpc_words(p, count);
     if (p->role == MPC_HELPER || p->role == MPC_LEFT)
         w.l1 = mpc_words(p, count);
-    if (p->role == MPC_HELPER || p->role == MPC_RIGHT)
+    if ((p->role == MPC_HELPER && p->maker == NULL) || p->role == MPC_RIGHT)
         w.l2 = mpc_words(p, count);
     return mpc_failed(p) ? (struct mpc_wire){0} : w;
 }
@@ -225,7 +225,7 @@ struct mpc_wire mpc_truncate(struct mpc_party *p, struct mpc_wire w, int f, int 
     for (int c = 0; c < COMPONENTS && !mpc_failed(p); c++) {
         const uint64_t *v = *component(&w, c);
         uint64_t *z = *component(&out, c), keep = kern_ring_mask(w.ring);
-        uint64_t half = c == COMPONENT_M && !w.gate_only ? UINT64_C(1) << (f - 1) : 0;
+        uint64_t half = c == COMPONENT_M && (!w.gate_only || p->maker != NULL) ? UINT64_C(1) << (f - 1) : 0;
         for (size_t i = 0; z != NULL && i < w.count; i++)
             z[i] = p->role == MPC_CLEAR ? (uint64_t)mpc_round_shift((int64_t)v[i], f) : ((v[i] - half) & keep) >> f;
     }

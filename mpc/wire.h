@@ -71,7 +71,7 @@ struct mpc_wire mpc_slice(struct mpc_wire w, size_t first, size_t count);
 struct mpc_wire mpc_sum_runs(struct mpc_party *p, struct mpc_wire w, const uint32_t *starts, size_t rows, int bound);
 
 /* x / 2^f in Z_2^(ring - f), every component shifted on its own. Error within 1.5 units, for every value: m - l1 - l2 loses
- * the low parts, which lie in (-2^(f+1), 2^f); 2^(f-1) is subtracted from m first so that the mean error is 0. (A gate-only wire loses
+ * the low parts, which lie in (-2^(f+1), 2^f); 2^(f-1) is subtracted from m first so that the mean error is 0. (A gate-only wire of P0's loses
  * m - l alone: nothing is subtracted, and the error is within 1.)
  * Source: PROTOCOL section 4 and specification, trunc_free. */
 struct mpc_wire mpc_truncate(struct mpc_party *p, struct mpc_wire w, int f, int bound, const char *label);

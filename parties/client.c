@@ -26,6 +26,7 @@ enum base_status client_open(struct client *ret, const char *config, const char 
         config, key);
     TRY(eng_share_open(&ret->share, shares, ENG_SHARE_CLIENT, NULL, error));
     TRY(node_check_share(&ret->config, config, &ret->share, shares, error));
+    TRY(node_set_mode(&ret->config, config, &ret->share, error));
     struct eng_decoder_form form = {
         .shape = &ret->share.shape, .plan = &ret->share.plan, .context = ret->config.limits.context};
     TRY(party_config_policy(&ret->config, &form.policy, &form.config, error));
@@ -73,7 +74,7 @@ enum base_status client_connect(struct client *c, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     struct config_owner own = party_config_find_key(&c->config, c->key.public_key);
-    for (int party = 0; party < 3 && status == BASE_OK; party++)
+    for (int party = party_config_first(c->config.mode); party < 3 && status == BASE_OK; party++)
         status = connect_one(c, party, own.index, error);
     if (status != BASE_OK)
         node_tell_all(c->link, error);

@@ -151,7 +151,7 @@ out:
 
 static void check_reach(struct check *c)
 {
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = (size_t)party_config_first(c->config.mode); i < 3; i++) {
         struct base_error error = {0};
         double seconds = 0;
         const char *name = party_config_name(&c->config, i);
@@ -173,7 +173,7 @@ static void check_client_links(struct check *c)
         status = client_connect(&client, &error);
     if (status != BASE_OK)
         line(c, "link", &error, "connected");
-    for (size_t i = 0; i < 3 && status == BASE_OK; i++) {
+    for (size_t i = (size_t)party_config_first(c->config.mode); i < 3 && status == BASE_OK; i++) {
         double best = 1e9, bulk = 0, seconds;
         for (int ping = 0; ping < PINGS && status == BASE_OK; ping++) {
             status = eng_ping(client.link[i], 8, &seconds, &error);

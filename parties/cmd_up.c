@@ -194,20 +194,26 @@ static enum base_status run_all(struct up *u, struct base_error *error)
     struct deployment_form form = {.model = &u->model, .plan = &u->plan, .directory = u->keep};
     TRY(policy_flags_read(&u->policy_flags, &u->policy, &u->policy_config, error));
     TRY_THAT(party_config_find_mode(u->mode, &form.mode), error, BASE_ERR_ARGUMENT,
-             "--mode is \"%s\": must be three-party or two-party-with-dealer", u->mode);
+             "--mode is \"%s\": must be three-party, two-party-with-dealer or two-party", u->mode);
+    bool alone = form.mode == CONFIG_TWO_PARTY;
+    if (alone) /* what two parties make */
+        u->plan_options.general = true;
     TRY(model_open(&u->model, u->input, error));
     TRY(u->serve ? prepare_context(u, error) : prepare_prompt(u, error));
     form.policy = u->policy;
     form.policy_config = u->policy_config;
     form.limits = deployment_limits(u->context);
     if (u->serve)
-        form.limits.slots = (uint32_t)u->slots;
+        form.limits.slots = alone ? 1 : (uint32_t)u->slots;
     TRY(deployment_check_memory(&form, u->serve ? u->context - 1 : u->prompt.count, error));
     TRY(prepare_plan(u, error));
     TRY(deployment_init(&u->deployment, &form, error));
     TRY(deployment_start(&u->deployment, error));
     const struct config_party *p = u->deployment.config.parties;
-    deployment_say("P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
+    if (alone)
+        deployment_say("P1 and P2 run as two processes over TCP with CURVE on 127.0.0.1, ports from %u and %u", (unsigned)p[1].port, (unsigned)p[2].port);
+    else
+        deployment_say("P0, P1 and P2 run as three processes over TCP with CURVE on 127.0.0.1, ports from %u, %u and %u",
         (unsigned)p[0].port, (unsigned)p[1].port, (unsigned)p[2].port);
     TRY(u->serve ? serve(u, error) : generate(u, error));
 out:
@@ -263,7 +269,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         OPTIONS_POLICY(&u->policy_flags),
         {.name = "mode",
          .value = "NAME",
-         .help = "three-party (default) or two-party-with-dealer: the same protocol, P0 is called the dealer",
+         .help = "three-party (default); two-party-with-dealer: the same protocol, P0 is called the dealer; two-party: no P0, slow",
          .target = &u->mode},
         {.name = "serve",
          .help = "instead of one request: the gateway (cachet serve), until it is stopped",

@@ -70,12 +70,18 @@ void party_config_finish(struct party_config *config)
 
 const char *party_config_mode_name(enum config_mode mode)
 {
-    return mode == CONFIG_THREE_PARTY ? "three-party" : "two-party-with-dealer";
+    static const char *const names[CONFIG_MODES] = {"three-party", "two-party-with-dealer", "two-party"};
+    return names[mode < CONFIG_MODES ? mode : CONFIG_THREE_PARTY];
+}
+
+int party_config_first(enum config_mode mode)
+{
+    return mode == CONFIG_TWO_PARTY;
 }
 
 bool party_config_find_mode(const char *name, enum config_mode *ret)
 {
-    for (enum config_mode mode = CONFIG_THREE_PARTY; mode <= CONFIG_TWO_PARTY_WITH_DEALER; mode++)
+    for (enum config_mode mode = CONFIG_THREE_PARTY; mode < CONFIG_MODES; mode++)
         if (strcmp(name, party_config_mode_name(mode)) == 0) {
             *ret = mode;
             return true;
@@ -104,7 +110,7 @@ static void add_parties(struct text *text, const struct party_config *config)
 {
     char key[NET_KEY_TEXT];
     add(text, "\nparties:  # a party listens on its port and the next two\n");
-    for (size_t i = 0; i < PARTY_CONFIG_PARTIES; i++) {
+    for (size_t i = (size_t)party_config_first(config->mode); i < PARTY_CONFIG_PARTIES; i++) {
         const struct config_party *party = &config->parties[i];
         bool ipv6 = memchr(party->host, ':', sizeof party->host) != NULL;
         net_key_write_text(party->key, key);
@@ -244,7 +250,7 @@ void party_config_digest(const struct party_config *config, uint8_t ret[PARTY_CO
 
 struct config_owner party_config_find_key(const struct party_config *config, const uint8_t key[NET_KEY_BYTES])
 {
-    for (size_t i = 0; i < PARTY_CONFIG_PARTIES; i++)
+    for (size_t i = (size_t)party_config_first(config->mode); i < PARTY_CONFIG_PARTIES; i++)
         if (memcmp(config->parties[i].key, key, NET_KEY_BYTES) == 0)
             return (struct config_owner){.who = CONFIG_PARTY, .index = i};
     for (size_t i = 0; i < config->client_count; i++)

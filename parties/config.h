@@ -2,7 +2,7 @@
  * bytes on every machine.
  *
  *     version: 1
- *     mode: three-party                # or two-party-with-dealer: the same protocol, P0 is called the dealer
+ *     mode: three-party                # or two-party-with-dealer: the same protocol, P0 is called the dealer; or two-party: no p0 below
  *     parties:
  *       p0: {address: "10.0.0.10:7100", key: "<public key>"}
  *       p1: {address: "[2001:db8::1]:7100", key: "<public key>"}
@@ -38,12 +38,17 @@ enum {
 enum config_mode {
     CONFIG_THREE_PARTY,
     CONFIG_TWO_PARTY_WITH_DEALER,
+    CONFIG_TWO_PARTY, /* P1 and P2 make what P0 deals elsewhere */
+    CONFIG_MODES,
 };
 
 /* As the file writes them. */
 const char *party_config_mode_name(enum config_mode mode);
 /* False when there is no mode of that name; *ret is untouched then. */
 bool party_config_find_mode(const char *name, enum config_mode *ret);
+
+/* Parties are numbered from here: 1 where there is no P0, whose place in the config is zero then. */
+int party_config_first(enum config_mode mode);
 
 struct config_party {
     char host[256]; /* name or address; IPv6 without brackets */

@@ -73,7 +73,7 @@ static enum base_status take_mode(const struct config_source *source, const char
                                   struct base_error *error)
 {
     if (!party_config_find_mode(text, ret))
-        return refuse_value(source, "mode", text, "a mode: write three-party or two-party-with-dealer",
+        return refuse_value(source, "mode", text, "a mode: write three-party, two-party-with-dealer or two-party",
                             error);
     return BASE_OK;
 }
@@ -233,7 +233,12 @@ static enum base_status take_parties(const struct config_source *source, const s
     const struct config_raw_party *parties[] = {&raw->parties.p0, &raw->parties.p1, &raw->parties.p2};
     enum base_status status = BASE_OK;
     char path[PATH_ROOM];
-    for (size_t i = 0; i < PARTY_CONFIG_PARTIES; i++) {
+    bool alone = ret->mode == CONFIG_TWO_PARTY;
+    if (alone && parties[0]->address != NULL)
+        return refuse(source, "parties.p0", error, "mode two-party has no P0: remove it, or choose another mode");
+    TRY_THAT(alone || parties[0]->address != NULL, error, BASE_ERR_FORMAT, "%s: line %zu: parties.p0 is missing: add it", source->name,
+             party_raw_line(source, "parties"));
+    for (size_t i = alone; i < PARTY_CONFIG_PARTIES; i++) {
         (void)snprintf(path, sizeof path, "parties.p%zu.address", i);
         TRY(take_address(source, path, parties[i]->address, &ret->parties[i], error));
         (void)snprintf(path, sizeof path, "parties.p%zu.key", i);
@@ -280,9 +285,10 @@ static enum base_status check_keys(const struct config_source *source, const str
                                    struct base_error *error)
 {
     char path[PATH_ROOM], other[PATH_ROOM];
-    for (size_t i = 1; i < PARTY_CONFIG_PARTIES + config->client_count; i++) {
+    size_t first = (size_t)party_config_first(config->mode);
+    for (size_t i = first + 1; i < PARTY_CONFIG_PARTIES + config->client_count; i++) {
         const uint8_t *key = owner_key(config, i, path);
-        for (size_t j = 0; j < i; j++)
+        for (size_t j = first; j < i; j++)
             if (memcmp(key, owner_key(config, j, other), NET_KEY_BYTES) == 0)
                 return refuse(
                     source, path, error,
@@ -299,8 +305,9 @@ static enum base_status check_ports(const struct config_source *source, const st
                                     struct base_error *error)
 {
     char path[PATH_ROOM];
-    for (size_t i = 1; i < PARTY_CONFIG_PARTIES; i++)
-        for (size_t j = 0; j < i; j++) {
+    size_t first = (size_t)party_config_first(config->mode);
+    for (size_t i = first + 1; i < PARTY_CONFIG_PARTIES; i++)
+        for (size_t j = first; j < i; j++) {
             const struct config_party *a = &config->parties[i], *b = &config->parties[j];
             (void)snprintf(path, sizeof path, "parties.p%zu.address", i);
             if (strcmp(a->host, b->host) == 0 && a->port < b->port + PARTY_CONFIG_PORTS &&

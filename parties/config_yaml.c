@@ -41,7 +41,7 @@ static const cyaml_schema_field_t party_fields[] = {
 };
 
 static const cyaml_schema_field_t parties_fields[] = {
-    CYAML_FIELD_MAPPING("p0", CYAML_FLAG_DEFAULT, struct config_raw_parties, p0, party_fields),
+    CYAML_FIELD_MAPPING("p0", CYAML_FLAG_OPTIONAL, struct config_raw_parties, p0, party_fields),
     CYAML_FIELD_MAPPING("p1", CYAML_FLAG_DEFAULT, struct config_raw_parties, p1, party_fields),
     CYAML_FIELD_MAPPING("p2", CYAML_FLAG_DEFAULT, struct config_raw_parties, p2, party_fields),
     CYAML_FIELD_END,

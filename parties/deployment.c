@@ -57,7 +57,7 @@ enum base_status deployment_check_memory(const struct deployment_form *f, size_t
                                      .context = context};
     TRY(eng_decoder_allows(&sizes, prompt, context - prompt, error));
     eng_plan_set_typical(&plan, shape->width, shape->norm_eps, 5);
-    for (int i = 0; i < 3; i++) {
+    for (int i = party_config_first(f->mode); i < 3; i++) {
         struct memory_need need;
         TRY(memory_of(&need, (enum mpc_role)i, &form, error));
         total += memory_total(&need);
@@ -154,7 +154,7 @@ enum base_status deployment_start(struct deployment *d, struct base_error *error
     enum base_status status = BASE_OK;
     char config[ENG_PATH_MAX], key[ENG_PATH_MAX], shares[ENG_PATH_MAX], log[ENG_PATH_MAX];
     TRY(eng_path_print(config, error, "%s/config.yaml", d->directory));
-    for (int i = 0; i < 3; i++) {
+    for (int i = party_config_first(d->config.mode); i < 3; i++) {
         d->children.name[i] = party_config_name(&d->config, (size_t)i);
         TRY(eng_path_print(key, error, "%s/%s.key", d->directory, loopback_end(i)));
         TRY(eng_path_print(shares, error, "%s/%s", d->set, loopback_end(i)));

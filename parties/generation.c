@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "parties/config.h"
 #include "parties/version.h"
 
 #include <jansson.h>
@@ -408,10 +409,12 @@ static void print_row(const char *name, struct phase p, const char *unit, const 
 static void print_parties(const struct generation_context *c, const struct generation_run *run)
 {
     static const char *const roles[] = {"P0, deals", "P1, computes", "P2, computes"};
+    enum config_mode mode = CONFIG_THREE_PARTY;
+    (void)party_config_find_mode(c->mode, &mode);
     char a[32], b[32], d[32], e[32], m[32];
     (void)printf("\n%-16s %12s  %12s  %12s  %12s  %10s  %13s\n", "sent by", "prefill", "dealt", "decode",
                  "dealt", "memory", "CPU per token");
-    for (int i = 0; i < 3; i++) {
+    for (int i = party_config_first(mode); i < 3; i++) {
         const struct eng_usage *u = &run->usage[i];
         (void)printf("%-16s %12s  %12s  %12s  %12s  %10s  %11.4f s\n", roles[i],
                      bytes_text((double)u->prefill.online, a), bytes_text((double)u->prefill.offline, b),
@@ -419,9 +422,9 @@ static void print_parties(const struct generation_context *c, const struct gener
                      bytes_text((double)u->peak_memory, m),
                      cpu_per_token(u->decode.tokens > 0 ? &u->decode : &u->prefill));
     }
-    (void)printf("mode %s, cache policy %s. P0, P1 and P2 saw masked words only; the client was sent %llu "
+    (void)printf("mode %s, cache policy %s. %s saw masked words only; the client was sent %llu "
                  "values through the registry of openings.\n",
-                 c->mode, c->policy, (unsigned long long)run->usage[1].opened);
+                 c->mode, c->policy, mode == CONFIG_TWO_PARTY ? "P1 and P2" : "P0, P1 and P2", (unsigned long long)run->usage[1].opened);
 }
 
 static void report_table(const struct generation_context *c, const struct generation_run *run,

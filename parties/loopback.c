@@ -37,7 +37,7 @@ static enum base_status pick_ports(struct party_config *config, struct base_erro
     enum base_status status = BASE_OK;
     uint16_t base = (uint16_t)(PORT_LOW + randombytes_uniform(PORT_SPAN));
     int tries = 0;
-    for (int i = 0; i < PARTY_CONFIG_PARTIES; i++, base = (uint16_t)(base + PARTY_CONFIG_PORTS)) {
+    for (int i = party_config_first(config->mode); i < PARTY_CONFIG_PARTIES; i++, base = (uint16_t)(base + PARTY_CONFIG_PORTS)) {
         while (!ports_free(base) && tries++ < PORT_TRIES)
             base = (uint16_t)(base + PARTY_CONFIG_PORTS);
         TRY_THAT(tries < PORT_TRIES, error, BASE_ERR_IO, "no free ports on loopback between %d and %d",
@@ -53,7 +53,7 @@ static enum base_status make_keys(struct party_config *config, const char *direc
                                   struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    for (int i = 0; i < LOOPBACK_ENDS; i++) {
+    for (int i = party_config_first(config->mode); i < LOOPBACK_ENDS; i++) {
         char path[ENG_PATH_MAX];
         struct net_key key = {0};
         TRY(eng_path_print(path, error, "%s/%s.key", directory, loopback_end(i)));

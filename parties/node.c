@@ -15,80 +15,6 @@
 
 enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, UNMET_MS = 2000, PARTING_MS = 100, REASON_BYTES = 512 };
 
-/* --- identity ------------------------------------------------------------------------------------------ */
-
-static void add_text(struct node_identity *id, const char *name, const char *text)
-{
-    id->fields[id->field_count++] = (struct net_hello_field){.name = name, .text = text};
-}
-
-void node_identify(struct node_identity *ret, const struct party_config *config,
-                   const struct eng_share *share, size_t chunk, const uint8_t gates[32])
-{
-    *ret = (struct node_identity){0};
-    party_config_digest(config, ret->config_digest);
-    (void)snprintf(ret->chunk, sizeof ret->chunk, "%zu", chunk);
-    (void)snprintf(ret->context, sizeof ret->context, "%u", config->limits.context);
-    add_text(ret, "build version", CACHET_VERSION);
-    add_text(ret, "suite", "aes128-mmo z64 cut-1");
-    add_text(ret, "model digest", share->model);
-    add_text(ret, "model shape", share->shape_digest);
-    add_text(ret, "plan digest", share->plan_digest);
-    add_text(ret, "share set", share->set);
-    add_text(ret, "cache policy", config->cache.policy);
-    add_text(ret, "context", ret->context);
-    add_text(ret, "rows per prefill step", ret->chunk);
-    ret->common_count = ret->field_count;
-    if (gates == NULL)
-        return;
-    memcpy(ret->gates, gates, sizeof ret->gates);
-    ret->fields[ret->field_count++] =
-        (struct net_hello_field){.name = "gate tables", .bytes = ret->gates, .size = sizeof ret->gates};
-}
-
-enum base_status node_hello(const struct node_identity *identity, struct net_link *link, size_t own,
-                            size_t peer, struct base_error *error)
-{
-    struct net_hello_config hello = {.own_id = (uint8_t)own,
-                                     .peer_id = (uint8_t)peer,
-                                     .fields = identity->fields,
-                                     .field_count = own < 3 && peer < 3 ? identity->field_count
-                                                                        : identity->common_count};
-    memcpy(hello.config_digest, identity->config_digest, sizeof hello.config_digest);
-    return net_hello(link, &hello, NULL, error);
-}
-
-void node_tell_all(struct net_link *const links[3], const struct base_error *cause)
-{
-    for (int i = 0; i < 3; i++)
-        if (links[i] != NULL && net_link_failure(links[i]) == NULL)
-            net_link_abort(links[i], cause);
-}
-
-enum base_status node_check_share(const struct party_config *config, const char *config_path,
-                                  const struct eng_share *share, const char *directory,
-                                  struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    char digest[65], plan[65];
-    (void)sodium_bin2hex(digest, sizeof digest, config->model.digest, 32);
-    (void)sodium_bin2hex(plan, sizeof plan, config->model.plan, 32);
-    const struct {
-        const char *name, *want, *have;
-    } fields[] = {{"model.digest", digest, share->model},
-                  {"model.plan", plan, share->plan_digest},
-                  {"model.shares", config->model.shares, share->set}};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        TRY_THAT(strcmp(fields[i].want, fields[i].have) == 0, error, BASE_ERR_MISMATCH,
-                 "%s says %s %.16s..., %s holds %.16s...: use the directory and the config of one share set",
-                 config_path, fields[i].name, fields[i].want, directory, fields[i].have);
-    TRY_THAT(config->limits.context <= (uint32_t)share->plan.context, error, BASE_ERR_RANGE,
-             "%s: limits.context is %u, the plan was made for %d: lower it, or make a plan and share again",
-             config_path, config->limits.context, share->plan.context);
-out:
-    return status;
-}
-
 /* Asked by every wait of a party: whether to stop. What waits is alive, so the manager hears that, too. */
 static int asked_to_stop(void *context)
 {
@@ -140,6 +66,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
     TRY(status);
     TRY(node_check_share(&n->config, options->config, &n->share, options->shares, error));
     TRY(party_config_policy(&n->config, &policy, &config, error));
+    TRY(node_set_mode(&n->config, options->config, &n->share, error));
     TRY(eng_gates_init(&n->gates, &n->share.shape, &n->share.plan, error));
     eng_gates_digest(&n->gates, gates);
     struct eng_decoder_form form = {
@@ -159,6 +86,10 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         kern = kern_table_timed(kern);
     TRY(eng_session_init(&n->session, (enum mpc_role)n->index, form, n->config.limits.slots, kern,
                          error));
+    if (n->config.mode == CONFIG_TWO_PARTY) {
+        TRY(party_two_init(&n->two, kern, error));
+        TRY(eng_session_set_maker(&n->session, &n->two.of_session, error));
+    }
     n->session.cancelled = asked_to_stop;
     n->session.cancel_context = n;
     n->session.idle_ms = (int64_t)n->config.limits.step_seconds * SECOND_MS;
@@ -187,10 +118,13 @@ static enum base_status listen_all(struct node *n, const char *bind, struct base
         (void)snprintf(key->name, sizeof key->name, "client %.20s", n->config.clients[i].name);
         memcpy(key->public_key, n->config.clients[i].key, sizeof key->public_key);
     }
-    for (int from = 0; from < n->index; from++)
+    int first = party_config_first(n->config.mode);
+    for (int from = first; from < n->index; from++)
         allow_party(n, NET_PORT_FROM_P0 + from, from);
     for (int offset = 0; offset <= n->index; offset++) {
         char name[64];
+        if (offset > 0 && offset <= first)
+            continue;
         (void)snprintf(name, sizeof name, "%s for %s", n->names[n->index],
                        offset == 0 ? "clients" : n->names[offset - 1]);
         struct net_listen_config config = {.name = name,
@@ -240,6 +174,7 @@ void node_close(struct node *n)
         net_listener_destroy(&n->listener[i]);
     net_context_destroy(&n->context);
     eng_session_finish(&n->session);
+    party_two_finish(&n->two);
     eng_gates_finish(&n->gates);
     eng_share_close(&n->share);
     net_key_finish(&n->key);
@@ -293,9 +228,10 @@ static enum base_status meet_all(struct node *n, struct base_error *error)
 {
     enum base_status status = BASE_OK;
     int64_t deadline = base_deadline_after(connect_ms(n)), turn_ms = TURN_MS;
-    for (int peer = 0, met = 0; met < 2; peer = (peer + 1) % 3) {
+    int first = party_config_first(n->config.mode);
+    for (int peer = 0, met = first; met < 2; peer = (peer + 1) % 3) {
         struct base_error cause = {0};
-        if (peer == n->index || n->link[peer] != NULL)
+        if (peer < first || peer == n->index || n->link[peer] != NULL)
             continue;
         int64_t left = base_deadline_left(deadline, connect_ms(n));
         bool in_turns = n->index == 0 && met == 0 && left > turn_ms;
@@ -357,8 +293,11 @@ enum base_status node_join(struct node *n, struct base_error *error)
     for (int i = 0; i < 3; i++)
         if (n->link[i] != NULL)
             net_link_set_timeout(n->link[i], step_ms);
-    base_log_write(&n->log, BASE_LOG_INFO, NULL, "ready: connected to %s and %s",
-                   n->names[n->index == 0 ? 1 : 0], n->names[n->index == 2 ? 1 : 2]);
+    if (n->config.mode == CONFIG_TWO_PARTY)
+        base_log_write(&n->log, BASE_LOG_INFO, NULL, "ready: connected to %s", n->names[3 - n->index]);
+    else
+        base_log_write(&n->log, BASE_LOG_INFO, NULL, "ready: connected to %s and %s", n->names[n->index == 0 ? 1 : 0],
+                       n->names[n->index == 2 ? 1 : 2]);
     notify_send(&n->log, NOTIFY_READY, "%s, ready for requests", n->names[n->index]);
     return BASE_OK;
 out:

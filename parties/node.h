@@ -9,6 +9,7 @@
 #include "net/hello.h"
 #include "net/zmq_link.h"
 #include "parties/config.h"
+#include "parties/two.h"
 #include "parties/notify.h"
 
 /* What every end of a deployment compares in HELLO, party or client. */
@@ -31,6 +32,10 @@ BASE_MUST_USE enum base_status node_hello(const struct node_identity *identity, 
 /* Why this end stops, to whoever is still connected. */
 void node_tell_all(struct net_link *const links[3], const struct base_error *cause);
 
+/* What the config's mode makes of the plan. Errors: BASE_ERR_SUPPORT where mode two-party cannot serve it. */
+BASE_MUST_USE enum base_status node_set_mode(const struct party_config *config, const char *config_path, struct eng_share *share,
+                                             struct base_error *error);
+
 /* That shares and config speak of the same model, plan and set. Errors: BASE_ERR_MISMATCH naming the field
  * and both values. */
 BASE_MUST_USE enum base_status node_check_share(const struct party_config *config, const char *config_path,
@@ -48,6 +53,7 @@ struct node {
     struct eng_share share;
     struct eng_gates gates;
     struct eng_session session;
+    struct party_two two; /* mode two-party */
     struct node_identity identity;
     struct net_context *context;
     struct net_peer_key allowed[3][PARTY_CONFIG_CLIENTS]; /* by port offset */

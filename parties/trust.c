@@ -21,6 +21,7 @@ static const char parties[] =
     "P2 |\n"
     "| dealer (mode two-party-with-dealer) | the same as P0: the same protocol under the name of a dealer, "
     "who holds masks only | what is public | P1, P2 |\n"
+    "| nobody (mode two-party) | there is no P0: P1 and P2 make its part with each other, under the assumptions of `pair/README.md` | | |\n"
     "| P1, P2 | masked values and one half of each mask | what is public | each other, P0 |\n"
     "| client | its prompt and answer; the keys of its own input masks | what is opened to it (below): "
     "logits of the asked rows, or the chosen token | P1, P2 |\n"

@@ -109,18 +109,50 @@ static void read_hot(struct mpc_party *p, const struct layout *at, const uint64_
     }
 }
 
-/* The twin takes the worst reading, one bin up: slack in (1, 2] bins, so its softmax is never better than the protocol's. */
+/* The twin takes the worst reading, one bin up (two parties: two, slack in (1, 3]): slack in (1, 2] bins, so its softmax is never better than the protocol's. */
 static void count_clear(struct mpc_party *p, const struct layout *at, const uint64_t *x, uint64_t *histogram)
 {
     size_t row = 0;
     int64_t half = INT64_C(1) << (at->gate->k - 1);
-    mpc_check_range(p, "score", x, at->elements, -half, half - (INT64_C(1) << at->s) - 1);
+    int up = p->maker != NULL ? 2 : 1;
+    mpc_check_range(p, "score", x, at->elements, -half, half - up * (INT64_C(1) << at->s) - 1);
     for (size_t i = 0; i < at->elements; i++) {
         while (i >= at->starts[row + 1])
             row++;
-        int64_t bin = (((int64_t)x[i] + half) >> at->s) + 1;
+        int64_t bin = (((int64_t)x[i] + half) >> at->s) + up;
         histogram[row * at->bins + (size_t)(bin & (int64_t)(at->bins - 1))]++;
     }
+}
+
+/* --- two parties: point keys of both kinds --- */
+
+static struct mpc_point_form hot_of(const struct layout *at)
+{
+    return (struct mpc_point_form){.h = at->gate->h, .ring = at->rc, .payload = MPC_PAYLOAD_WORD, .word = 1};
+}
+
+static struct mpc_point_form zero_of(const struct layout *at)
+{
+    return (struct mpc_point_form){.h = at->rc, .ring = at->gate->ko, .payload = MPC_PAYLOAD_WORD, .word = UINT64_C(1) << at->s};
+}
+
+struct reading {
+    const struct layout *at;
+    const uint64_t *m;
+    uint64_t *to; /* histograms; or c */
+    size_t row;
+};
+
+static void count_one(void *context, size_t i, const uint64_t *hot)
+{
+    struct reading *r = context;
+    accumulate(r->at, r->m, i, 1, hot, r->to, &r->row);
+}
+
+static void test_one(void *context, size_t i, const uint64_t *hot)
+{
+    struct reading *r = context;
+    r->to[i / (r->at->bins - 1)] -= hot[r->m[i]];
 }
 
 static struct mpc_wire queue_counts(struct mpc_party *p, const struct layout *at, struct mpc_wire x)
@@ -132,10 +164,14 @@ static struct mpc_wire queue_counts(struct mpc_party *p, const struct layout *at
     for (size_t i = 0; i < at->rows * at->bins; i++)
         histogram[i] = 0;
     uint64_t half = UINT64_C(1) << (at->gate->k - 1);
-    if (p->role == MPC_HELPER)
+    if (mpc_notes(p))
+        sec_points_note(p, hot_of(at), sec_read_mask(p, x, at->gate->k), at->elements, at->s, NULL, NULL);
+    else if (p->role == MPC_HELPER)
         deal_hot(p, at, sec_read_mask(p, x, at->gate->k));
     else if (p->role == MPC_CLEAR)
         count_clear(p, at, x.x, histogram);
+    else if (p->maker != NULL)
+        sec_points_read(p, hot_of(at), at->elements, count_one, &(struct reading){at, sec_read_open(p, x, at->gate->k, half), histogram, 0});
     else if (mpc_computes(p))
         read_hot(p, at, sec_read_open(p, x, at->gate->k, half), histogram);
     for (size_t r = 0; r < at->rows; r++) {
@@ -186,14 +222,25 @@ static void read_zero_tests(struct mpc_party *p, const struct layout *at, const 
     }
 }
 
+static void read_made_tests(struct mpc_party *p, const struct layout *at, const uint64_t *m, size_t n, uint64_t *c)
+{
+    for (size_t r = 0; r < at->rows; r++)
+        c[r] = p->role == MPC_LEFT ? (uint64_t)at->bins << at->s : 0;
+    sec_points_read(p, zero_of(at), n, test_one, &(struct reading){.at = at, .m = m, .to = c});
+}
+
 static struct mpc_wire queue_maximum(struct mpc_party *p, const struct layout *at, struct mpc_wire counts, int frac)
 {
     size_t n = counts.count;
     uint64_t *c = mpc_words(p, at->rows);
     if (mpc_failed(p))
         return (struct mpc_wire){0};
-    if (p->role == MPC_HELPER)
+    if (mpc_notes(p))
+        sec_points_note(p, zero_of(at), mpc_mask(p, &counts), n, 0, NULL, NULL);
+    else if (p->role == MPC_HELPER)
         deal_zero_tests(p, at, mpc_mask(p, &counts), n);
+    else if (p->maker != NULL && mpc_computes(p))
+        read_made_tests(p, at, counts.m, n, c);
     else if (mpc_computes(p))
         read_zero_tests(p, at, counts.m, n, c);
     for (size_t r = 0; p->role == MPC_CLEAR && r < at->rows; r++) {
@@ -214,7 +261,8 @@ enum base_status sec_coarse_max_eval(struct mpc_party *p, const struct sec_coars
         longest = starts[r + 1] - starts[r] > longest ? starts[r + 1] - starts[r] : longest;
     struct layout at = layout_of(gate, starts[rows], rows, longest);
     at.starts = starts;
-    sec_declare_dealt(p, sec_coarse_max_cost(gate, at.elements, rows, longest));
+    if (p->maker == NULL)
+        sec_declare_dealt(p, sec_coarse_max_cost(gate, at.elements, rows, longest));
     struct mpc_wire counts = queue_counts(p, &at, x);
     TRY(mpc_round(p));
     struct mpc_wire c = queue_maximum(p, &at, counts, x.frac);
@@ -231,7 +279,7 @@ enum { STANDARD_ROW = 24 };
 
 static void sample(int64_t *ret_x, size_t count, uint64_t seed)
 {
-    int64_t limit = (1 << 15) - (1 << 12) - 1;
+    int64_t limit = (1 << 15) - 2 * (1 << 12) - 1; /* between two parties two bins stay empty */
     const int64_t edges[] = {-limit, limit, 0, -1, 1};
     for (size_t i = 0; i < count; i++) {
         sec_sample_step(&seed);

@@ -4,6 +4,7 @@
  * X[Y] = round(2^fe exp(-u Y)) public, q = (i - pos) mod 2^h. The payload lies in [1, exp(g)], g = 2^s u nats per cell, so fb bits
  * are a relative precision.
  * Units: result in Z_2^(ring - f), f = fb + fe - fo, fraction fo, 0 <= e <= 1; error e 2^(fo - fb - 1) + 2^(fo - fe - 1) exp(g) + 1.5.
+ * Two parties without P0: exp(u b) = exp(u b1) exp(u b2), two top cells are unusable, b reaches over two: exp(2 g), and 4 times the first term.
  * Cost: 1 round, 2 n (ring - f) bits online, 2 DPF keys per element offline (sec_exp_cost). Reveals: nothing.
  * Errors: inputs outside the range alias silently on shares; the twin counts them.
  * Source: specification, tables.py (ExpDpf); PROTOCOL section 5. */
@@ -14,6 +15,8 @@
 
 struct sec_exp {
     int k, h, s, frac, fb, fe, fo, ring, f;
+    bool pair;
+    int factor_bits; /* pair: of exp(u b_i) */
     double ulp;
     struct kern_dpf_shape shape;
     uint64_t *table; /* X, 2^k entries, fe fraction bits */
@@ -25,6 +28,7 @@ struct sec_exp_form {
     int frac; /* fraction bits of Y, in nats */
     int fb, fe, fo;
     int ring;
+    bool pair; /* between two parties without P0 */
 };
 
 BASE_MUST_USE enum base_status sec_exp_init(struct sec_exp *ret, struct sec_exp_form form, struct base_error *error);

@@ -41,6 +41,52 @@ void sec_roots(struct mpc_party *p, size_t n, uint8_t **ret1, uint8_t **ret2)
         mpc_stream_bytes(&p->s2, *ret2, 16 * n);
 }
 
+/* --- point keys of two parties ------------------------------------------------------------------------------------------ */
+
+/* Keys per record: their expansions fill 8 MiB at most. */
+static size_t points_chunk(const struct mpc_point_form *form)
+{
+    enum { WORDS = 1 << 20 };
+    size_t chunk = ((size_t)WORDS >> form->h) / (size_t)mpc_point_words(form->payload);
+    return chunk < 1 ? 1 : chunk;
+}
+
+void sec_points_note(struct mpc_party *p, struct mpc_point_form form, const uint64_t *mask, size_t n, int s, const uint64_t *low, const uint64_t *times)
+{
+    size_t chunk = points_chunk(&form);
+    for (size_t at = 0; at < n && !mpc_failed(p); at += chunk) {
+        size_t mark = base_arena_mark(&p->arena);
+        form.count = n - at < chunk ? n - at : chunk;
+        uint64_t *index = NULL, *rest = NULL;
+        if (mask != NULL) {
+            index = mpc_words(p, form.count);
+            rest = mpc_words(p, form.count);
+        }
+        for (size_t i = 0; mask != NULL && !mpc_failed(p) && i < form.count; i++) {
+            index[i] = mask[at + i] >> s;
+            rest[i] = low != NULL ? low[at + i] : mask[at + i] & kern_ring_mask(s);
+        }
+        mpc_note_points(p, form, index, rest, times == NULL ? NULL : times + at);
+        base_arena_release(&p->arena, mark);
+    }
+}
+
+void sec_points_read(struct mpc_party *p, struct mpc_point_form form, size_t n, sec_points_fn each, void *context)
+{
+    size_t chunk = points_chunk(&form), width = (size_t)mpc_point_words(form.payload) << form.h;
+    for (size_t at = 0; at < n && !mpc_failed(p); at += chunk) {
+        size_t mark = base_arena_mark(&p->arena);
+        form.count = n - at < chunk ? n - at : chunk;
+        const uint8_t *record = mpc_made_bytes(p, p->maker->record_size(form));
+        uint64_t *hot = mpc_words(p, form.count * width);
+        if (!mpc_failed(p))
+            p->status = p->maker->expand(p->maker->context, form, record, hot, &p->error);
+        for (size_t i = 0; !mpc_failed(p) && i < form.count; i++)
+            each(context, at + i, hot + i * width);
+        base_arena_release(&p->arena, mark);
+    }
+}
+
 /* --- keys as messages: seed words, bit words, then each group's values packed to its ring ------------------------------ */
 
 struct key_parts {

@@ -14,6 +14,7 @@
 #define CACHET_PROTOCOLS_GATE_H
 
 #include "mpc/deal.h"
+#include "mpc/maker.h"
 #include "mpc/opening.h"
 #include "mpc/product.h"
 
@@ -34,6 +35,15 @@ void sec_dpf_deal(struct mpc_party *p, const struct kern_dpf_shape *shape, size_
                   const uint8_t *root1, const uint8_t *root2);
 /* P1, P2: receives them; false after a failure. */
 bool sec_dpf_receive(struct mpc_party *p, const struct kern_dpf_shape *shape, size_t n, struct kern_dpf_keys *ret);
+
+/* --- two parties without P0 (mpc/maker.h): point keys at a1 + a2, a_i the high bits of P_i's own mask. The cell that is read is the true one or one of the
+ * TWO above it, so what is indexed by it must be good on three widths, and two top cells are unusable. --- */
+
+/* Notes keys for n masks of h + s bits (NULL in the count role): index mask >> s, and `low` [n] (NULL: the low s bits). form.count is chosen here. */
+void sec_points_note(struct mpc_party *p, struct mpc_point_form form, const uint64_t *mask, size_t n, int s, const uint64_t *low, const uint64_t *times);
+/* P1, P2: reads the keys of n elements, and gives their shares everywhere, [words][2^h] of one element after the other. */
+typedef void (*sec_points_fn)(void *context, size_t element, const uint64_t *hot);
+void sec_points_read(struct mpc_party *p, struct mpc_point_form form, size_t n, sec_points_fn each, void *context);
 
 /* The same for DCF keys (shape->nu is 0). */
 uint64_t sec_dcf_size(const struct kern_dpf_shape *shape, size_t n);

@@ -8,11 +8,11 @@ static bool fits(const struct sec_guard *guard)
            guard->top >= 3 && guard->top <= 1 << guard->h;
 }
 
-/* Bit q says whether cell q is bad: public. */
-static uint64_t pattern_of(const struct sec_guard *guard)
+/* Bit q says whether cell q is bad: public. Between two parties a reading may lie two cells up, so cell 1 is bad, too. */
+static uint64_t pattern_of(const struct mpc_party *p, const struct sec_guard *guard)
 {
     uint64_t below = guard->top == 64 ? ~UINT64_C(0) : (UINT64_C(1) << guard->top) - 1;
-    return (~below & kern_ring_mask(1 << guard->h)) | 1;
+    return (~below & kern_ring_mask(1 << guard->h)) | (p->maker != NULL ? 3 : 1);
 }
 
 /* The pattern of 2^h cells turned up by `turn`: bit i is bit (i - turn) mod 2^h. No branch depends on `turn`.
@@ -30,7 +30,7 @@ struct mpc_cost sec_guard_cost(const struct sec_guard *guard, size_t n)
 
 static void deal(struct mpc_party *p, const struct sec_guard *guard, const uint64_t *mask, size_t n)
 {
-    uint64_t pattern = pattern_of(guard);
+    uint64_t pattern = pattern_of(p, guard);
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
         uint64_t *word = mpc_words(p, count);
@@ -67,7 +67,7 @@ static void eval(struct mpc_party *p, const struct sec_guard *guard, const uint6
 {
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
-        uint64_t *word = mpc_deal_xor(p, count, 1 << guard->h, NULL);
+        uint64_t *word = p->maker != NULL ? mpc_made(p, count, 1 << guard->h) : mpc_deal_xor(p, count, 1 << guard->h, NULL);
         for (size_t i = 0; !mpc_failed(p) && i < count; i++)
             word[i] >>= m[at + i] >> (guard->k - guard->h);
         sec_guard_join(p, word, count, label);
@@ -75,9 +75,20 @@ static void eval(struct mpc_party *p, const struct sec_guard *guard, const uint6
     }
 }
 
+static void note(struct mpc_party *p, const struct sec_guard *guard, const uint64_t *mask, size_t n)
+{
+    for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
+        struct mpc_turned_form form = {.count = n - at < CHUNK ? n - at : CHUNK, .h = guard->h, .pattern = pattern_of(p, guard)};
+        uint64_t *by = mask == NULL ? NULL : mpc_words(p, form.count);
+        for (size_t i = 0; by != NULL && i < form.count; i++)
+            by[i] = mask[at + i] >> (guard->k - guard->h);
+        mpc_note_turned(p, form, by);
+    }
+}
+
 static void clear(struct mpc_party *p, const struct sec_guard *guard, const uint64_t *Y, size_t n)
 {
-    uint64_t pattern = pattern_of(guard), cells = UINT64_C(1) << guard->h;
+    uint64_t pattern = pattern_of(p, guard), cells = UINT64_C(1) << guard->h;
     for (size_t i = 0; !mpc_failed(p) && i < n; i++)
         p->guard += pattern >> (Y[i] >> (guard->k - guard->h) & (cells - 1)) & 1;
 }
@@ -95,10 +106,13 @@ void sec_guard_eval(struct mpc_party *p, const struct sec_guard *guard, struct m
     }
     if (!holds_stream(p, label))
         return;
-    sec_declare_dealt(p, sec_guard_cost(guard, y.count));
+    if (p->maker == NULL)
+        sec_declare_dealt(p, sec_guard_cost(guard, y.count));
     size_t mark = base_arena_mark(&p->arena);
     const uint64_t *mask = sec_read_mask(p, y, guard->k), *m = sec_read_open(p, y, guard->k, offset);
-    if (p->role == MPC_HELPER)
+    if (mpc_notes(p))
+        note(p, guard, mask, y.count);
+    else if (p->role == MPC_HELPER)
         deal(p, guard, mask, y.count);
     else if (mpc_computes(p))
         eval(p, guard, m, y.count, label);

@@ -13,6 +13,7 @@
  *   always reported (but for 2^-64 per step)   Y < 0 down to -(2^h - top) cells; Y >= `top` cells, below 2^k
  *   never reported                             Y in the cells 1 to top - 2
  *   either, as the masks fall                  Y in cell 0 or in cell top - 1
+ * Two parties without P0 read the true cell or one of the two above: cell 1 is bad, too, and `never` begins one cell later and ends one earlier.
  * Further out Y aliases. So plan the range of good values into cells 1 to top - 2.
  *
  * Shapes: y [n] or gate-only, any fraction. Local but for the dealt bits: queues no opening, takes no round.

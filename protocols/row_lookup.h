@@ -17,6 +17,7 @@ struct sec_row_table {
     size_t rows, width, stride;
     int frac, bound;
     uint32_t *data;
+    enum mpc_role held; /* as in mpc_matrix */
 };
 
 /* Words of 32 bits of one row in this role. */

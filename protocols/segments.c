@@ -18,17 +18,27 @@ double sec_curve_value(enum sec_curve curve, double x)
     return x / (1.0 + base_exp(-2.0 * z));
 }
 
-/* Coefficients through three Chebyshev nodes of [-w, w] around the segment's lower end: both readings lie in it. */
+/* Widths that a reading may be off by, and the segment's own. */
+static int widths_of(const struct sec_segments *gate)
+{
+    return gate->form.pair ? 3 : 2;
+}
+
+/* Coefficients through three Chebyshev nodes of [-w, w], or [-2 w, w], around the segment's lower end: all readings lie in it. */
 static void fit(struct sec_segments *gate)
 {
     size_t n = (size_t)1 << gate->form.h;
     double w = base_power_of_two(gate->s - gate->form.fg), low = -base_power_of_two(gate->form.k - 1 - gate->form.fg);
-    double t = 0.8660254037844386 * w; /* cos(pi / 6) */
+    double middle_at = gate->form.pair ? -w / 2 : 0, t = 0.8660254037844386 * w * widths_of(gate) / 2; /* cos(pi / 6) */
     for (size_t q = 0; q < n; q++) {
-        double x = low + (double)q * w;
+        double x = low + (double)q * w + middle_at;
         double minus = sec_curve_value(gate->form.curve, x - t), middle = sec_curve_value(gate->form.curve, x);
         double plus = sec_curve_value(gate->form.curve, x + t);
         double c[3] = {middle, (plus - minus) / (2 * t), (plus - 2 * middle + minus) / (2 * t * t)};
+        if (gate->form.pair) {
+            c[0] += middle_at * (c[2] * middle_at - c[1]);
+            c[1] -= 2 * c[2] * middle_at;
+        }
         for (int e = 0; e < 3; e++)
             gate->coefficient[(size_t)e * n + q] = base_nearest(c[e] * base_power_of_two(gate->form.F - e * gate->form.fg));
     }
@@ -47,13 +57,14 @@ static int64_t polynomial(const struct sec_segments *gate, int64_t x, int64_t q)
 static double measure_error(const struct sec_segments *gate)
 {
     int64_t end = (INT64_C(1) << gate->form.k) - (INT64_C(1) << gate->s), half = INT64_C(1) << (gate->form.k - 1);
+    if (gate->form.pair)
+        end -= INT64_C(1) << gate->s;
     int64_t stride = end / 20000 + 1, last = (INT64_C(1) << gate->form.h) - 1;
     double worst = 0, scale = base_power_of_two(-gate->form.F), unit = base_power_of_two(-gate->form.fg);
     for (int64_t x = 0; x < end; x += stride) {
         double exact = sec_curve_value(gate->form.curve, (double)(x - half) * unit);
-        int64_t q = x >> gate->s, up = q + 1 > last ? last : q + 1;
-        worst = fmax(worst, fabs((double)polynomial(gate, x, q) * scale - exact));
-        worst = fmax(worst, fabs((double)polynomial(gate, x, up) * scale - exact));
+        for (int64_t q = x >> gate->s, up = q; up < q + widths_of(gate); up++)
+            worst = fmax(worst, fabs((double)polynomial(gate, x, up > last ? last : up) * scale - exact));
     }
     return worst;
 }
@@ -105,7 +116,7 @@ struct mpc_cost sec_segments_cost(const struct sec_segments *gate, size_t n, int
 
 static uint64_t *clear(struct mpc_party *p, const struct sec_segments *gate, struct mpc_wire g, const struct mpc_wire *times, int f)
 {
-    int64_t half = INT64_C(1) << (gate->form.k - 1), end = 2 * half - (INT64_C(1) << gate->s);
+    int64_t half = INT64_C(1) << (gate->form.k - 1), end = 2 * half - (INT64_C(1) << (gate->s + gate->form.pair));
     uint64_t *y = mpc_words(p, g.count);
     mpc_check_range(p, "segments input", g.x, g.count, -half, end - half - 1);
     for (size_t i = 0; y != NULL && i < g.count; i++) {
@@ -190,6 +201,34 @@ static uint64_t *combine(struct mpc_party *p, const uint64_t *parts, const struc
     return share;
 }
 
+/* --- two parties --- */
+
+static struct mpc_point_form points_of(const struct sec_segments *gate, bool times)
+{
+    return (struct mpc_point_form){.h = gate->form.h, .ring = gate->form.ring, .payload = times ? MPC_PAYLOAD_TIMES : MPC_PAYLOAD_POWERS, .bits = gate->s};
+}
+
+struct reading {
+    struct mpc_party *p;
+    const struct sec_segments *gate;
+    int groups;
+    const uint64_t *m;
+    uint64_t *parts;
+};
+
+static void read_one(void *context, size_t i, const uint64_t *hot)
+{
+    const struct reading *r = context;
+    contract(r->p, r->gate, hot, r->groups, r->m[i], r->parts + 3 * i);
+}
+
+static uint64_t *eval_made(struct mpc_party *p, const struct sec_segments *gate, const uint64_t *m, size_t n, bool times)
+{
+    struct reading reading = {p, gate, times ? 6 : 3, m, mpc_words(p, 3 * n)};
+    sec_points_read(p, points_of(gate, times), n, read_one, &reading);
+    return reading.parts;
+}
+
 struct mpc_wire sec_segments_eval(struct mpc_party *p, const struct sec_segments *gate, struct mpc_wire g,
                                   const struct mpc_wire *times, int f, int bound, const char *label)
 {
@@ -205,12 +244,17 @@ struct mpc_wire sec_segments_eval(struct mpc_party *p, const struct sec_segments
     if (times != NULL && (ku < R || times->gate_only) && !mpc_wrap_fits(p, times))
         return (struct mpc_wire){0};
     struct kern_dpf_shape shape = shape_for(gate, ku);
-    sec_declare_dealt(p, sec_segments_cost(gate, n, ku, f));
+    if (p->maker == NULL)
+        sec_declare_dealt(p, sec_segments_cost(gate, n, ku, f));
+    else if (times != NULL && ku < R)
+        mpc_fail(p, BASE_ERR_INTERNAL, "%s: times a wire of %d bits; two parties extend it to %d before", label, ku, R);
     double size_u = times == NULL ? 1 : base_power_of_two(times->bound);
     struct mpc_opening_form form = {.ring = R, .f = f, .frac = gate->form.F + (times == NULL ? 0 : times->frac) - f, .bound = bound,
                                     .ulp = 2 * gate->error * base_power_of_two(gate->form.F - f) * size_u + 0.5, .label = label};
     const uint64_t *share = NULL;
-    if (p->role == MPC_HELPER) {
+    if (mpc_notes(p)) {
+        sec_points_note(p, points_of(gate, times != NULL), sec_read_mask(p, g, gate->form.k), n, gate->s, NULL, times == NULL ? NULL : times->l1);
+    } else if (p->role == MPC_HELPER) {
         bool wraps = times != NULL && ku < R;
         deal(p, gate, sec_read_mask(p, g, gate->form.k), n, &shape, times == NULL ? NULL : mpc_mask(p, times),
              wraps ? mpc_wrap_mask_bit(p, times) : NULL);
@@ -218,7 +262,7 @@ struct mpc_wire sec_segments_eval(struct mpc_party *p, const struct sec_segments
         share = clear(p, gate, g, times, f);
     } else if (mpc_computes(p)) {
         const uint64_t *m = sec_read_open(p, g, gate->form.k, UINT64_C(1) << (gate->form.k - 1));
-        const uint64_t *parts = eval(p, gate, m, n, &shape);
+        const uint64_t *parts = p->maker != NULL ? eval_made(p, gate, m, n, times != NULL) : eval(p, gate, m, n, &shape);
         if (!mpc_failed(p))
             share = combine(p, parts, times, ku >= R ? 64 : ku, n);
     }
@@ -232,8 +276,8 @@ static const struct sec_segments_form standard_gelu = {SEC_CURVE_GELU, .k = 14, 
 
 static void sample(int64_t *ret_x, size_t count, uint64_t seed)
 {
-    /* Below the shared range of both standard instances: 2^13 less one segment of the coarser. */
-    int64_t limit = (1 << 13) - (1 << 7) - 1;
+    /* Below the shared range of both standard instances: 2^13 less two segments of the coarser. */
+    int64_t limit = (1 << 13) - 2 * (1 << 7) - 1; /* between two parties two segments are unusable */
     const int64_t edges[] = {0, 1, -1, limit, -limit, 127, 128, -128};
     for (size_t i = 0; i < count; i++) {
         sec_sample_step(&seed);
@@ -247,8 +291,12 @@ static enum base_status run_silu(struct mpc_party *p, struct mpc_wire x, struct 
     struct sec_segments gate = {0};
     enum base_status status = BASE_OK;
     size_t n = x.count / 2;
-    TRY(sec_segments_init(&gate, standard_silu, &p->error));
-    struct mpc_wire u = mpc_slice(x, n, n);
+    struct sec_segments_form form = standard_silu;
+    form.pair = p->maker != NULL;
+    TRY(sec_segments_init(&gate, form, &p->error));
+    struct mpc_wire u = mpc_ready(p, mpc_slice(x, n, n), form.ring, "ready");
+    if (form.pair)
+        TRY(mpc_round(p));
     *ret = sec_segments_eval(p, &gate, mpc_slice(x, 0, n), &u, 26, 20, "silu(g) u");
     TRY(mpc_round(p));
 out:
@@ -268,7 +316,9 @@ static enum base_status run_gelu(struct mpc_party *p, struct mpc_wire x, struct 
 {
     struct sec_segments gate = {0};
     enum base_status status = BASE_OK;
-    TRY(sec_segments_init(&gate, standard_gelu, &p->error));
+    struct sec_segments_form form = standard_gelu;
+    form.pair = p->maker != NULL;
+    TRY(sec_segments_init(&gate, form, &p->error));
     *ret = sec_segments_eval(p, &gate, x, NULL, 14, 20, "gelu");
     TRY(mpc_round(p));
 out:

@@ -22,6 +22,7 @@ struct sec_segments_form {
     int fg; /* fraction bits of g */
     int F;  /* fraction bits of v */
     int ring;
+    bool pair; /* between two parties without P0: three widths, two unusable cells, `times` in the whole ring */
 };
 
 struct sec_segments {

@@ -16,6 +16,8 @@ struct draws {
 
 uint32_t *sec_draw_orders(struct mpc_party *p, struct mpc_stream *stream, size_t groups, size_t n)
 {
+    if (p->maker != NULL)
+        mpc_fail(p, BASE_ERR_SUPPORT, "permutations of P1 and of P2 that P0 knows, and two parties do not make: choose a cache policy that shuffles nothing");
     if (!stream->present)
         return NULL;
     uint32_t *order = mpc_bytes(p, groups * n * sizeof *order);

@@ -60,6 +60,24 @@ static void fit(struct sec_spline *gate)
         }
 }
 
+static double grid_value(const void *context, int e, double x)
+{
+    const struct sec_spline_form *form = context;
+    return function_value(&form->function[e], x);
+}
+
+static enum base_status init_grid(struct sec_spline *gate, struct base_error *error)
+{
+    const struct sec_spline_form *form = &gate->form;
+    struct sec_grid_form grid = {.k = form->k, .low = form->low, .high = form->high, .F = form->F, .ring = form->ring, .functions = form->functions,
+                                 .value = grid_value, .context = form};
+    for (int e = 0; e < form->functions; e++) {
+        grid.fo[e] = form->function[e].fo;
+        grid.bound[e] = form->function[e].bound;
+    }
+    return sec_grid_init(&gate->grid, grid, error);
+}
+
 enum base_status sec_spline_init(struct sec_spline *ret, struct sec_spline_form form, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -74,6 +92,8 @@ enum base_status sec_spline_init(struct sec_spline *ret, struct sec_spline_form 
     }
     (void)sec_pieces_place(form.k, form.low, form.high, form.per_octave, gate.knot);
     fit(&gate);
+    if (form.pair)
+        TRY(init_grid(&gate, error));
     *ret = gate;
     return BASE_OK;
 out:
@@ -84,6 +104,7 @@ out:
 void sec_spline_finish(struct sec_spline *gate)
 {
     base_free(&gate->knot);
+    sec_grid_finish(&gate->grid);
     for (int e = 0; e < SEC_SPLINE_FUNCTIONS; e++) {
         base_free(&gate->value[e]);
         base_free(&gate->slope[e]);
@@ -138,7 +159,9 @@ void sec_spline_eval(struct mpc_party *p, const struct sec_spline *gate, struct 
     size_t n = x.count;
     struct sec_pieces pieces = pieces_of(gate);
     uint64_t *share[SEC_SPLINE_FUNCTIONS] = {NULL};
-    if (mpc_failed(p))
+    if (!mpc_failed(p) && gate->form.pair)
+        sec_grid_eval(p, &gate->grid, x, ret, label);
+    if (mpc_failed(p) || gate->form.pair)
         return;
     sec_declare_dealt(p, sec_spline_cost(gate, n));
     if (p->role == MPC_HELPER) {
@@ -180,6 +203,12 @@ static enum base_status run_form(struct mpc_party *p, struct sec_spline_form for
     struct sec_spline gate = {0};
     struct mpc_wire y[SEC_SPLINE_FUNCTIONS] = {{0}};
     enum base_status status = BASE_OK;
+    form.pair = p->maker != NULL;
+    if (form.pair) { /* the samples' range, and two cells more */
+        form.k = 25;
+        form.low = 1 << 14;
+        form.high = 1 << 24;
+    }
     TRY(sec_spline_init(&gate, form, &p->error));
     sec_spline_eval(p, &gate, x, y, "spline");
     TRY(mpc_round(p));

@@ -10,7 +10,7 @@
 #ifndef CACHET_PROTOCOLS_SPLINE_H
 #define CACHET_PROTOCOLS_SPLINE_H
 
-#include "protocols/gate.h"
+#include "protocols/grid.h"
 
 enum { SEC_SPLINE_FUNCTIONS = 2 };
 
@@ -32,6 +32,7 @@ struct sec_spline_form {
     int ring;
     int functions;
     struct sec_spline_function function[SEC_SPLINE_FUNCTIONS];
+    bool pair; /* between two parties without P0: read on a grid (grid.h) */
 };
 
 struct sec_spline {
@@ -41,6 +42,7 @@ struct sec_spline {
     int64_t *value[SEC_SPLINE_FUNCTIONS];   /* y = value + slope x, F fraction bits */
     int64_t *slope[SEC_SPLINE_FUNCTIONS];
     double error[SEC_SPLINE_FUNCTIONS];
+    struct sec_grid grid; /* pair */
 };
 
 BASE_MUST_USE enum base_status sec_spline_init(struct sec_spline *ret, struct sec_spline_form form, struct base_error *error);

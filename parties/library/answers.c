@@ -76,7 +76,7 @@ static uint64_t count_client(struct cachet *c, const struct eng_remote_step *ste
                  mpc_bits(answers, share->plan.ring - ENG_SQUARES_CUT),
              received = 0, sent = 0;
     (void)pthread_mutex_lock(&c->lock);
-    for (int i = 0; i < 3; i++) {
+    for (int i = party_config_first(c->client.config.mode); i < 3; i++) {
         struct cachet_party *party = &c->state.party[i];
         uint64_t own = ENG_STEP_REPORT_BYTES + (i > 0 ? GUARD_BYTES : 0) +
                        (answers == 0 || i == 0 || c->remote.request.mode != ENG_REQUEST_SAMPLE ? 0

@@ -18,7 +18,7 @@ static void set_ready(struct cachet *c, bool ready, const struct base_error *rea
     c->state.connections += ready && !c->state.ready;
     c->state.ready = ready;
     for (int i = 0; i < 3; i++)
-        c->state.party[i].connected = ready || (c->client.link[i] != NULL && !net_link_lost(c->client.link[i]));
+        c->state.party[i].connected = (ready && i >= party_config_first(c->client.config.mode)) || (c->client.link[i] != NULL && !net_link_lost(c->client.link[i]));
     (void)snprintf(c->state.reason, sizeof c->state.reason, "%s", ready ? "" : reason->text);
     (void)pthread_cond_broadcast(&c->changed);
     (void)pthread_mutex_unlock(&c->lock);
@@ -65,7 +65,7 @@ static bool connect_all(struct cachet *c, int64_t *pause_ms)
 static enum base_status ping_all(struct cachet *c, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    for (int i = 0; i < 3; i++) {
+    for (int i = party_config_first(c->client.config.mode); i < 3; i++) {
         double seconds;
         TRY(eng_ping(c->client.link[i], PING_BYTES, &seconds, error));
         (void)pthread_mutex_lock(&c->lock);

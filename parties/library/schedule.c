@@ -199,7 +199,7 @@ static enum base_status begin(struct run *run, struct cachet_job *job, struct ba
     memcpy(form.link, c->client.link, sizeof form.link);
     memcpy(request.id, job->id, sizeof request.id);
     begin_job(run, job, 0);
-    for (int i = 0; i < 3; i++) {
+    for (int i = party_config_first(c->client.config.mode); i < 3; i++) {
         net_link_reset_count(c->client.link[i]);
         c->sent[i] = 0;
     }

@@ -140,7 +140,8 @@ static void test_addresses(void **state)
 static void test_values(void **state)
 {
     static const struct bad bad[] = {
-        {2, "mode: two-party", "line 2: mode: \"two-party\" is not a mode: write three-party or"},
+        {2, "mode: two-parties", "line 2: mode: \"two-parties\" is not a mode: write three-party, two-party-with-dealer or two-party"},
+        {2, "mode: two-party", "line 4: parties.p0: mode two-party has no P0: remove it"},
         {8, "  - {name: Alice, key: \"" KEY_ALICE "\"}",
          "line 8: clients[1].name: \"Alice\" is not a client's name"},
         {8, "  - {name: , key: \"" KEY_ALICE "\"}", "line 8: clients[1].name: \"\" is not a client's name"},

@@ -267,7 +267,7 @@ static void test_curve_error(void **state)
             struct curve_case job = {.times = c >= 3};
             struct base_error error = {0};
             int k = curve == SEC_CURVE_SILU ? 15 : 14, half = 1 << (k - 1);
-            check_ok(sec_segments_init(&job.gate, (struct sec_segments_form){(enum sec_curve)curve, k, 8, 9, 26, 64}, &error), &error, "curve");
+            check_ok(sec_segments_init(&job.gate, (struct sec_segments_form){(enum sec_curve)curve, k, 8, 9, 26, 64, false}, &error), &error, "curve");
             fill_edges(x, N, -half, half - (1 << (k - 8)) - 1, 5);
             fill_edges(x + N, N, -(1 << 14), 1 << 14, 6);
             struct trio trio = run(curve_program, &job, (struct trio_input){x, 2 * N, rings[c % 3], 9, 14}, 2);

@@ -82,6 +82,11 @@ void trio_output(struct mpc_party *p, struct mpc_wire wire)
         trio->output[role][trio->outputs[role]++] = wire;
 }
 
+enum mpc_role trio_weights_role(const struct mpc_party *p)
+{
+    return p->role == MPC_HELPER ? trio_of(p)->held : p->role;
+}
+
 enum base_status trio_value(const struct trio *trio, size_t which, int64_t *ret_values, struct base_error *error)
 {
     const struct mpc_wire *a = &trio->output[TRIO_P0][which], *b = &trio->output[TRIO_P1][which], *c = &trio->output[TRIO_P2][which];

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "mpc/maker.h"
 #include "net/memory_link.h"
 
 #include <math.h>
@@ -70,8 +71,12 @@ static uint64_t *copy_words(const uint64_t *v, size_t count)
 static void observe_party(void *context, struct mpc_party *p, const char *label, const struct mpc_wire *wire, double ulp)
 {
     struct post *post = context;
-    struct trio_record *record = &post->trio->record[post->role];
     (void)p;
+    trio_keep_wire(&post->trio->record[post->role], label, wire, ulp);
+}
+
+void trio_keep_wire(struct trio_record *record, const char *label, const struct mpc_wire *wire, double ulp)
+{
     record->seen = grow(record->seen, &record->capacity, record->count, sizeof *record->seen);
     struct trio_seen *seen = &record->seen[record->count++];
     *seen = (struct trio_seen){.label = label, .wire = *wire, .ulp = ulp};
@@ -154,7 +159,7 @@ static void key_of(uint64_t seed, int stream, uint8_t ret[16])
     ret[0] = (uint8_t)stream; /* the tap knows streams by it */
 }
 
-static void start_stream(struct mpc_stream *ret, const struct kern_table *kern, uint64_t seed, int stream)
+void trio_start_stream(struct mpc_stream *ret, const struct kern_table *kern, uint64_t seed, int stream)
 {
     uint8_t key[16];
     key_of(seed, stream, key);
@@ -194,9 +199,9 @@ static enum base_status make_parties(struct stage *stage, const struct trio_job 
         struct mpc_stream *streams[TAP_STREAMS] = {&p->s1, &p->s2, &p->o1, &p->o2};
         for (int s = 0; s < TAP_STREAMS; s++)
             if (r == TRIO_P0 || r == 1 + s % 2)
-                start_stream(streams[s], kern, job->seed, s);
+                trio_start_stream(streams[s], kern, job->seed, s);
         if (r == TRIO_P1 || r == TRIO_P2)
-            start_stream(&p->s12, kern, job->seed, TAP_STREAM_P1_P2);
+            trio_start_stream(&p->s12, kern, job->seed, TAP_STREAM_P1_P2);
     }
     stage->source[TRIO_P0].link[1] = stage->end[TRIO_END_P0_TO_P1];
     stage->source[TRIO_P0].link[2] = stage->end[TRIO_END_P0_TO_P2];
@@ -210,8 +215,8 @@ static enum base_status make_parties(struct stage *stage, const struct trio_job 
     for (int r = 0; r < TRIO_PARTIES; r++)
         mpc_source_over_links(&trio->party[r].source, &stage->source[r]);
     trio->client.kern = kern;
-    start_stream(&trio->client.o1, kern, job->seed, 2);
-    start_stream(&trio->client.o2, kern, job->seed, 3);
+    trio_start_stream(&trio->client.o1, kern, job->seed, 2);
+    trio_start_stream(&trio->client.o2, kern, job->seed, 3);
 out:
     return status;
 }
@@ -279,10 +284,10 @@ static enum base_status run_seats(struct stage *stage, struct base_error *error)
 {
     pthread_t thread[TRIO_PARTIES + 1];
     struct seat seat[TRIO_PARTIES + 1];
-    int first = stage->trio->job->beside ? 0 : 1;
+    int first = stage->trio->job->beside && stage->trio->job->ahead == NULL ? 0 : 1;
     for (int r = 0; r <= TRIO_PARTIES; r++)
         seat[r] = (struct seat){stage, r};
-    if (first == 1)
+    if (first == 1 && stage->trio->job->ahead == NULL)
         (void)sit(&seat[0]);
     for (int r = first; r <= TRIO_PARTIES; r++)
         if (pthread_create(&thread[r], NULL, sit, &seat[r]) != 0)
@@ -312,7 +317,7 @@ static void measure(struct stage *stage)
         stage->trio->measured[r] = (struct mpc_cost){
             net_link_count(stage->end[peer[r]], NET_PHASE_SETUP)->rounds,
             payload(stage->end[peer[0]]) + payload(stage->end[peer[1]]),
-            payload(stage->end[TRIO_END_P0_TO_P1]) + payload(stage->end[TRIO_END_P0_TO_P2])};
+            payload(stage->end[TRIO_END_P0_TO_P1]) + payload(stage->end[TRIO_END_P0_TO_P2]) + stage->trio->made};
 }
 
 static enum base_status run_count(struct trio *trio, struct base_error *error)
@@ -322,7 +327,9 @@ static enum base_status run_count(struct trio *trio, struct base_error *error)
     struct post post = {trio, -1};
     TRY(mpc_party_init(&p, MPC_COUNT, kern_table_select(0), (size_t)1 << 30, error));
     p.observe_context = &post;
+    p.maker = trio->job->ahead == NULL ? NULL : trio->job->ahead->maker(trio, 1);
     TRY(trio->job->program(&p, trio->job));
+    mpc_make(&p, true);
     TRY(p.status);
     trio->counted = p.declared;
 out:
@@ -341,12 +348,19 @@ enum base_status trio_run(const struct trio_job *job, struct trio *ret, struct b
     stage->trio = ret;
     TRY(open_links(stage, error));
     TRY(make_parties(stage, job, error));
+    ret->ahead = job->ahead;
+    if (job->ahead != NULL) {
+        TRY(job->ahead->run(ret, error));
+        ret->party[TRIO_TWIN].maker = job->ahead->maker(ret, 0);
+    }
     TRY(run_seats(stage, error));
     measure(stage);
     if (!job->no_twin) {
         run_role(stage, TRIO_TWIN);
         TRY(run_count(ret, error));
     }
+    for (int r = TRIO_P1; job->ahead != NULL && r < TRIO_ROLES; r++)
+        ret->party[r].declared.offline = ret->party[TRIO_P0].declared.offline; /* who makes ahead of time declares it */
 out:
     if (stage != NULL)
         for (int e = 0; e < TRIO_ENDS; e++)
@@ -357,6 +371,8 @@ out:
 
 void trio_finish(struct trio *trio)
 {
+    if (trio->pair != NULL)
+        trio->ahead->finish(trio);
     for (int r = 0; r < TRIO_PARTIES; r++) {
         for (size_t i = 0; i < trio->record[r].count; i++) {
             free(trio->record[r].seen[i].wire.m);

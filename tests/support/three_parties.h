@@ -28,6 +28,16 @@ typedef enum base_status (*trio_program_fn)(struct mpc_party *p, const struct tr
 /* What the client does after it has given the inputs. */
 typedef enum base_status (*trio_client_fn)(struct mpc_client *client, const struct trio_job *job, struct base_error *error);
 
+struct trio;
+/* Who stands for P0 where there is none (two_parties.h): makes what P1 and P2 take before any input exists, and fills P0's place in *trio with both
+ * mask halves of every wire. */
+struct trio_ahead {
+    enum base_status (*run)(struct trio *trio, struct base_error *error);
+    /* Of the twin (0), or of the count role (1). */
+    const struct mpc_maker *(*maker)(struct trio *trio, int counts);
+    void (*finish)(struct trio *trio);
+};
+
 struct trio_job {
     trio_program_fn program;
     trio_client_fn client;
@@ -40,6 +50,8 @@ struct trio_job {
     bool no_twin;
     size_t arena_size;             /* 0: 1 GiB of address space */
     mpc_split_fn split;            /* of every party: where dealt fields are divided; NULL: as the product does */
+    const struct trio_ahead *ahead; /* NULL: P0 deals */
+    uint64_t batch;                /* `ahead`: weight of a batch; 0: as the product does */
     struct tap *tap;               /* sees received fields and may prescribe draws; NULL: none */
     const struct kern_table *kern; /* NULL: the tap's, or the best */
 };
@@ -75,6 +87,10 @@ struct trio {
     struct trio_frames sent[TRIO_ENDS], received[TRIO_ENDS];
     struct mpc_cost measured[2];   /* as P1 and as P2 counted rounds; bytes are the links' */
     struct mpc_cost counted;       /* declared by the count role */
+    const struct trio_ahead *ahead;
+    enum mpc_role held;            /* of a party ahead of time: its online role */
+    void *pair;                    /* of `ahead` */
+    uint64_t made;                 /* bytes that its link counted */
     size_t judged;
     double worst;                  /* largest |difference| / allowed seen by the teacher-forced twin */
     struct base_error judgement;   /* the first difference that was too large */
@@ -93,9 +109,15 @@ BASE_MUST_USE enum base_status trio_same_transcript(const struct trio *a, const 
 /* For programs. */
 struct mpc_wire trio_input(struct mpc_party *p, const struct trio_job *job, size_t which);
 void trio_output(struct mpc_party *p, struct mpc_wire wire);
+/* Whose weights this role reads. */
+enum mpc_role trio_weights_role(const struct mpc_party *p);
 
 /* Output `which` put together from all three parties, after checking that they agree on what they share. */
 BASE_MUST_USE enum base_status trio_value(const struct trio *trio, size_t which, int64_t *ret_values, struct base_error *error);
+
+/* For `ahead`: one completed wire more, copied; the stream that a job's seed gives; whether a party's work went well. */
+void trio_keep_wire(struct trio_record *record, const char *label, const struct mpc_wire *wire, double ulp);
+void trio_start_stream(struct mpc_stream *ret, const struct kern_table *kern, uint64_t seed, int stream);
 
 /* splitmix64: repeatable random words of tests. */
 uint64_t trio_random(uint64_t *state);

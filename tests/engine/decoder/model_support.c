@@ -31,6 +31,8 @@ static void calibrate(struct model *m, struct model_options options)
                                 .thin = options.thin,
                                 .fold = options.fold};
     check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, NULL, &error), &error, "plan");
+    if (options.pair)
+        eng_plan_set_pair(&m->plan);
 }
 
 const struct eng_model_shape model_odd_shape = {.layers = 2,

@@ -36,7 +36,7 @@ extern const struct eng_model_shape model_odd_shape;
 /* How a test wants its plan. */
 struct model_options {
     size_t context;
-    bool general_attention, general_activation, thin, fold;
+    bool general_attention, general_activation, thin, fold, pair;
     const struct eng_model_shape *shape; /* synthetic weights of this shape instead of a file */
     struct model_gain gain;              /* no rows: none */
 };

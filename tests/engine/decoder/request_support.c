@@ -7,7 +7,7 @@ static enum base_status program(struct mpc_party *p, const struct trio_job *job)
     enum base_status status = BASE_OK;
     struct eng_decoder_form form = {.shape = r->model->source.shape,
                                     .plan = &r->model->plan,
-                                    .weights = &r->model->weights[p->role],
+                                    .weights = &r->model->weights[trio_weights_role(p)],
                                     .gates = &r->model->gates,
                                     .policy = r->policy,
                                     .config = r->config,
@@ -39,20 +39,29 @@ static void make_inputs(const struct request *r, uint64_t seed, struct trio_inpu
     }
 }
 
-void request_run(const struct request *r, uint64_t seed, struct trio *ret, const char *what)
+enum base_status request_try(const struct request *r, uint64_t seed, struct trio *ret, struct base_error *error)
 {
     struct trio_input inputs[REQUEST_STEPS];
     make_inputs(r, seed, inputs);
-    check_run(&(struct trio_job){.program = program,
+    const struct trio_job job = {.program = program,
                                  .context = r,
                                  .inputs = inputs,
                                  .input_count = r->steps,
                                  .seed = seed,
                                  .beside = true,
-                                 .arena_size = (size_t)4 << 30},
-              ret, what);
+                                 .ahead = r->ahead,
+                                 .arena_size = (size_t)4 << 30};
+    enum base_status status = trio_run(&job, ret, error);
     for (size_t s = 0; s < r->steps; s++)
         free((void *)(uintptr_t)inputs[s].x);
+    return status;
+}
+
+void request_run(const struct request *r, uint64_t seed, struct trio *ret, const char *what)
+{
+    struct base_error error = {0};
+    check_ok(request_try(r, seed, ret, &error), &error, what);
+    check_ok(trio_check(ret, &error), &error, what);
     print_message(
         "%s: %zu wires, worst %.2f of what is allowed; %llu rounds, %llu online bytes, %llu dealt bytes\n",
         what, ret->judged, ret->worst, (unsigned long long)ret->measured[0].rounds,

@@ -15,11 +15,14 @@ struct request {
     size_t steps;
     size_t context, chunk;
     size_t prompt; /* rows; 0: the policy does not ask */
+    const struct trio_ahead *ahead; /* two parties without P0 (tests/support/two_parties.h) */
     bool all_logits; /* of every row, not of the last one of a step */
 };
 
 /* Every wire of all steps against the twin's on equal inputs, declared against counted cost, schedules and
  * transcripts. */
+/* Only runs it. */
+BASE_MUST_USE enum base_status request_try(const struct request *request, uint64_t seed, struct trio *ret, struct base_error *error);
 void request_run(const struct request *request, uint64_t seed, struct trio *ret, const char *what);
 
 #endif

@@ -1,0 +1,119 @@
+/* Two parties without P0: each step is noted and made by both, over the link between them, just before it is computed. */
+#include "engine/session_run.h"
+
+#include "base/memory.h"
+
+#include <sodium.h>
+#include <string.h>
+
+struct eng_ahead {
+    struct mpc_party party; /* in P0's role with own mask halves alone (mpc/maker.h) */
+    struct eng_decoder decoder;
+};
+
+enum base_status eng_session_set_maker(struct eng_session *s, const struct eng_session_maker *maker, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY_THAT(mpc_computes(&s->party) && s->slots == 1, error, BASE_ERR_SUPPORT, "two parties without P0 serve one slot, and this session has %zu: set limits.slots to 1",
+             s->slots);
+    const struct eng_decoder_form *form = &s->slot[0].decoder.form;
+    TRY_THAT(form->plan->pair, error, BASE_ERR_ARGUMENT, "the plan is not one of two parties");
+    TRY(base_alloc(&s->ahead, 1, sizeof *s->ahead, error));
+    TRY(eng_decoder_init(&s->ahead->decoder, MPC_HELPER, *form, error));
+    TRY(mpc_party_init(&s->ahead->party, MPC_HELPER, s->party.kern, eng_decoder_work_size(&s->ahead->decoder), error));
+    s->maker = maker;
+    s->ahead->party.maker = maker->notes;
+    s->party.maker = maker->reads;
+    s->party.source = maker->source;
+out:
+    return status;
+}
+
+void eng_session_finish_ahead(struct eng_session *s)
+{
+    if (s->ahead == NULL)
+        return;
+    eng_decoder_finish(&s->ahead->decoder);
+    mpc_party_finish(&s->ahead->party);
+    base_free(&s->ahead);
+}
+
+enum base_status eng_session_join_pair(struct eng_session *s, struct base_error *error)
+{
+    static const char label[] = "cachet pair session 1";
+    uint8_t id[16];
+    int own = (int)s->party.role;
+    /* Own masks: nobody shares this key. */
+    randombytes_buf(own == 1 ? s->key1 : s->key2, ENG_SESSION_KEY);
+    (void)crypto_generichash(id, sizeof id, (const uint8_t *)label, sizeof label - 1, s->key12, ENG_SESSION_KEY);
+    return s->maker->join(s->maker->context, own, s->party.peer, id, error);
+}
+
+void eng_session_start_ahead(struct eng_session *s)
+{
+    const struct mpc_party *p = &s->party;
+    bool left = p->role == MPC_LEFT;
+    if (s->ahead == NULL)
+        return;
+    /* The draws of the online half, before it makes them. */
+    s->ahead->party.s1 = left ? p->s1 : p->s2;
+    s->ahead->party.o1 = left ? p->o1 : p->o2;
+}
+
+void eng_session_clear_ahead(struct eng_session *s)
+{
+    if (s->ahead == NULL)
+        return;
+    struct mpc_party *p = &s->ahead->party;
+    mpc_stream_finish(&p->s1);
+    mpc_stream_finish(&p->o1);
+    eng_decoder_reset(&s->ahead->decoder);
+    base_arena_release(&p->arena, 0);
+    base_arena_trim(&p->arena);
+    p->pending_count = 0;
+    p->step = 0;
+    p->declared = (struct mpc_cost){0};
+    p->status = BASE_OK;
+    p->error = (struct base_error){0};
+    s->made = s->made_sent = 0;
+    s->maker->drop(s->maker->context);
+}
+
+enum base_status eng_session_begin_ahead(struct eng_session *s, const struct eng_order *order)
+{
+    enum base_status status = BASE_OK;
+    if (s->ahead == NULL)
+        return BASE_OK;
+    struct eng_ahead *a = s->ahead;
+    eng_decoder_reset(&a->decoder);
+    a->party.before_round = NULL;
+    TRY(eng_decoder_begin(&a->decoder, &a->party, order->prompt_tokens, order->new_tokens, &s->party.error));
+    TRY(eng_decoder_make_up(&a->decoder, &a->party, order->made_up));
+out:
+    return status;
+}
+
+enum base_status eng_session_make_ahead(struct eng_session *s, size_t rows, size_t answers)
+{
+    if (s->ahead == NULL)
+        return BASE_OK;
+    struct mpc_party *p = &s->ahead->party;
+    struct eng_logits out;
+    size_t mark = base_arena_mark(&p->arena), vocab = s->ahead->decoder.form.shape->vocab;
+    const struct net_count *sent = net_link_count(s->party.peer, NET_PHASE_SETUP);
+    uint64_t before = p->declared.offline, before_sent = sent->payload_bytes;
+    eng_session_set_phase(s, NET_PHASE_SETUP);
+    struct mpc_wire hot = mpc_input(p, NULL, rows * vocab, SEC_ROW_RING, 0, 1);
+    enum base_status status = eng_decoder_step(&s->ahead->decoder, p, hot, rows, answers, &out);
+    mpc_make(p, true);
+    base_arena_release(&p->arena, mark);
+    s->made = p->declared.offline - before;
+    s->made_sent = sent->payload_bytes - before_sent;
+    if (status == BASE_OK)
+        status = p->status;
+    if (status != BASE_OK) {
+        s->party.error = p->error;
+        s->party.status = status;
+    }
+    return status;
+}

@@ -1,0 +1,37 @@
+/* Notes of a maker, private to pair/: what each kind of job needs until it has run. */
+#ifndef CACHET_PAIR_NOTES_H
+#define CACHET_PAIR_NOTES_H
+
+#include "pair/maker.h"
+
+/* The jobs of one note and the record that becomes of them. */
+struct pair_note {
+    struct pair_note *next;
+    size_t jobs;
+    struct pair_job **job; /* [jobs] */
+    enum base_status (*emit)(struct pair_maker *maker, struct pair_note *note, struct base_error *error);
+    void (*finish)(struct pair_note *note); /* wipes and frees the note itself; its jobs are finished by who ran them */
+};
+
+/* The record of words [count] of `ring` bits, packed. */
+BASE_MUST_USE enum base_status pair_emit_words(struct pair_maker *m, const uint64_t *words, size_t count, int ring, struct base_error *error);
+
+/* A kind's cost and memory, and the note: each function makes one (maker->party is there). */
+struct pair_cost pair_note_product_cost(struct mpc_product_form form);
+struct pair_cost pair_note_cross_cost(struct mpc_cross_form form);
+struct pair_cost pair_note_wraps_cost(struct mpc_wraps_form form);
+struct pair_cost pair_note_points_cost(struct mpc_point_form form);
+struct pair_cost pair_note_turned_cost(struct mpc_turned_form form);
+
+BASE_MUST_USE enum base_status pair_note_product(struct pair_maker *m, struct mpc_product_form form, const uint64_t *x, const uint64_t *w,
+                                                 struct pair_note **ret, struct base_error *error);
+BASE_MUST_USE enum base_status pair_note_cross(struct pair_maker *m, struct mpc_cross_form form, const uint64_t *x, const uint64_t *y,
+                                               struct pair_note **ret, struct base_error *error);
+BASE_MUST_USE enum base_status pair_note_wraps(struct pair_maker *m, struct mpc_wraps_form form, const uint64_t *l, struct pair_note **ret,
+                                               struct base_error *error);
+BASE_MUST_USE enum base_status pair_note_points(struct pair_maker *m, struct mpc_point_form form, const uint64_t *index, const uint64_t *low,
+                                                const uint64_t *times, struct pair_note **ret, struct base_error *error);
+BASE_MUST_USE enum base_status pair_note_turned(struct pair_maker *m, struct mpc_turned_form form, const uint64_t *by, struct pair_note **ret,
+                                                struct base_error *error);
+
+#endif

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Mode two-party: two processes over TCP and no third, the tokens of the clear; what it cannot serve is refused by name. TAP.
+#
+# usage: test_two_party.sh CACHET SOURCE_ROOT
+cachet=$1
+root=$2
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+number=0
+
+check() {
+    number=$((number + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $number - $2"
+    else
+        echo "not ok $number - $2"
+        sed 's/^/# /' "$work/out" "$work/err"
+    fi
+}
+
+# up ARGUMENT...: stdout and stderr to files; its exit code.
+up() {
+    "$cachet" up --mode two-party --model "$root/tests/support/transformers/qwen2" --max-tokens 3 "$@" >"$work/out" 2>"$work/err"
+}
+
+says() {
+    grep -q -- "$1" "$work/err" "$work/out"
+}
+
+echo "1..8"
+up --prompt "a b" --compare --keep "$work/kept" && says 'every one of the 3 tokens is the one that the same model gives in the clear'
+check $? "two processes give the clear's tokens"
+says 'P1 and P2 run as two processes' && ! [ -e "$work/kept/p0.key" ] && [ -e "$work/kept/p1.key" ]
+check $? "there is no third"
+! grep -q 'p0:' "$work/kept/config.yaml" && grep -q '^mode: two-party$' "$work/kept/config.yaml" && "$cachet" config print --config "$work/kept/config.yaml" >"$work/out" 2>"$work/err"
+check $? "its config has no p0, and reads back"
+sed 's/^mode: two-party$/mode: three-party/' "$work/kept/config.yaml" >"$work/three.yaml"
+! "$cachet" config print --config "$work/three.yaml" >"$work/out" 2>"$work/err" && says 'parties.p0 is missing: add it'
+check $? "another mode wants its p0"
+sed 's/^\( *\)p1: \(.*\)$/&\n\1p0: \2/' "$work/kept/config.yaml" >"$work/with.yaml"
+! "$cachet" config print --config "$work/with.yaml" >"$work/out" 2>"$work/err" && says 'mode two-party has no P0: remove it'
+check $? "a p0 is refused"
+! up --prompt "$(printf 'a b %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)" --policy h2o --budget 90 && says 'whose choices take material that only P0 can deal'
+check $? "a policy that ranks is refused"
+! up --prompt "a b" --inside && says 'let the client choose'
+check $? "tokens chosen inside are refused"
+"$cachet" plan --model "$root/tests/support/transformers/qwen2" --context 64 --out "$work/plan.json" >"$work/out" 2>"$work/err" &&
+    ! up --prompt "a b" --plan "$work/plan.json" && says 'make a plan with --general'
+check $? "a plan of gates that only P0 can deal for is refused"

@@ -1,0 +1,249 @@
+/* Two parties without P0 as sessions over links in memory, with a client that has no third link: requests one after the other, with the twin's tokens;
+ * ends in the middle, refusals. */
+#include "tests/engine/decoder/model_support.h"
+
+#include "base/clock.h"
+#include "engine/generate.h"
+#include "engine/remote.h"
+#include "engine/twin.h"
+#include "net/memory_link.h"
+#include "parties/two.h"
+
+#include <pthread.h>
+
+enum { CONTEXT = 24, CHUNK = 4, PROMPT = 6, NEW_TOKENS = 4, LINK_LIMIT = 64 << 20 };
+
+struct seat {
+    struct party_two two;
+    struct eng_session session;
+    struct net_link *peer, *client; /* own ends */
+    struct eng_served served;
+    bool joining;
+    enum base_status status;
+    struct base_error error;
+    pthread_t thread;
+};
+
+struct stage {
+    struct model model;
+    struct seat seat[3];
+    struct net_link *client[3]; /* the client's ends */
+    struct eng_sampler sampler;
+};
+
+static void *run_seat(void *argument)
+{
+    struct seat *s = argument;
+    struct eng_session_links links = {{NULL, NULL, NULL}};
+    links.to[3 - (int)s->session.party.role] = s->peer;
+    s->status = s->joining ? eng_session_join(&s->session, &links, &s->error) : eng_session_serve(&s->session, s->client, &s->served, &s->error);
+    return NULL;
+}
+
+static void start(struct stage *s, bool joining)
+{
+    for (int id = 1; id <= 2; id++) {
+        s->seat[id].joining = joining;
+        s->seat[id].error = (struct base_error){0};
+        assert_int_equal(pthread_create(&s->seat[id].thread, NULL, run_seat, &s->seat[id]), 0);
+    }
+}
+
+static void end(struct stage *s)
+{
+    for (int id = 1; id <= 2; id++)
+        (void)pthread_join(s->seat[id].thread, NULL);
+}
+
+static struct eng_decoder_form form_of(const struct model *m, enum mpc_role role)
+{
+    return (struct eng_decoder_form){.shape = m->source.shape, .plan = &m->plan, .weights = &m->weights[role], .gates = &m->gates,
+                                     .policy = &kv_policy_full, .context = CONTEXT, .chunk = CHUNK};
+}
+
+static int open_stage(void **state)
+{
+    struct base_error error = {0};
+    struct stage *s = must_alloc(1, sizeof *s);
+    *state = s;
+    struct model_options o = {.general_attention = true, .general_activation = true, .fold = true, .pair = true, .context = CONTEXT, .shape = &model_odd_shape};
+    assert_true(model_open(&s->model, "odd", o));
+    check_ok(net_memory_pair_create(&s->seat[1].peer, &s->seat[2].peer, "P1", "P2", 1, LINK_LIMIT, &error), &error, "links");
+    for (int id = 1; id <= 2; id++) {
+        struct seat *seat = &s->seat[id];
+        check_ok(party_two_init(&seat->two, kern_table_select(~0u), &error), &error, "pair");
+        check_ok(eng_session_init(&seat->session, (enum mpc_role)id, form_of(&s->model, (enum mpc_role)id), 1, kern_table_select(~0u), &error), &error, "session");
+        check_ok(eng_session_set_maker(&seat->session, &seat->two.of_session, &error), &error, "maker");
+    }
+    start(s, true);
+    end(s);
+    for (int id = 1; id <= 2; id++)
+        check_ok(s->seat[id].status, &s->seat[id].error, "join");
+    check_ok(eng_sampler_init(&s->sampler, (struct eng_sampling){0}, s->model.source.shape->vocab, &error), &error, "sampler");
+    return 0;
+}
+
+static int close_stage(void **state)
+{
+    struct stage *s = *state;
+    for (int id = 1; id <= 2; id++) {
+        eng_session_finish(&s->seat[id].session);
+        party_two_finish(&s->seat[id].two);
+        net_link_destroy(&s->seat[id].peer);
+        net_link_destroy(&s->seat[id].client);
+        net_link_destroy(&s->client[id]);
+    }
+    eng_sampler_finish(&s->sampler);
+    model_close(&s->model);
+    free(s);
+    return 0;
+}
+
+struct counter {
+    size_t tokens, stop_after;
+};
+
+static bool count_token(void *context, int32_t token)
+{
+    struct counter *c = context;
+    (void)token;
+    return ++c->tokens != c->stop_after;
+}
+
+static void generate(struct stage *s, const struct eng_backend *backend, size_t stop_after, struct eng_generated *ret)
+{
+    struct base_error error = {0};
+    struct counter counter = {.stop_after = stop_after};
+    struct eng_generation g = {.backend = backend, .shape = s->model.source.shape, .plan = &s->model.plan, .sampler = &s->sampler,
+                               .prompt = s->model.samples[2], .prompt_tokens = PROMPT, .new_tokens = NEW_TOKENS, .ignore_eos = true,
+                               .token = count_token, .context = &counter};
+    check_ok(eng_generate(&g, ret, &error), &error, "generate");
+}
+
+static void open_links(struct stage *s)
+{
+    struct base_error error = {0};
+    for (int id = 1; id <= 2; id++) {
+        net_link_destroy(&s->seat[id].client);
+        net_link_destroy(&s->client[id]);
+        check_ok(net_memory_pair_create(&s->client[id], &s->seat[id].client, "client", id == 1 ? "P1" : "P2", (uint16_t)(10 + id), LINK_LIMIT, &error), &error,
+                 "links");
+    }
+    start(s, false);
+}
+
+static struct eng_remote_form remote_form(const struct stage *s)
+{
+    return (struct eng_remote_form){.shape = s->model.source.shape, .plan = &s->model.plan, .link = {NULL, s->client[1], s->client[2]},
+                                    .kern = kern_table_select(~0u)};
+}
+
+static const struct eng_request sample_request = {.prompt_tokens = PROMPT, .new_tokens = NEW_TOKENS, .chunk = CHUNK, .mode = ENG_REQUEST_SAMPLE};
+
+static void ask(struct stage *s, size_t stop_after, struct eng_generated *ret)
+{
+    struct base_error error = {0};
+    struct eng_remote remote;
+    struct eng_usage usage[3];
+    open_links(s);
+    struct eng_remote_form form = remote_form(s);
+    check_ok(eng_remote_begin(&remote, &form, &sample_request, false, &error), &error, "begin");
+    struct eng_backend backend = eng_remote_backend(&remote);
+    generate(s, &backend, stop_after, ret);
+    check_ok(eng_remote_end(&remote, usage, &error), &error, "end");
+    end(s);
+    eng_remote_finish(&remote);
+    for (int id = 1; id <= 2; id++) {
+        check_ok(s->seat[id].status, &s->seat[id].error, "serve");
+        assert_true(s->seat[id].served.joined);
+        /* Per token one row of logits, one sum and one guard word leave the shares, and nothing else. */
+        assert_int_equal(usage[id].opened, ret->count * (s->model.source.shape->vocab + 2) + 1); /* a guard word for the first chunk, too */
+        assert_int_equal(usage[id].decode.rounds, (ret->count - 1) * (3 + 21 * s->model.source.shape->layers));
+    }
+}
+
+/* The twin's tokens, each time: streams, caches, COTs and what was made for a step that was cut short leave nothing behind. */
+static void test_one_after_the_other(void **state)
+{
+    struct stage *s = *state;
+    struct eng_generated clear, answer;
+    struct eng_twin twin;
+    struct base_error error = {0};
+    check_ok(eng_twin_init(&twin, form_of(&s->model, MPC_CLEAR), kern_table_select(~0u), ENG_REQUEST_SAMPLE, &error), &error, "twin");
+    struct eng_backend backend = eng_twin_backend(&twin);
+    generate(s, &backend, 0, &clear);
+    eng_twin_finish(&twin);
+    for (size_t stop_after = 0; stop_after <= 2; stop_after++) {
+        size_t want = stop_after == 0 ? NEW_TOKENS : stop_after;
+        ask(s, stop_after, &answer);
+        assert_int_equal(answer.count, want);
+        assert_memory_equal(answer.tokens, clear.tokens, want * sizeof *clear.tokens);
+        eng_generated_finish(&answer);
+    }
+    eng_generated_finish(&clear);
+}
+
+/* Refused with a reason; the next request is answered. */
+static void test_refusals(void **state)
+{
+    struct stage *s = *state;
+    struct eng_generated answer;
+    struct eng_request inside = sample_request;
+    struct eng_remote remote;
+    struct base_error error = {0};
+    inside.mode = ENG_REQUEST_ARGMAX;
+    open_links(s);
+    struct eng_remote_form form = remote_form(s);
+    check_ok(eng_remote_begin(&remote, &form, &inside, false, &error), &error, "begin");
+    end(s);
+    for (int id = 1; id <= 2; id++) {
+        assert_int_equal(s->seat[id].status, BASE_ERR_SUPPORT);
+        assert_non_null(strstr(s->seat[id].error.text, "let the client choose"));
+        assert_true(s->seat[id].served.joined);
+    }
+    eng_remote_finish(&remote);
+    ask(s, 1, &answer);
+    eng_generated_finish(&answer);
+}
+
+/* A client that goes in the middle of a step, or of its making: both leave the run at one place, what was made for the rest is dropped, and the next
+ * request is answered. */
+static void test_client_goes(void **state)
+{
+    struct stage *s = *state;
+    const struct eng_order step = {.kind = ENG_ORDER_STEP, .slots = 1};
+    size_t vocab = s->model.source.shape->vocab;
+    for (int64_t after = 0; after <= 120; after += 40) {
+        struct eng_generated answer;
+        struct eng_remote remote;
+        struct base_error error = {0};
+        int64_t *hot = must_alloc(CHUNK * vocab, sizeof *hot);
+        for (size_t i = 0; i < CHUNK; i++)
+            hot[i * vocab + i] = 1;
+        open_links(s);
+        struct eng_remote_form form = remote_form(s);
+        check_ok(eng_remote_begin(&remote, &form, &sample_request, false, &error), &error, "begin");
+        for (int id = 1; id <= 2; id++)
+            check_ok(eng_order_send(s->client[id], 0, &step, &error), &error, "order");
+        check_ok(mpc_client_give(&remote.client, hot, CHUNK * vocab, SEC_ROW_RING, &error), &error, "rows");
+        base_sleep_ms(after);
+        for (int id = 1; id <= 2; id++)
+            net_link_destroy(&s->client[id]);
+        end(s);
+        for (int id = 1; id <= 2; id++) {
+            assert_true(s->seat[id].served.joined);
+            assert_int_not_equal(s->seat[id].status, BASE_OK);
+        }
+        eng_remote_finish(&remote);
+        free(hot);
+        ask(s, 2, &answer);
+        assert_int_equal(answer.count, 2);
+        eng_generated_finish(&answer);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_after_the_other), cmocka_unit_test(test_refusals), cmocka_unit_test(test_client_goes)};
+    return cmocka_run_group_tests(tests, open_stage, close_stage);
+}
