@@ -56,19 +56,18 @@ static void refuse(struct run *run, enum base_status status, const char *text)
 
 static void hear(struct run *run)
 {
-    struct net_link *client = run->session->party.client;
     struct base_error cause = {0};
     struct eng_order order;
-    enum base_status status = eng_order_receive(client, run->heard, &order, &cause);
-    if (status != BASE_OK) {
+    enum base_status status = eng_order_receive(run->session->party.client, run->heard, &order, &cause);
+    if (status == BASE_ERR_MEMORY) /* this party's own fault, of which the client's other parties would see nothing */
+        mpc_fail(&run->session->party, status, "%s", cause.text);
+    else if (status != BASE_OK)
         refuse(run, status, cause.text);
-        return;
-    }
-    run->heard++;
-    if (order.kind == ENG_ORDER_STOP)
+    else if (order.kind == ENG_ORDER_STOP)
         run->ends = true;
     else
         run->waiting[run->waiting_count++] = order;
+    run->heard += status == BASE_OK;
 }
 
 /* The others have gone on without this party. P0: P1 and P2 have left the run, or are gone. P1 and P2: the peer waits in a round, or has left
@@ -89,7 +88,7 @@ static bool wants_stop(void *context)
     const struct mpc_party *p = &s->party;
     if (mpc_computes(p))
         return net_link_pending(p->client) != 0;
-    while (!run->ends && run->waiting_count < sizeof run->waiting / sizeof *run->waiting && net_link_pending(p->client))
+    while (!run->ends && p->status == BASE_OK && run->waiting_count < sizeof run->waiting / sizeof *run->waiting && net_link_pending(p->client))
         hear(run);
     return left_behind(s);
 }
@@ -136,6 +135,7 @@ static enum base_status wait_for_client(struct run *run)
                    run->behind ? "the client has left this party behind the others" : "the client has given no order for too long");
         else if (net_link_wait(p->client, LOOK_MS))
             hear(run);
+        TRY(p->status);
     }
 out:
     return status;

@@ -109,28 +109,34 @@ static void open_share(const char *directory, int role)
     eng_share_close(&share);
 }
 
+static char place[] = P_tmpdir "/cachet-fuzz-share-XXXXXX";
+
+static void remove_directory(void)
+{
+    eng_remove_tree(place);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char directory[] = P_tmpdir "/cachet-fuzz-share-XXXXXX";
     static bool made = false;
     if (size < 1 || size > LARGEST)
         return 0;
     if (!made)
-        check(mkdtemp(directory) != NULL);
+        check(mkdtemp(place) != NULL && atexit(remove_directory) == 0);
     made = true;
     int role = data[0] % ENG_SHARE_ROLES;
     struct piece rest = {data + 1, size - 1}, manifest = cut(&rest), plan = cut(&rest);
-    write_file(directory, "plan.json", plan, 0);
-    write_file(directory, "manifest.json", manifest, 0);
+    write_file(place, "plan.json", plan, 0);
+    write_file(place, "manifest.json", manifest, 0);
     size_t least = 0;
     if (data[0] & 4) {
         json_t *root = json_loadb((const char *)manifest.data, manifest.size, JSON_REJECT_DUPLICATES, NULL);
         if (json_is_object(root))
-            least = repair(directory, root, rest);
+            least = repair(place, root, rest);
         json_decref(root);
         rest.size = rest.size < least ? rest.size : least;
     }
-    write_file(directory, "weights.bin", rest, least);
-    open_share(directory, role);
+    write_file(place, "weights.bin", rest, least);
+    open_share(place, role);
     return 0;
 }
