@@ -342,7 +342,7 @@ void device_close(void *context)
         CUDA_GIVE_BACK(cudaStreamDestroy(d->stream));
     }
     if (d->stage != NULL) {
-        base_wipe(d->stage, STAGE_BYTES);
+        base_wipe(d->stage, d->stage_dirty);
         CUDA_GIVE_BACK(cudaFreeHost(d->stage));
     }
     if (d->work != NULL)

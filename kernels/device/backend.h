@@ -1,6 +1,7 @@
 /* What kernels/device/ asks of an accelerator's code. Every function answers BASE_OK, BASE_ERR_SUPPORT (this call is none for the device,
  * nothing happened) or a failure, after which the device is not used again.
- * Slots write all of their output or, where they read it first (unpack_add, turn_add, combine32), none of it. */
+ * Slots write all of their output or, where it may also be their input (unpack_add, turn_add, combine32, hash_tweaked, round_shift), none of
+ * it. */
 #ifndef CACHET_KERNELS_DEVICE_BACKEND_H
 #define CACHET_KERNELS_DEVICE_BACKEND_H
 
@@ -19,7 +20,7 @@ struct kern_product {
     size_t first;
 };
 
-/* Elements of one call of an elementwise slot, a multiple of eight; device.c cuts longer ones. */
+/* Elements of one call of an elementwise slot, a multiple of eight, and blocks of one hash_tweaked; slots.c cuts longer ones. */
 enum { KERN_DEVICE_CHUNK = 1 << 18 };
 
 struct kern_backend {

@@ -129,13 +129,21 @@ static void prg_words(const struct kern_aes_key *key, uint64_t counter, uint64_t
         cpu.prg_words(key, counter, out, count, ring);
 }
 
+static size_t chunk(size_t count, size_t at)
+{
+    return count - at < KERN_DEVICE_CHUNK ? count - at : KERN_DEVICE_CHUNK;
+}
+
 DEVICE_SLOT(hash_tweaked, (uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step, uint64_t high),
             (current->handle, out, in, count, low, step, high, &error))
 
 static void hash_tweaked(uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step, uint64_t high)
 {
-    if (!DONE(KERN_DEVICE_FSS, 2 * count, hash_tweaked, out, in, count, low, step, high))
-        cpu.hash_tweaked(out, in, count, low, step, high);
+    for (size_t at = 0; at < count; at += KERN_DEVICE_CHUNK) {
+        size_t n = chunk(count, at);
+        if (!DONE(KERN_DEVICE_FSS, 2 * n, hash_tweaked, out + 16 * at, in + 16 * at, n, low + at * step, step, high))
+            cpu.hash_tweaked(out + 16 * at, in + 16 * at, n, low + at * step, step, high);
+    }
 }
 
 static size_t leaf_blocks(const struct kern_dpf_shape *shape)
@@ -232,11 +240,6 @@ static void dcf_eval(const struct kern_dcf_keys *keys, int side, const uint8_t *
 DEVICE_SLOT(pack_bits, (uint8_t *out, const uint64_t *in, size_t count, int ring), (current->handle, out, in, count, ring, &error))
 DEVICE_SLOT(unpack, (uint64_t *out, const uint8_t *in, size_t count, int ring, bool add), (current->handle, out, in, count, ring, add, &error))
 DEVICE_SLOT(round_shift, (uint64_t *z, const uint64_t *x, size_t count, int ring, int f), (current->handle, z, x, count, ring, f, &error))
-
-static size_t chunk(size_t count, size_t at)
-{
-    return count - at < KERN_DEVICE_CHUNK ? count - at : KERN_DEVICE_CHUNK;
-}
 
 static void pack_bits(uint8_t *out, const uint64_t *in, size_t count, int ring)
 {

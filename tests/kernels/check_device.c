@@ -143,13 +143,13 @@ static void test_long_rows(void **state)
     struct rng rng = {82};
     void *handle;
     assert_int_equal(backend->open(&handle, 0, WORK_BYTES, NULL), BASE_OK);
-    for (int way = 0; way < backend->ways; way++)
-        for (int word = 0; word < KERN_WORDS; word++) {
-            size_t most = kern_limb_max_inner((enum kern_word)word);
-            backend->choose(handle, way);
-            check_product(backend, handle, &rng, (enum kern_word)word, 5, 2, most == SIZE_MAX ? 140000 : most, 0);
-            check_product(backend, handle, &rng, (enum kern_word)word, 5, 2, most == SIZE_MAX ? 65536 : most + 1, 0);
-        }
+    for (int way = 0; way < backend->ways; way++) {
+        backend->choose(handle, way);
+        check_product(backend, handle, &rng, KERN_WORD_64, 5, 2, kern_limb_max_inner(KERN_WORD_64), 0);
+        check_product(backend, handle, &rng, KERN_WORD_64, 5, 2, kern_limb_max_inner(KERN_WORD_64) + 1, 0);
+        check_product(backend, handle, &rng, KERN_WORD_48, 5, 2, kern_limb_max_inner(KERN_WORD_48), 0);
+        check_product(backend, handle, &rng, KERN_WORD_32, 5, 2, 65537, 0);
+    }
     backend->close(handle);
 }
 

@@ -80,7 +80,8 @@ static void elements(struct device_work *work, const struct kern_table *t, struc
     t->unpack_bits(r->unpacked, work->w, COUNT, 61);
     memcpy(r->added, work->words, sizeof r->added);
     t->unpack_add(r->added, work->w, COUNT, 33);
-    t->round_shift(r->shifted, work->words, COUNT, 50, 9);
+    memcpy(r->shifted, work->words, sizeof r->shifted);
+    t->round_shift(r->shifted, r->shifted, COUNT, 50, 9);
 }
 
 static void gates(struct device_work *work, const struct kern_table *t, struct results *r)
@@ -114,7 +115,8 @@ static void keys(struct device_work *work, const struct kern_table *t, struct re
     dcf.value_words = r->dcf_values;
     t->dcf_generate(&dcf, work->dcf.alpha, work->dcf.beta, work->dcf.root[0], work->dcf.root[1]);
     t->dcf_eval(&dcf, 1, work->dcf.root[1], x, 2, r->compared);
-    t->hash_tweaked(r->hashed, work->w, KEYS, 3, 5, 7);
+    memcpy(r->hashed, work->w, sizeof r->hashed);
+    t->hash_tweaked(r->hashed, r->hashed, KEYS, 3, 5, 7); /* in place, as round_shift */
     t->bit_generate(K, KEYS, work->dcf.alpha, work->dcf.root[0], work->dcf.root[1], r->bit_seeds, r->bits, r->bit_blocks);
     t->bit_less(K, KEYS, 0, work->dcf.root[0], r->bit_seeds, r->bits, r->bit_blocks, x, r->less);
     free(scratch - CANARY);
