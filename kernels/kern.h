@@ -193,7 +193,7 @@ struct kern_table {
 /* The best level that the CPU offers and `mask` allows (bit l = level l; scalar is always allowed). */
 const struct kern_table *kern_table_select(unsigned mask);
 const char *kern_level_name(enum kern_level level);
-/* The mask of a level and all below it, by the level's name; 0: no level has that name. */
+/* The mask of a level and all below it, by the level's name; 0: no level of this processor's has that name (a device is opened, not chosen). */
 unsigned kern_mask_up_to(const char *name);
 
 /* Round keys of AES-128, constant time. */

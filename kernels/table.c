@@ -165,7 +165,7 @@ const struct kern_table *kern_table_select(unsigned mask)
 unsigned kern_mask_up_to(const char *name)
 {
     for (unsigned level = 0; level < KERN_LEVEL_COUNT; level++)
-        if (strcmp(kern_level_name((enum kern_level)level), name) == 0)
+        if (level != KERN_LEVEL_CUDA && strcmp(kern_level_name((enum kern_level)level), name) == 0)
             return (2u << level) - 1;
     return 0;
 }
