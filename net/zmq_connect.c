@@ -22,6 +22,7 @@ enum outcome {
     OUTCOME_NONE,
     OUTCOME_LINK,
     OUTCOME_UNRESOLVED, /* the host name has no address */
+    OUTCOME_NO_SOCKET,  /* a party has run out of descriptors, perhaps for a moment: others may hold connections to it */
     OUTCOME_NOBODY,     /* TCP refused or unanswered */
     OUTCOME_SILENT,     /* TCP stands, the handshake does not move */
     OUTCOME_BROKEN,     /* the peer ended the handshake without a word: so it does when it cannot read our
@@ -40,7 +41,7 @@ struct connecting {
     int64_t deadline_ms;
     char who[NET_ADDRESS_SIZE + 40]; /* "P2 at tcp://..." */
     unsigned attempts;
-    struct base_error resolve_error;
+    struct base_error early_error; /* of an attempt that has not come to connect */
 };
 
 static bool is_cancelled(const struct net_wait *wait)
@@ -135,17 +136,20 @@ static enum outcome drive(struct connecting *c, struct net_zmq *zmq, struct base
 static enum outcome attempt(struct connecting *c, struct net_link **ret, struct base_error *error)
 {
     const struct net_endpoint_config *endpoint = c->endpoint;
-    char numeric[NET_ADDRESS_SIZE];
+    struct net_place place;
     struct net_zmq *zmq = NULL;
-    bool ipv6;
     enum outcome outcome = OUTCOME_FAILED;
-    c->resolve_error.code = BASE_OK;
-    if (net_resolve(endpoint->host, endpoint->port, c->attempts++, numeric, &ipv6, &c->resolve_error) !=
-        BASE_OK)
+    c->early_error.code = BASE_OK;
+    if (net_resolve(endpoint->host, endpoint->port, c->attempts++, &place, &c->early_error) != BASE_OK)
         return OUTCOME_UNRESOLVED;
-    if (net_zmq_create(&zmq, c->context, endpoint->as, endpoint->public_key, NULL, ipv6, error) != BASE_OK)
+    enum base_status status = net_zmq_create(&zmq, c->context, endpoint->as, endpoint->public_key, NULL, net_is_ipv6(&place), &c->early_error);
+    if (status == BASE_ERR_MEMORY && endpoint->as == NET_PEER_PARTY)
+        return OUTCOME_NO_SOCKET;
+    if (status != BASE_OK) {
+        *error = c->early_error;
         return OUTCOME_FAILED;
-    if (zmq_connect(zmq->socket, numeric) != 0)
+    }
+    if (zmq_connect(zmq->socket, place.endpoint) != 0)
         (void)base_fail(error, BASE_ERR_ARGUMENT, "%s: cannot connect: %s", c->who,
                         zmq_strerror(zmq_errno()));
     else
@@ -166,7 +170,9 @@ static enum base_status fail_outcome(const struct connecting *c, enum outcome ou
     long long waited = (long long)c->wait->timeout_ms;
     switch (outcome) {
     case OUTCOME_UNRESOLVED:
-        return base_fail(error, BASE_ERR_TIMEOUT, "%s: %s", c->who, c->resolve_error.text);
+        return base_fail(error, BASE_ERR_TIMEOUT, "%s: %s", c->who, c->early_error.text);
+    case OUTCOME_NO_SOCKET:
+        return base_fail(error, BASE_ERR_MEMORY, "%s: %s", c->who, c->early_error.text);
     case OUTCOME_SILENT:
         return base_fail(
             error, BASE_ERR_TIMEOUT,
@@ -219,18 +225,23 @@ enum base_status net_connect(struct net_context *context, const struct net_endpo
     char address[NET_ADDRESS_SIZE];
     int64_t started_ms = base_clock_ms();
     int broken = 0, pause = RETRY_MS;
+    enum outcome outcome = OUTCOME_NONE;
     c.deadline_ms = base_deadline_after(wait->timeout_ms);
     net_address_write(address, endpoint->host, endpoint->port);
     (void)snprintf(c.who, sizeof c.who, "%.32s at %s", endpoint->name, address);
     for (;;) {
         struct base_error cause = {0};
-        enum outcome outcome = attempt(&c, ret, &cause);
+        enum outcome before = outcome;
+        outcome = attempt(&c, ret, &cause);
         if (outcome == OUTCOME_LINK)
             return BASE_OK;
         if (outcome == OUTCOME_FAILED)
             return base_fail(error, cause.code, "%s", cause.text);
         if (is_cancelled(wait))
             return base_fail(error, BASE_ERR_CLOSED, "%s: the wait was cancelled here", c.who);
+        /* An attempt that the deadline has cut off knows less than one that was told something. */
+        if (before == OUTCOME_BUSY && (outcome == OUTCOME_NOBODY || outcome == OUTCOME_SILENT) && base_clock_ms() >= c.deadline_ms)
+            outcome = before;
         if (!is_worth_retry(&c, outcome, started_ms, &broken))
             return fail_outcome(&c, outcome, error);
         base_sleep_ms(base_deadline_left(c.deadline_ms, pause));

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -26,7 +27,6 @@ enum {
     DEFAULT_BUSY_MS = 1000,
     HEARTBEATS_MISSED = 5,
     CONNECT_TIMEOUT_MS = 3000, /* of one attempt; the caller's deadline spans many */
-    BACKLOG = 128,
     NEVER_MS = 1000000000, /* libzmq adds up to as much again, and has 31 bits */
     CURVE_OVERHEAD = 33,   /* of a CURVE message: command name 8, nonce 8, flags 1, authenticator 16 */
     KEEPALIVE_IDLE_S = 15,
@@ -168,7 +168,7 @@ static enum base_status set_common(void *socket, const struct net_context *conte
         {ZMQ_SNDTIMEO, 0, "SNDTIMEO"},
         {ZMQ_RCVTIMEO, 0, "RCVTIMEO"},
         {ZMQ_IPV6, ipv6, "IPV6"},
-        {ZMQ_BACKLOG, BACKLOG, "BACKLOG"},
+        {ZMQ_BACKLOG, NET_BACKLOG, "BACKLOG"},
         {ZMQ_TCP_KEEPALIVE, 1, "TCP_KEEPALIVE"},
         {ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S, "TCP_KEEPALIVE_IDLE"},
         {ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL_S, "TCP_KEEPALIVE_INTVL"},
@@ -203,6 +203,16 @@ out:
     return status;
 }
 
+enum base_status net_zmq_fail_socket(const char *what, enum base_status otherwise, struct base_error *error)
+{
+    int code = zmq_errno();
+    bool used_up = code == EMFILE || code == ENFILE, short_of = used_up || code == ENOMEM || code == ENOBUFS;
+    return base_fail(error, short_of ? BASE_ERR_MEMORY : otherwise, "%s: %s%s", what, zmq_strerror(code),
+                     used_up                 ? " (raise the limit of open files)"
+                     : code == EADDRNOTAVAIL ? " (the host must be an address of this machine, or *)"
+                                             : "");
+}
+
 /* The monitor's queue has no mark: at one, the IO thread would stop inside its own event (libzmq issue 3575)
  * and with it every link of the context. Only events that change a link's fate are asked for. */
 static enum base_status open_monitor(struct net_zmq *zmq, bool listening, struct base_error *error)
@@ -218,11 +228,11 @@ static enum base_status open_monitor(struct net_zmq *zmq, bool listening, struct
     static const struct option options[] = {{ZMQ_RCVHWM, 0, "RCVHWM"}, {ZMQ_LINGER, 0, "LINGER"}};
     zmq->monitor = zmq_socket(zmq->context->zmq, ZMQ_PAIR);
     if (zmq->monitor == NULL)
-        return base_fail(error, BASE_ERR_MEMORY, "cannot open a socket: %s", zmq_strerror(zmq_errno()));
+        return net_zmq_fail_socket("cannot open a socket", BASE_ERR_INTERNAL, error);
     enum base_status status = set_options(zmq->monitor, options, 2, error);
     if (status == BASE_OK &&
         (zmq_socket_monitor(zmq->socket, endpoint, events) != 0 || zmq_connect(zmq->monitor, endpoint) != 0))
-        status = base_fail(error, BASE_ERR_INTERNAL, "cannot watch a socket: %s", zmq_strerror(zmq_errno()));
+        status = net_zmq_fail_socket("cannot watch a socket", BASE_ERR_INTERNAL, error);
     return status;
 }
 
@@ -237,8 +247,8 @@ enum base_status net_zmq_create(struct net_zmq **ret, struct net_context *contex
     zmq->context = context;
     zmq->peer_fd = -1;
     zmq->socket = zmq_socket(context->zmq, ZMQ_DEALER);
-    TRY_THAT(zmq->socket != NULL, error, BASE_ERR_MEMORY,
-             "cannot open a socket: %s (raise the limit of open files)", zmq_strerror(zmq_errno()));
+    if (zmq->socket == NULL)
+        TRY(net_zmq_fail_socket("cannot open a socket", BASE_ERR_INTERNAL, error));
     TRY(set_common(zmq->socket, context, peers, ipv6, error));
     TRY(set_curve(zmq, server_key, domain, error));
     TRY(open_monitor(zmq, server_key == NULL, error));
@@ -280,14 +290,14 @@ void net_address_write(char ret_text[NET_ADDRESS_SIZE], const char *host, uint16
 }
 
 /* The name service may wait for seconds, so it is asked in the caller's thread, never in libzmq's. */
-enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt,
-                             char ret_endpoint[NET_ADDRESS_SIZE], bool *ret_ipv6, struct base_error *error)
+enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt, struct net_place *ret, struct base_error *error)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
-    char numeric[64];
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
+    char numeric[64], service[8];
     if (strcmp(host, "*") == 0)
         host = "0.0.0.0";
-    int code = getaddrinfo(host, NULL, &hints, &list);
+    (void)snprintf(service, sizeof service, "%u", port);
+    int code = getaddrinfo(host, service, &hints, &list);
     if (code != 0)
         return base_fail(error, BASE_ERR_IO, "host name \"%.200s\" does not resolve: %s", host,
                          gai_strerror(code));
@@ -297,12 +307,13 @@ enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt,
     const struct addrinfo *chosen = list;
     for (unsigned i = attempt % count; i > 0; i--)
         chosen = chosen->ai_next;
-    *ret_ipv6 = chosen->ai_family == AF_INET6;
+    memcpy(&ret->address, chosen->ai_addr, chosen->ai_addrlen);
+    ret->size = chosen->ai_addrlen;
     code = getnameinfo(chosen->ai_addr, chosen->ai_addrlen, numeric, sizeof numeric, NULL, 0, NI_NUMERICHOST);
     freeaddrinfo(list);
     if (code != 0)
         return base_fail(error, BASE_ERR_IO, "host name \"%.200s\" has no address: %s", host,
                          gai_strerror(code));
-    net_address_write(ret_endpoint, numeric, port);
+    net_address_write(ret->endpoint, numeric, port);
     return BASE_OK;
 }

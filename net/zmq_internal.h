@@ -8,10 +8,12 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 
 enum {
     NET_SLICE_MS = 100,     /* waits look at their cancel function at least this often */
     NET_ADDRESS_SIZE = 288, /* "tcp://host:port" */
+    NET_BACKLOG = 128,      /* connections that the kernel keeps for a listening socket */
 };
 
 struct net_context {
@@ -35,6 +37,10 @@ struct net_zmq {
     int failure_value;
     int64_t connected_ms; /* connecting side: when TCP stood, 0 before */
 };
+
+/* What libzmq or the system answered when a socket was asked for: BASE_ERR_MEMORY when descriptors or memory have run out, which can pass;
+ * `otherwise` for the rest. `what`: "cannot open a socket". */
+enum base_status net_zmq_fail_socket(const char *what, enum base_status otherwise, struct base_error *error);
 
 /* One event of a socket monitor. */
 struct net_zmq_event {
@@ -67,9 +73,16 @@ extern const struct net_carrier net_zmq_carrier;
 
 /* Resolves host and port to the numeric endpoint number `attempt` (it takes turns when there are several),
  * for bind or connect. Errors: BASE_ERR_IO naming host and reason. */
-BASE_MUST_USE enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt,
-                                           char ret_endpoint[NET_ADDRESS_SIZE], bool *ret_ipv6,
-                                           struct base_error *error);
+struct net_place {
+    char endpoint[NET_ADDRESS_SIZE];
+    struct sockaddr_storage address;
+    socklen_t size;
+};
+BASE_MUST_USE enum base_status net_resolve(const char *host, uint16_t port, unsigned attempt, struct net_place *ret, struct base_error *error);
+static inline bool net_is_ipv6(const struct net_place *place)
+{
+    return place->address.ss_family == AF_INET6;
+}
 
 /* "tcp://host:port", for people. */
 void net_address_write(char ret_text[NET_ADDRESS_SIZE], const char *host, uint16_t port);

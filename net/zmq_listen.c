@@ -6,9 +6,11 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
 
 struct net_listener {
@@ -51,32 +53,56 @@ static void learn_port(struct net_listener *listener, void *socket)
         listener->port = (uint16_t)strtoul(colon + 1, NULL, 10);
 }
 
+/* A listening descriptor of our own, which libzmq then takes: its own bind asks for the list of interfaces first, and ends the process when no
+ * descriptor is left for that. -1 with errno set when it fails. */
+static int listen_at(const struct net_place *place)
+{
+    int on = 1, fd = socket(place->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+                    bind(fd, (const struct sockaddr *)&place->address, place->size) != 0 || listen(fd, NET_BACKLOG) != 0)) {
+        int code = errno;
+        (void)close(fd);
+        errno = code;
+        return -1;
+    }
+    return fd;
+}
+
+static enum base_status bind_waiting(const struct net_listener *listener, struct net_zmq *zmq, const struct net_place *place,
+                                     struct base_error *error)
+{
+    char address[NET_ADDRESS_SIZE], what[NET_ADDRESS_SIZE + 96];
+    int fd = listen_at(place);
+    if (fd >= 0 && zmq_setsockopt(zmq->socket, ZMQ_USE_FD, &fd, sizeof fd) == 0 && zmq_bind(zmq->socket, place->endpoint) == 0)
+        return BASE_OK;
+    int code = zmq_errno();
+    if (fd >= 0)
+        (void)close(fd);
+    net_address_write(address, listener->host, listener->port);
+    (void)snprintf(what, sizeof what, "%s: cannot listen at %s", listener->name, address);
+    errno = code;
+    return net_zmq_fail_socket(what, BASE_ERR_IO, error);
+}
+
 /* Binds a fresh socket. Its domain is new, too, so that a connection that the old socket still takes while it
  * is being closed cannot use up the new one's admission. */
 static enum base_status open_waiting(struct net_listener *listener, struct base_error *error)
 {
     struct net_context *context = listener->context;
     struct net_zmq *zmq = NULL;
-    char endpoint[NET_ADDRESS_SIZE], domain[NET_DOMAIN_SIZE], address[NET_ADDRESS_SIZE];
-    bool ipv6;
+    struct net_place place;
+    char domain[NET_DOMAIN_SIZE];
     enum base_status status;
-    net_address_write(address, listener->host, listener->port);
     (void)snprintf(domain, sizeof domain, "%s#%llu", listener->name,
                    (unsigned long long)atomic_fetch_add(&context->serial, 1));
-    TRY(net_resolve(listener->host, listener->port, 0, endpoint, &ipv6, error));
+    TRY(net_resolve(listener->host, listener->port, 0, &place, error));
     TRY(net_auth_open(context->auth, domain, listener->allowed, listener->allowed_count, error));
-    status = net_zmq_create(&zmq, context, listener->peers, NULL, domain, ipv6, error);
+    status = net_zmq_create(&zmq, context, listener->peers, NULL, domain, net_is_ipv6(&place), error);
     if (status != BASE_OK) {
         net_auth_close(context->auth, domain);
         goto out;
     }
-    if (zmq_bind(zmq->socket, endpoint) != 0) {
-        status = base_fail(
-            error, BASE_ERR_IO, "%s: cannot listen at %s: %s%s", listener->name, address,
-            zmq_strerror(zmq_errno()),
-            zmq_errno() == EADDRNOTAVAIL ? " (the host must be an address of this machine, or *)" : "");
-        goto out;
-    }
+    TRY(bind_waiting(listener, zmq, &place, error));
     if (listener->port == 0)
         learn_port(listener, zmq->socket);
     read_counters(listener, &listener->past_refused, &listener->past_busy);
@@ -211,9 +237,11 @@ static enum base_status wait_open(struct net_listener *listener, const struct ne
         enum base_status status = BASE_OK;
         if (listener->waiting == NULL)
             status = open_waiting(listener, &bind_error);
-        if (status != BASE_OK) {
-            /* The socket before it closes in the background and may hold the port for a moment. */
-            if (base_clock_ms() >= deadline_ms || status != BASE_ERR_IO)
+        bool bound = status == BASE_OK;
+        if (!bound) {
+            /* The socket before it closes in the background and may hold the port for a moment; and others may hold connections until no
+             * descriptor is left, which they can do without a key. */
+            if (base_clock_ms() >= deadline_ms || (status != BASE_ERR_IO && status != BASE_ERR_MEMORY))
                 return base_fail(error, status, "%s", bind_error.text);
             base_sleep_ms(10);
         } else {
@@ -234,7 +262,7 @@ static enum base_status wait_open(struct net_listener *listener, const struct ne
                     return status;
             }
         }
-        status = check_wait(listener, wait, deadline_ms, error);
+        status = check_wait(listener, wait, bound ? deadline_ms : INT64_MAX, error); /* the next try has its own text */
         if (status != BASE_OK)
             return status;
     }

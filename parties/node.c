@@ -380,11 +380,13 @@ static enum base_status next_client(struct node *n, struct net_link **ret_client
     struct net_wait wait = {.timeout_ms = POLL_MS, .cancelled = asked_to_stop, .context = n};
     struct base_error reason = {0};
     enum base_status status = net_accept(n->listener[NET_PORT_CLIENTS], &wait, ret_client, ret_who, &reason);
-    if (status == BASE_OK || status == BASE_ERR_TIMEOUT || status == BASE_ERR_CLOSED)
+    bool was_deaf = n->deaf;
+    n->deaf = status == BASE_ERR_MEMORY; /* whoever holds connections until no descriptor is left keeps clients away for as long, no longer */
+    if (status == BASE_OK || status == BASE_ERR_TIMEOUT || status == BASE_ERR_CLOSED || (n->deaf && was_deaf))
         return BASE_OK;
-    if (status != BASE_ERR_MISMATCH && status != BASE_ERR_PEER)
+    if (status != BASE_ERR_MISMATCH && status != BASE_ERR_PEER && !n->deaf)
         return base_fail(error, status, "%s", reason.text);
-    base_log_write(&n->log, BASE_LOG_WARNING, NULL, "a client was refused: %s", reason.text);
+    base_log_write(&n->log, BASE_LOG_WARNING, NULL, "%s: %s", n->deaf ? "no client can connect at present" : "a client was refused", reason.text);
     return BASE_OK;
 }
 

@@ -44,6 +44,7 @@ BASE_MUST_USE enum base_status node_check_share(const struct party_config *confi
 
 struct node {
     bool time_kernels;
+    bool deaf; /* the last wait for a client found no descriptor for a socket */
     struct party_config config;
     int index;         /* 0 to 2 */
     char names[3][32]; /* of the parties */

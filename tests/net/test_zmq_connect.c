@@ -7,10 +7,14 @@
 #include "tests/net/zmq_support.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <errno.h>
+
+enum { FEW = 256 }; /* open files, where they run out */
 
 static const struct net_context_config quick = {.linger_ms = 300, .handshake_ms = 600, .busy_ms = 300};
 
@@ -257,6 +261,89 @@ static void test_half_open_connections(void **state)
     net_context_destroy(&p2.context);
 }
 
+/* Descriptors that others hold until none is left: a listener and a connecting party wait for some to come back, and say what they wait for. */
+struct hoard {
+    struct rlimit before;
+    int fds[FEW];
+    int count;
+};
+
+static int open_files(void)
+{
+    int count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    assert_non_null(directory);
+    while (readdir(directory) != NULL)
+        count++;
+    (void)closedir(directory);
+    return count;
+}
+
+static void hoard_all(struct hoard *hoard)
+{
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &hoard->before), 0);
+    struct rlimit few = {.rlim_cur = FEW, .rlim_max = hoard->before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (hoard->count = 0; (hoard->fds[hoard->count] = dup(STDOUT_FILENO)) >= 0;)
+        hoard->count++;
+    assert_int_equal(errno, EMFILE);
+}
+
+static void hoard_release(struct hoard *hoard)
+{
+    while (hoard->count > 0)
+        (void)close(hoard->fds[--hoard->count]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &hoard->before), 0);
+}
+
+static void *release_thread(void *context)
+{
+    base_sleep_ms(500);
+    hoard_release(context);
+    return NULL;
+}
+
+static void test_no_descriptor_left(void **state)
+{
+    struct side p0, p2;
+    struct net_link *near = NULL, *far;
+    struct base_error deaf = {0}, stuck = {0}, at_once = {0}, error = {0};
+    struct hoard hoard;
+    struct net_wait wait = {.timeout_ms = 300};
+    pthread_t thread;
+    side_open(&p0, &quick);
+    side_open(&p2, &quick);
+    int at_rest = open_files();
+    struct net_peer_key allowed = side_peer(&p0, "P0");
+    struct net_listener *listener = listen_for(&p2, 0, NET_PEER_PARTY, &allowed, 1);
+    struct net_endpoint_config endpoint = endpoint_of(&p2, net_listener_port(listener), NET_PEER_PARTY);
+    join(listener, &p0, &endpoint, &near, &far);
+    net_link_destroy(&near);
+    net_link_destroy(&far);
+    while (open_files() > at_rest)
+        base_sleep_ms(10); /* sockets close in the background */
+    hoard_all(&hoard);
+    check_fails(net_accept(listener, &wait, &far, NULL, &deaf), BASE_ERR_MEMORY, &deaf, "raise the limit of open files");
+    check_fails(net_connect(p0.context, &endpoint, &wait, &near, &stuck), BASE_ERR_MEMORY, &stuck, "raise the limit of open files");
+    check_says(&stuck, "P2 at tcp://127.0.0.1:");
+    /* A client has nobody who could hold its descriptors. */
+    endpoint.as = NET_PEER_CLIENT;
+    check_fails(net_connect(p0.context, &endpoint, &wait, &near, &at_once), BASE_ERR_MEMORY, &at_once, "raise the limit of open files");
+    endpoint.as = NET_PEER_PARTY;
+    /* Both wait from here on, and meet when there are some again. */
+    assert_int_equal(pthread_create(&thread, NULL, release_thread, &hoard), 0);
+    join(listener, &p0, &endpoint, &near, &far);
+    (void)pthread_join(thread, NULL);
+    char data[4];
+    check_ok(net_link_send(near, 1, "ok", 2, &error), &error);
+    check_ok(net_link_receive(far, 1, data, 2, &error), &error);
+    net_link_destroy(&near);
+    net_link_destroy(&far);
+    net_listener_destroy(&listener);
+    net_context_destroy(&p0.context);
+    net_context_destroy(&p2.context);
+}
+
 static void test_listen_errors(void **state)
 {
     struct side p2;
@@ -292,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_late_peer),
         cmocka_unit_test(test_second_client_is_told_busy),
         cmocka_unit_test(test_half_open_connections),
+        cmocka_unit_test(test_no_descriptor_left),
         cmocka_unit_test(test_listen_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
