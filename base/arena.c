@@ -1,5 +1,7 @@
 #include "base/arena.h"
 
+#include "base/bits.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -31,7 +33,7 @@ void *base_arena_take(struct base_arena *arena, size_t size)
     size_t start = arena->used;
     if (size > arena->capacity - start)
         return NULL;
-    size_t end = start + (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t end = start + base_whole_units(size, ALIGNMENT);
     if (end > arena->capacity)
         end = arena->capacity;
     arena->used = end;

@@ -1,4 +1,4 @@
-/* Whole logarithms of public sizes. */
+/* Small whole numbers that are public: logarithms, the smaller and the larger one, whole units. */
 #ifndef CACHET_BASE_BITS_H
 #define CACHET_BASE_BITS_H
 
@@ -17,6 +17,22 @@ static inline int base_bits_of(size_t value)
 static inline int base_log_ceil(size_t n)
 {
     return n == 0 ? 0 : base_bits_of(n - 1);
+}
+
+static inline int base_smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline int base_larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* The least multiple of `unit` that is not below n. */
+static inline size_t base_whole_units(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
 }
 
 #endif

@@ -38,6 +38,28 @@ enum base_status base_alloc(void *ret, size_t count, size_t size, struct base_er
     return BASE_OK;
 }
 
+enum base_status base_grow(void *array, size_t *room, size_t wanted, size_t size, struct base_error *error)
+{
+    enum { FIRST_ROOM = 16 };
+    size_t larger = *room == 0 ? FIRST_ROOM : *room;
+    void *grown = NULL, *old;
+    if (wanted <= *room)
+        return BASE_OK;
+    while (larger < wanted)
+        if (!base_size_mul(larger, 2, &larger))
+            return base_fail(error, BASE_ERR_MEMORY, "an array of %zu items is larger than memory", wanted);
+    enum base_status status = base_alloc(&grown, larger, size, error);
+    if (status != BASE_OK)
+        return status;
+    memcpy(&old, array, sizeof old);
+    if (*room > 0)
+        memcpy(grown, old, *room * size);
+    base_free_secret(array);
+    memcpy(array, &grown, sizeof grown);
+    *room = larger;
+    return BASE_OK;
+}
+
 static unsigned char *take_block(void *pointer)
 {
     void *payload, *nothing = NULL;

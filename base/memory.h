@@ -31,6 +31,10 @@ static inline bool base_size_mul(size_t a, size_t b, size_t *ret)
  * Errors: BASE_ERR_MEMORY when count * size overflows or the allocation fails. Free with base_free. */
 BASE_MUST_USE enum base_status base_alloc(void *ret, size_t count, size_t size, struct base_error *error);
 
+/* Room for `wanted` items in an array that grows: *array has *room of them, and gets twice as many until it is enough, zeroed. What was there moves,
+ * and where it was is wiped. Pass &pointer, NULL at first. Errors: those of base_alloc; the array is then as it was. */
+BASE_MUST_USE enum base_status base_grow(void *array, size_t *room, size_t wanted, size_t size, struct base_error *error);
+
 /* Frees *pointer and sets it to NULL; accepts a pointer to NULL. Pass &pointer. */
 void base_free(void *pointer);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "bench/kernel_cases.h"
+#include "bench/rows.h"
 #include "kernels/threads.h"
 #include "parties/options.h"
 #include "parties/version.h"
@@ -195,7 +196,7 @@ static void print_json(const struct results *results)
 
 enum base_status bench_kernels_run(int argc, char **argv, struct base_error *error)
 {
-    static const char *const outputs[] = {"md", "csv", "json", NULL};
+    enum bench_format format;
     static struct bench b;
     enum base_status status;
     bool done = false;
@@ -212,14 +213,11 @@ enum base_status bench_kernels_run(int argc, char **argv, struct base_error *err
                       NULL, options, &done, error));
     if (done)
         return BASE_OK;
-    const char *const *found = outputs;
-    while (*found != NULL && strcmp(*found, b.output) != 0)
-        found++;
-    TRY_THAT(*found != NULL, error, BASE_ERR_ARGUMENT, "--output: \"%s\" is none of md, csv and json", b.output);
+    TRY(bench_format_parse(b.output, &format, error));
     TRY(bench_memory_init(&b.memory, error));
     b.results.clock = measure_clock();
     run_cases(&b);
-    (found == outputs ? print_md : found == outputs + 1 ? print_csv : print_json)(&b.results);
+    (format == BENCH_MD ? print_md : format == BENCH_CSV ? print_csv : print_json)(&b.results);
 out:
     bench_memory_finish(&b.memory);
     return status;

@@ -15,16 +15,6 @@ const char *eng_wire_name(enum eng_wire wire)
     return names[wire];
 }
 
-static int minimum(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int maximum(int a, int b)
-{
-    return a > b ? a : b;
-}
-
 enum base_status eng_plan_init(struct eng_plan *ret, size_t layers, size_t heads, size_t context,
                                struct base_error *error)
 {
@@ -104,8 +94,8 @@ void eng_plan_derive_norms(struct eng_plan *plan, size_t layer, size_t width, do
     for (int i = 0; i < ENG_NORMS; i++) {
         double low = base_power_of_two(l->low[i]) + norm_eps, high = base_power_of_two(l->high[i]) + norm_eps;
         double rho = base_power_of_two(l->rho[i]);
-        l->ft[i] = minimum(20, maximum(14, 13 + (int)ceil(log2(sqrt(high) / rho))));
-        l->bt[i] = l->ft[i] + maximum(1, (int)ceil(log2(rho / sqrt(low)) + 0.1));
+        l->ft[i] = base_smaller(20, base_larger(14, 13 + (int)ceil(log2(sqrt(high) / rho))));
+        l->bt[i] = l->ft[i] + base_larger(1, (int)ceil(log2(rho / sqrt(low)) + 0.1));
         l->fs[i] = plan->kn - (int)ceil(log2((double)width * high));
     }
 }
@@ -174,12 +164,12 @@ void eng_plan_set_pair(struct eng_plan *plan)
 
 int eng_plan_ft2(const struct eng_plan *plan, size_t layer)
 {
-    return minimum(30, 2 * plan->layer[layer].ft[ENG_NORM_ATTENTION] - 13);
+    return base_smaller(30, 2 * plan->layer[layer].ft[ENG_NORM_ATTENTION] - 13);
 }
 
 int eng_plan_score_bits(const struct eng_plan *plan, size_t layer)
 {
-    return maximum(plan->layer[layer].bits[ENG_SCORE], plan->bin + 2);
+    return base_larger(plan->layer[layer].bits[ENG_SCORE], plan->bin + 2);
 }
 
 int eng_plan_histogram_ring(const struct eng_plan *plan, size_t layer)
@@ -194,25 +184,25 @@ int eng_plan_score_ring(const struct eng_plan *plan, size_t layer)
 
 int eng_plan_output_ring(const struct eng_plan *plan, int product_bits, int input_bits)
 {
-    int product = plan->fwo + maximum(product_bits, 1 - plan->fx), input = maximum(input_bits, 1 - plan->fu);
-    return plan->fu + maximum(product, input) + 2;
+    int product = plan->fwo + base_larger(product_bits, 1 - plan->fx), input = base_larger(input_bits, 1 - plan->fu);
+    return plan->fu + base_larger(product, input) + 2;
 }
 
 int eng_plan_final_fs(const struct eng_plan *plan, size_t width)
 {
     /* Any epsilon that a model may have is below 1: one bit more at most. */
-    return minimum(plan->kn - base_log_ceil(width) - maximum(plan->final_high, 0) - 1, 2 * plan->fx);
+    return base_smaller(plan->kn - base_log_ceil(width) - base_larger(plan->final_high, 0) - 1, 2 * plan->fx);
 }
 
 int eng_plan_root_bits(const struct eng_plan *plan)
 {
-    return maximum((plan->final_high + 1) / 2, 0) + 1;
+    return base_larger((plan->final_high + 1) / 2, 0) + 1;
 }
 
 int eng_plan_root_ring(const struct eng_plan *plan)
 {
-    int logits = plan->fx + plan->fw - ENG_LOGIT_FRACTION + maximum(1, ENG_LOGIT_FRACTION + plan->lm_bits);
-    return maximum(logits, plan->fx + eng_plan_root_bits(plan)) + 2;
+    int logits = plan->fx + plan->fw - ENG_LOGIT_FRACTION + base_larger(1, ENG_LOGIT_FRACTION + plan->lm_bits);
+    return base_larger(logits, plan->fx + eng_plan_root_bits(plan)) + 2;
 }
 
 int eng_plan_root_table(const struct eng_plan *plan)
@@ -301,31 +291,31 @@ struct eng_ceiling_widths eng_plan_ceiling_widths(const struct eng_plan *plan, s
     const struct eng_layer_plan *l = &plan->layer[layer];
     int log_context = eng_plan_log_context(plan);
     struct eng_ceiling_widths w = {.empty = log_context,
-                                   .v_frac = minimum(10, maximum(6, 13 - l->bits[ENG_V])),
+                                   .v_frac = base_smaller(10, base_larger(6, 13 - l->bits[ENG_V])),
                                    .o_ring = eng_plan_output_ring(plan, l->bits[ENG_YO], l->bits[ENG_O]),
                                    .score_cut = 2 * plan->fu - ENG_CEILING_SCORE};
     /* No more than the context: one score that the guard lets pass in its first cell must not make a sum
      * wrap. */
     for (int r = 0; r < ENG_RANGES && l->range[r].bits > 0; r++) {
-        w.empty = minimum(w.empty, eng_range_empty(&l->range[r]));
-        w.score = maximum(w.score, eng_range_units(&l->range[r]) + 1);
+        w.empty = base_smaller(w.empty, eng_range_empty(&l->range[r]));
+        w.score = base_larger(w.score, eng_range_units(&l->range[r]) + 1);
     }
     if (eng_plan_maximum_range(plan, layer) >= 0)
         w.empty = 0;
     int most = log_context - w.empty;
-    w.sum = minimum(l->sum, most);
+    w.sum = base_smaller(l->sum, most);
     /* Where S lies at the lower end of either window, o' keeps eleven bits of v. */
-    w.window = maximum(6, (l->headroom + 1) / 2);
-    w.read_frac = maximum(22, maximum(w.window, l->headroom - w.window) + 11);
+    w.window = base_larger(6, (l->headroom + 1) / 2);
+    w.read_frac = base_larger(22, base_larger(w.window, l->headroom - w.window) + 11);
     w.sum_frac = w.read_frac + w.window;
-    w.inverse_frac = minimum(18, plan->ring - w.o_ring + plan->fu - w.read_frac);
-    int v = maximum(l->bits[ENG_V], 1 - w.v_frac);
+    w.inverse_frac = base_smaller(18, plan->ring - w.o_ring + plan->fu - w.read_frac);
+    int v = base_larger(l->bits[ENG_V], 1 - w.v_frac);
     w.v_ring = w.v_frac + v + 2;
     /* Twelve bits below the largest e of any row; and o' keeps its fraction. e's ring holds sum e v, and S
      * whatever the scores that the guard lets pass, so that a sum beyond its bound is seen and does not wrap.
      * V is extended by a bit at least. */
-    w.e_frac = maximum(l->headroom + 12, w.sum_frac - w.v_frac);
-    w.sum_bits = maximum(w.e_frac + most, w.e_frac) + 1;
-    w.e_ring = maximum(w.e_frac + w.sum + w.v_frac + v + 2, maximum(w.sum_bits, w.v_ring) + 1);
+    w.e_frac = base_larger(l->headroom + 12, w.sum_frac - w.v_frac);
+    w.sum_bits = base_larger(w.e_frac + most, w.e_frac) + 1;
+    w.e_ring = base_larger(w.e_frac + w.sum + w.v_frac + v + 2, base_larger(w.sum_bits, w.v_ring) + 1);
     return w;
 }

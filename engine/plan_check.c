@@ -1,21 +1,12 @@
 /* Every condition of the layer graph on rings and bounds, by name. */
 #include "engine/plan.h"
 
+#include "base/bits.h"
 #include "base/realmath.h"
 #include "protocols/reciprocal_two.h"
 #include "protocols/wave.h"
 
 #include <math.h>
-
-static int minimum(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int maximum(int a, int b)
-{
-    return a > b ? a : b;
-}
 
 static int exp_ring(const struct eng_plan *plan)
 {
@@ -26,7 +17,7 @@ static int sum_ring(const struct eng_plan *plan, size_t layer)
 {
     if (plan->ring_sv != 0)
         return plan->ring_sv;
-    return minimum(exp_ring(plan), plan->ring - plan->layer[layer].ft[ENG_NORM_ATTENTION]);
+    return base_smaller(exp_ring(plan), plan->ring - plan->layer[layer].ft[ENG_NORM_ATTENTION]);
 }
 
 struct checker {
@@ -54,7 +45,7 @@ static void check_projections(const struct eng_plan *p, struct checker *c)
 {
     const int *b = p->layer[c->layer].bits;
     int rotated = p->fx + p->fw + p->fc, ring_uq = p->ring - (rotated - p->fu),
-        widest = maximum(b[ENG_UQ], b[ENG_UK]);
+        widest = base_larger(b[ENG_UQ], b[ENG_UK]);
     need(c, "u with RoPE", rotated + widest + 1, p->ring - 1);
     need(c, "lift of u_q", p->fu + widest, ring_uq - 2);
 }
@@ -104,7 +95,7 @@ static void check_ceilings(const struct eng_plan *p, struct checker *c)
     int ft = l->ft[ENG_NORM_ATTENTION], ring = w.score_cut + w.score;
     check_projections(p, c);
     need(c, "fraction of scores", ENG_CEILING_SCORE, 2 * p->fu);
-    need(c, "q or k", p->fu + maximum(b[ENG_Q], b[ENG_K]), ring - 1);
+    need(c, "q or k", p->fu + base_larger(b[ENG_Q], b[ENG_K]), ring - 1);
     need(c, "product of q", ring + ft, p->ring);
     need(c, "fraction of v", w.v_frac, ft + p->fu);
     need(c, "empty cell", w.empty, l->headroom);
@@ -126,7 +117,7 @@ static void check_maximum(const struct eng_plan *p, struct checker *c)
     int ring_uq = p->ring - (p->fx + p->fw + p->fc - p->fu);
     check_projections(p, c);
     if (!p->fold)
-        need(c, "deferred scores", 2 * p->fu + maximum(b[ENG_A], b[ENG_AOWN]), ring_uq - 2);
+        need(c, "deferred scores", 2 * p->fu + base_larger(b[ENG_A], b[ENG_AOWN]), ring_uq - 2);
     need(c, "sum e v", p->fo + p->fu + eng_plan_log_context(p) + b[ENG_V], sum_ring(p, c->layer) - 2);
     int ring_o = p->ring - (p->fo2 + p->fy - p->fu);
     need(c, "o", p->fo2 + p->fy + b[ENG_O] + 1, p->ring - 1);
@@ -142,7 +133,7 @@ static void check_mlp(const struct eng_plan *p, struct checker *c)
     const int *b = l->bits;
     bool wave = l->wave != ENG_WAVE_NONE;
     struct eng_reading g = eng_plan_activation_reading(p, c->layer);
-    int ft = l->ft[ENG_NORM_MLP], up = ft + maximum(1, p->fu + b[ENG_P]) + 2;
+    int ft = l->ft[ENG_NORM_MLP], up = ft + base_larger(1, p->fu + b[ENG_P]) + 2;
     need(c, "fraction of g", g.fraction, ft + p->fu);
     need(c, "product of g", g.cut + g.ring, p->ring);
     need(c, "u_gate", p->fu + b[ENG_UG], linear_ring(p, c->layer, ENG_PRODUCT_GATE) - 2);
@@ -213,7 +204,7 @@ static void check_root(const struct eng_plan *p, struct checker *c)
     need(c, "range of the final mean square", p->final_low, p->final_high);
     if (p->final_low == p->final_high)
         return;
-    need(c, "final sum x^2", 2 * p->fx + maximum(p->final_high, 0) + 14, p->ring - 1);
+    need(c, "final sum x^2", 2 * p->fx + base_larger(p->final_high, 0) + 14, p->ring - 1);
     need(c, "rms of the logits' biases", ring, p->ring);
     need(c, "table of that rms", table + bits, p->ring - 2);
     need(c, "fraction of that rms", p->fx, table);

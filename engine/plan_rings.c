@@ -1,15 +1,11 @@
 #include "engine/plan.h"
 
+#include "base/bits.h"
 #include "protocols/wave.h"
 
 /* Bits that a smaller word keeps free above a bound that calibration saw, so that what is a little larger than ever seen does
  * not wrap. */
 enum { SPARE_BITS = 4 };
-
-static int minimum(int a, int b)
-{
-    return a < b ? a : b;
-}
 
 /* Words that hold a matrix, smallest first. */
 static const int words[] = {32, 48};
@@ -19,7 +15,7 @@ static const int words[] = {32, 48};
  * bit, so the word decides. */
 static int fitting(const struct eng_plan *plan, int read, int least)
 {
-    read = minimum(read, plan->ring);
+    read = base_smaller(read, plan->ring);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (read > words[i] && least + SPARE_BITS <= words[i])
             return words[i];
@@ -82,5 +78,5 @@ int eng_plan_up_ring(const struct eng_plan *plan, size_t layer)
 {
     const struct eng_layer_plan *l = &plan->layer[layer];
     int bound = plan->fu + l->bits[ENG_P], small = l->ft[ENG_NORM_MLP] + (bound < 1 ? 1 : bound) + 2;
-    return l->wave == ENG_WAVE_NONE ? plan->ring : minimum(small, plan->ring);
+    return l->wave == ENG_WAVE_NONE ? plan->ring : base_smaller(small, plan->ring);
 }

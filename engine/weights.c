@@ -1,5 +1,6 @@
 #include "engine/weights.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 #include "engine/weights_layout.h"
 
@@ -83,7 +84,7 @@ struct cursor {
 static void *take(struct cursor *c, size_t bytes)
 {
     void *at = c->block == NULL ? NULL : c->block + c->used;
-    c->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    c->used += base_whole_units(bytes, ALIGNMENT);
     return at;
 }
 

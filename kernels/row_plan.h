@@ -39,30 +39,4 @@ static inline void kern_row_prefetch(const uint8_t *from, size_t ahead)
     __builtin_prefetch((const void *)((uintptr_t)from + ahead), 0, 3);
 }
 
-/* The same for tiles of many rows: while the rows of a block of w meet activations, a piece of the next block is fetched with every
- * tile, so that its first use does not wait for memory. */
-struct kern_ahead {
-    const uint8_t *line, *end; /* the next line to fetch, and the end of its row */
-    size_t stride, row_bytes, rows, per_tile; /* rows that are left, lines for each tile */
-};
-
-static inline struct kern_ahead kern_ahead_of(const uint8_t *block, size_t stride, size_t row_bytes, size_t rows, size_t tiles)
-{
-    size_t lines = (row_bytes + 63) / 64 * rows;
-    return (struct kern_ahead){block, (const uint8_t *)((uintptr_t)block + row_bytes), stride, row_bytes, rows, lines / tiles + 1};
-}
-
-static inline void kern_ahead_fetch(struct kern_ahead *a)
-{
-    for (size_t i = 0; i < a->per_tile && a->rows > 0; i++) {
-        __builtin_prefetch((const void *)a->line, 0, 2);
-        a->line = (const uint8_t *)((uintptr_t)a->line + 64);
-        if ((uintptr_t)a->line >= (uintptr_t)a->end) {
-            a->line = (const uint8_t *)((uintptr_t)a->end - a->row_bytes + a->stride);
-            a->end = (const uint8_t *)((uintptr_t)a->end + a->stride);
-            a->rows--;
-        }
-    }
-}
-
 #endif

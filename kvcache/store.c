@@ -1,22 +1,20 @@
 #include "kvcache/store.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 
 #include <string.h>
 
-static size_t align(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
+enum { ALIGNMENT = 64 };
 
 static size_t bytes_of_k(enum mpc_role role, const struct kv_form *form)
 {
-    return align(form->capacity * mpc_matrix_stride(role, form->ring_k, form->head_dim));
+    return base_whole_units(form->capacity * mpc_matrix_stride(role, form->ring_k, form->head_dim), ALIGNMENT);
 }
 
 static size_t bytes_per_head(enum mpc_role role, const struct kv_form *form)
 {
-    return bytes_of_k(role, form) + align(form->head_dim * mpc_matrix_stride(role, form->ring_v, form->capacity));
+    return bytes_of_k(role, form) + base_whole_units(form->head_dim * mpc_matrix_stride(role, form->ring_v, form->capacity), ALIGNMENT);
 }
 
 size_t kv_store_size(enum mpc_role role, struct kv_form form)

@@ -9,15 +9,12 @@
 
 /* --- notes --------------------------------------------------------------------------------------------------------------------------- */
 
-static void add_cost(struct pair_maker *m, struct pair_cost cost, uint64_t more)
+/* Adds a note, NULL where this maker only counts, and what it costs; `more`: memory beyond messages and COTs. */
+static void keep(struct pair_maker *m, struct pair_note *note, struct pair_cost cost, uint64_t more)
 {
     enum { BLOCKS = 2 * sizeof(struct pair_block) };
     m->noted = pair_cost_beside(m->noted, cost);
     m->weight += 4 * (cost.bytes[1] + cost.bytes[2]) + BLOCKS * (cost.cots[1] + cost.cots[2]) + more;
-}
-
-static void append(struct pair_maker *m, struct pair_note *note)
-{
     if (note == NULL)
         return;
     if (m->last == NULL)
@@ -32,8 +29,7 @@ static enum base_status product(void *context, struct mpc_product_form form, con
     struct pair_maker *m = context;
     struct pair_note *note = NULL;
     enum base_status status = m->party == NULL ? BASE_OK : pair_note_product(m, form, x, w, &note, error);
-    append(m, note);
-    add_cost(m, pair_note_product_cost(form), 0);
+    keep(m, note, pair_note_product_cost(form), 0);
     return status;
 }
 
@@ -42,8 +38,7 @@ static enum base_status cross(void *context, struct mpc_cross_form form, const u
     struct pair_maker *m = context;
     struct pair_note *note = NULL;
     enum base_status status = m->party == NULL ? BASE_OK : pair_note_cross(m, form, x, y, &note, error);
-    append(m, note);
-    add_cost(m, pair_note_cross_cost(form), 0);
+    keep(m, note, pair_note_cross_cost(form), 0);
     return status;
 }
 
@@ -52,8 +47,7 @@ static enum base_status wraps(void *context, struct mpc_wraps_form form, const u
     struct pair_maker *m = context;
     struct pair_note *note = NULL;
     enum base_status status = m->party == NULL ? BASE_OK : pair_note_wraps(m, form, l, &note, error);
-    append(m, note);
-    add_cost(m, pair_note_wraps_cost(form), 0);
+    keep(m, note, pair_note_wraps_cost(form), 0);
     return status;
 }
 
@@ -64,8 +58,7 @@ static enum base_status points(void *context, struct mpc_point_form form, const 
     struct pair_maker *m = context;
     struct pair_note *note = NULL;
     enum base_status status = m->party == NULL ? BASE_OK : pair_note_points(m, form, index, low, times, &note, error);
-    append(m, note);
-    add_cost(m, pair_note_points_cost(form), (uint64_t)form.count * LEAF << form.h);
+    keep(m, note, pair_note_points_cost(form), (uint64_t)form.count * LEAF << form.h);
     return status;
 }
 
@@ -74,8 +67,7 @@ static enum base_status turned(void *context, struct mpc_turned_form form, const
     struct pair_maker *m = context;
     struct pair_note *note = NULL;
     enum base_status status = m->party == NULL ? BASE_OK : pair_note_turned(m, form, by, &note, error);
-    append(m, note);
-    add_cost(m, pair_note_turned_cost(form), (uint64_t)form.count * 2 * sizeof(struct pair_block) << form.h);
+    keep(m, note, pair_note_turned_cost(form), (uint64_t)form.count * 2 * sizeof(struct pair_block) << form.h);
     return status;
 }
 

@@ -6,8 +6,6 @@
 #include <sodium.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 4096 };
-
 enum base_status pair_party_init(struct pair_party *p, int id, const struct kern_table *kern, struct net_link *link,
                                  const uint8_t session[PAIR_SESSION], const uint8_t seed[PAIR_SEED], struct base_error *error)
 {
@@ -45,24 +43,10 @@ void pair_party_finish(struct pair_party *p)
 /* Room for `more` bytes at the end of what is queued. */
 static enum base_status make_room(struct pair_party *p, size_t more, struct base_error *error)
 {
-    size_t need, room = p->outgoing_room == 0 ? FIRST_ROOM : p->outgoing_room;
-    uint8_t *larger = NULL;
+    size_t need;
     if (!base_size_add(p->outgoing_size, more, &need))
         return base_fail(error, BASE_ERR_MEMORY, "a message of the pair is larger than memory: make smaller batches");
-    if (need <= p->outgoing_room)
-        return BASE_OK;
-    while (room < need)
-        if (!base_size_mul(room, 2, &room))
-            return base_fail(error, BASE_ERR_MEMORY, "a message of the pair is larger than memory: make smaller batches");
-    enum base_status status = base_alloc(&larger, room, 1, error);
-    if (status != BASE_OK)
-        return status;
-    if (p->outgoing_size > 0)
-        memcpy(larger, p->outgoing, p->outgoing_size);
-    base_free_secret(&p->outgoing);
-    p->outgoing = larger;
-    p->outgoing_room = room;
-    return BASE_OK;
+    return base_grow(&p->outgoing, &p->outgoing_room, need, 1, error);
 }
 
 enum base_status pair_put(struct pair_party *p, const uint64_t *words, size_t count, int ring, struct base_error *error)
@@ -89,18 +73,9 @@ enum base_status pair_put_bytes(struct pair_party *p, const void *bytes, size_t 
 
 static enum base_status await(struct pair_party *p, struct pair_awaited awaited, size_t size, struct base_error *error)
 {
-    if (p->awaited_count == p->awaited_room) {
-        struct pair_awaited *larger = NULL;
-        size_t room = p->awaited_room == 0 ? 16 : 2 * p->awaited_room;
-        enum base_status status = base_alloc(&larger, room, sizeof *larger, error);
-        if (status != BASE_OK)
-            return status;
-        if (p->awaited_count > 0)
-            memcpy(larger, p->awaited, p->awaited_count * sizeof *larger);
-        base_free(&p->awaited);
-        p->awaited = larger;
-        p->awaited_room = room;
-    }
+    enum base_status status = base_grow(&p->awaited, &p->awaited_room, p->awaited_count + 1, sizeof awaited, error);
+    if (status != BASE_OK)
+        return status;
     p->awaited[p->awaited_count++] = awaited;
     p->awaited_size += size;
     return BASE_OK;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kernels/threads.h"
 #include "parties/relay_link.h"
 
 #include <pthread.h>
@@ -121,8 +122,7 @@ enum base_status time_machine_measure(struct time_machine *ret, struct base_erro
 {
     enum { MANY = 16 };
     enum base_status status = BASE_OK;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    struct time_machine machine = {.cores = cores < 1 ? 1 : (unsigned)cores};
+    struct time_machine machine = {.cores = (unsigned)kern_cores()};
     TRY(rate_of(1, machine.cores, &machine.weights_per_second, error));
     TRY(rate_of(MANY, machine.cores, &machine.rows_per_second, error));
     *ret = machine;

@@ -64,18 +64,9 @@ out:
 
 enum base_status eng_id_list_add(struct eng_id_list *list, int32_t id, struct base_error *error)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
-        int32_t *grown = NULL;
-        enum base_status status = base_alloc(&grown, capacity, sizeof *grown, error);
-        if (status != BASE_OK)
-            return status;
-        if (list->count > 0)
-            memcpy(grown, list->ids, list->count * sizeof *grown);
-        base_free_secret(&list->ids);
-        list->ids = grown;
-        list->capacity = capacity;
-    }
+    enum base_status status = base_grow(&list->ids, &list->capacity, list->count + 1, sizeof *list->ids, error);
+    if (status != BASE_OK)
+        return status;
     list->ids[list->count++] = id;
     return BASE_OK;
 }

@@ -3,6 +3,7 @@
  * lanes by one byte shuffle; tiles of many rows read a panel of w that was widened once. */
 #include "kernels/avx2/multiply.h"
 #include "kernels/avx2/slots.h"
+#include "kernels/gemm_blocks.h"
 #include "kernels/row_plan.h"
 
 #define GEMM_INLINE KERN_AVX2_INLINE
@@ -13,16 +14,8 @@ enum {
     TILE_OUTS = 2,
     ROW_OUTS = 4,      /* of a single row */
     DEPTH = 256,       /* of a block of `inner`, in elements: two tiles of it fit in the level-one cache */
-    PANEL_ROWS = 64,   /* of a block of rows, which fits in the level-two cache with that depth */
+    BLOCK_ROWS = 64,   /* of a block of rows, which fits in the level-two cache with that depth */
     WIDTH = KERN_AVX2_WIDTH,
-};
-
-struct gemm_job {
-    const uint64_t *a;
-    const uint8_t *w;
-    uint64_t *y;
-    size_t a_stride, w_stride, y_stride; /* elements, bytes, elements */
-    enum kern_word word;
 };
 
 /* Four words of w. The upper load of 48-bit ones begins four bytes early, so that neither reads past the last word. */
@@ -81,19 +74,13 @@ GEMM_INLINE void step_tail(struct kern_avx2_sums *s, const uint64_t *a, size_t a
 
 /* ---- tiles ---- */
 
-/* A block of w: rows of `inner` 64-bit words, `stride` bytes apart; it begins at column `from`. */
-struct panel {
-    const uint8_t *w;
-    size_t stride, from, inner;
-};
-
 /* y[r][o] (+)= the products of a panel. */
-GEMM_INLINE void tile(const struct gemm_job *job, const struct panel *p, size_t r, int rows, size_t o, int outs)
+GEMM_INLINE void tile(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, int rows, size_t o, int outs)
 {
     struct kern_avx2_sums s;
     for (int i = 0; i < rows * outs; i++)
         s.low[i] = s.cross[i] = _mm256_setzero_si256();
-    const uint64_t *a = job->a + r * job->a_stride + p->from;
+    const uint64_t *a = (const uint64_t *)job->a + r * job->a_stride + p->from;
     size_t i = 0;
     for (; i + WIDTH <= p->inner; i += WIDTH)
         step(&s, a + i, job->a_stride, rows, KERN_WORD_64, p->w + 8 * i, p->stride, outs);
@@ -106,28 +93,27 @@ GEMM_INLINE void tile(const struct gemm_job *job, const struct panel *p, size_t 
     }
 }
 
-GEMM_APART void tile_full(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
-{
-    tile(job, p, r, TILE_ROWS, o, TILE_OUTS);
-}
+/* Tiles of fewer rows, too: heads that share a key meet it with so many; against several outs or one. */
+#define TILES(rows)                                                                                                    \
+    GEMM_APART void tile_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o)   \
+    {                                                                                                                  \
+        tile(job, p, r, rows, o, TILE_OUTS);                                                                                  \
+    }                                                                                                                  \
+    GEMM_APART void column_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o) \
+    {                                                                                                                  \
+        tile(job, p, r, rows, o, 1);                                                                                   \
+    }
 
-GEMM_APART void tile_row(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
-{
-    tile(job, p, r, 1, o, TILE_OUTS);
-}
+TILES(1)
+TILES(2)
 
-GEMM_APART void tile_column(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
-{
-    tile(job, p, r, TILE_ROWS, o, 1);
-}
+static const kern_gemm_tile tile_of[] = {NULL, tile_1, tile_2};
+static const kern_gemm_tile column_of[] = {NULL, column_1, column_2};
 
-GEMM_APART void tile_one(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)
-{
-    tile(job, p, r, 1, o, 1);
-}
+_Static_assert(TILE_OUTS * DEPTH <= KERN_GEMM_WIDE_WORDS, "a widened panel fits");
 
 /* Rows of w as 64-bit words. */
-static void widen(uint64_t *out, const struct gemm_job *job, size_t o, size_t outs, size_t from, size_t inner)
+static void widen(uint64_t *out, const struct kern_gemm_job *job, size_t o, size_t outs, size_t from, size_t inner)
 {
     for (size_t j = 0; j < outs; j++) {
         const uint8_t *w = job->w + (o + j) * job->w_stride + 6 * from;
@@ -137,33 +123,11 @@ static void widen(uint64_t *out, const struct gemm_job *job, size_t o, size_t ou
     }
 }
 
-/* Rows [r, r_end) against rows [o, o + outs) of w, one block of `inner`. */
-static void tiles(const struct gemm_job *job, size_t r, size_t r_end, size_t o, size_t outs, size_t from, size_t inner)
-{
-    _Alignas(32) uint64_t wide[TILE_OUTS * DEPTH];
-    struct panel p = {job->w + o * job->w_stride + 8 * from, job->w_stride, from, inner};
-    if (job->word != KERN_WORD_64) {
-        widen(wide, job, o, outs, from, inner);
-        p.w = (const uint8_t *)wide;
-        p.stride = DEPTH * sizeof *wide;
-    }
-    size_t bytes = kern_word_bytes(job->word);
-    struct kern_ahead next = kern_ahead_of(job->w + (o + outs) * job->w_stride + bytes * from, job->w_stride, bytes * inner, outs,
-                                           (r_end - r + TILE_ROWS - 1) / TILE_ROWS);
-    for (size_t i = r; i < r_end; i += TILE_ROWS) {
-        kern_ahead_fetch(&next);
-        if (r_end - i < TILE_ROWS)
-            (outs == TILE_OUTS ? tile_row : tile_one)(job, &p, i, o);
-        else
-            (outs == TILE_OUTS ? tile_full : tile_column)(job, &p, i, o);
-    }
-}
-
 /* ---- one row ---- */
 
 /* Units [from, to) of 8 elements, with w fetched `ahead` bytes before its turn. A single stream has accumulators that take turns, so
  * that additions do not wait for each other. */
-GEMM_INLINE void row_part(struct kern_avx2_sums *s, const struct gemm_job *job, const uint8_t *w, enum kern_word word, int outs,
+GEMM_INLINE void row_part(struct kern_avx2_sums *s, const struct kern_gemm_job *job, const uint8_t *w, enum kern_word word, int outs,
                           size_t from, size_t to, size_t ahead)
 {
     size_t half = WIDTH * kern_word_bytes(word), i = from;
@@ -172,7 +136,7 @@ GEMM_INLINE void row_part(struct kern_avx2_sums *s, const struct gemm_job *job, 
         kern_row_prefetch(w + 2 * (i + 1) * half, ahead);
 #pragma GCC unroll 4
         for (size_t v = 0; v < 4; v++) {
-            __m256i x = kern_avx2_load(job->a + WIDTH * (2 * i + v));
+            __m256i x = kern_avx2_load((const uint64_t *)job->a + WIDTH * (2 * i + v));
             kern_avx2_multiply(s, (int)v, x, kern_avx2_swap_halves(x), load_words(word, w + (2 * i + v) * half));
         }
     }
@@ -182,11 +146,11 @@ GEMM_INLINE void row_part(struct kern_avx2_sums *s, const struct gemm_job *job, 
             kern_row_prefetch(w + (size_t)o * job->w_stride + 2 * i * half, ahead);
 #pragma GCC unroll 2
         for (size_t v = 0; v < 2; v++)
-            step(s, job->a + WIDTH * (2 * i + v), 0, 1, word, w + (2 * i + v) * half, job->w_stride, outs);
+            step(s, (const uint64_t *)job->a + WIDTH * (2 * i + v), 0, 1, word, w + (2 * i + v) * half, job->w_stride, outs);
     }
 }
 
-GEMM_INLINE void row_outs(const struct gemm_job *job, enum kern_word word, size_t o, int outs, size_t inner)
+GEMM_INLINE void row_outs(const struct kern_gemm_job *job, enum kern_word word, size_t o, int outs, size_t inner)
 {
     struct kern_avx2_sums s;
     for (int i = 0; i < KERN_AVX2_PAIRS; i++)
@@ -198,11 +162,11 @@ GEMM_INLINE void row_outs(const struct gemm_job *job, enum kern_word word, size_
     row_part(&s, job, w, word, outs, plan.near, plan.units, plan.ahead_next);
     size_t done = plan.units * 2 * WIDTH;
     if (inner - done >= WIDTH) {
-        step(&s, job->a + done, 0, 1, word, w + done * bytes, job->w_stride, outs);
+        step(&s, (const uint64_t *)job->a + done, 0, 1, word, w + done * bytes, job->w_stride, outs);
         done += WIDTH;
     }
     if (done < inner)
-        step_tail(&s, job->a + done, 0, 1, word, w + done * bytes, job->w_stride, outs, inner - done);
+        step_tail(&s, (const uint64_t *)job->a + done, 0, 1, word, w + done * bytes, job->w_stride, outs, inner - done);
     uint64_t y[KERN_AVX2_PAIRS], keep = word == KERN_WORD_64 ? ~UINT64_C(0) : kern_ring_mask(48);
     for (int i = 0; i < KERN_AVX2_PAIRS; i++)
         y[i] = kern_avx2_total(&s, i);
@@ -212,7 +176,7 @@ GEMM_INLINE void row_outs(const struct gemm_job *job, enum kern_word word, size_
         job->y[o + (size_t)i] = y[i] & keep;
 }
 
-GEMM_INLINE void one_row(const struct gemm_job *job, enum kern_word word, size_t outs, size_t inner)
+GEMM_INLINE void one_row(const struct kern_gemm_job *job, enum kern_word word, size_t outs, size_t inner)
 {
     size_t o = 0;
     if (!kern_row_is_short(8 * inner))
@@ -222,42 +186,33 @@ GEMM_INLINE void one_row(const struct gemm_job *job, enum kern_word word, size_t
         row_outs(job, word, o, 1, inner);
 }
 
-GEMM_APART void one_row_64(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_APART void one_row_64(const struct kern_gemm_job *job, size_t outs, size_t inner)
 {
     one_row(job, KERN_WORD_64, outs, inner);
 }
 
-GEMM_APART void one_row_48(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_APART void one_row_48(const struct kern_gemm_job *job, size_t outs, size_t inner)
 {
     one_row(job, KERN_WORD_48, outs, inner);
 }
 
-static void multiply_all(const struct gemm_job *job, size_t rows, size_t outs, size_t inner)
+static void multiply_all(const struct kern_gemm_job *job, size_t rows, size_t outs, size_t inner)
 {
-    if (rows == 1) {
+    struct kern_gemm_cut cut = {DEPTH, BLOCK_ROWS, TILE_ROWS, TILE_OUTS, tile_of, column_of, job->word == KERN_WORD_64 ? NULL : widen};
+    if (rows > 1)
+        kern_gemm_in_blocks(job, &cut, rows, outs, inner);
+    else
         (job->word == KERN_WORD_64 ? one_row_64 : one_row_48)(job, outs, inner);
-        return;
-    }
-    for (size_t from = 0; from < inner; from += DEPTH) {
-        size_t depth = inner - from < DEPTH ? inner - from : DEPTH;
-        for (size_t r = 0; r < rows; r += PANEL_ROWS) {
-            size_t r_end = rows - r < PANEL_ROWS ? rows : r + PANEL_ROWS, o = 0;
-            for (; o + TILE_OUTS <= outs; o += TILE_OUTS)
-                tiles(job, r, r_end, o, TILE_OUTS, from, depth);
-            for (; o < outs; o++)
-                tiles(job, r, r_end, o, 1, from, depth);
-        }
-    }
 }
 
 void kern_avx2_gemm64(KERN_GEMM_PARAMETERS)
 {
-    struct gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_64};
+    struct kern_gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_64};
     multiply_all(&job, rows, outs, inner);
 }
 
 void kern_avx2_gemm48(KERN_GEMM_PARAMETERS)
 {
-    struct gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_48};
+    struct kern_gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_48};
     multiply_all(&job, rows, outs, inner);
 }

@@ -2,19 +2,13 @@
  * and a single row streams w (see kern_row_plan). */
 #include "kernels/avx2/multiply.h"
 #include "kernels/avx2/slots.h"
+#include "kernels/gemm_blocks.h"
 #include "kernels/row_plan.h"
 
 #define GEMM_INLINE KERN_AVX2_INLINE
 #define GEMM_APART static __attribute__((noinline)) /* a loop that needs all registers for itself */
 
-enum { TILE = 3, ROW_OUTS = 4, MAX_SUMS = 9, DEPTH = 1024, PANEL_ROWS = 48, WIDTH = 8, WORD = 4 };
-
-struct gemm_job {
-    const uint32_t *a;
-    const uint8_t *w;
-    uint64_t *y;
-    size_t a_stride, w_stride, y_stride;
-};
+enum { TILE = 3, ROW_OUTS = 4, MAX_SUMS = 9, DEPTH = 1024, BLOCK_ROWS = 48, WIDTH = 8, WORD = 4 };
 
 GEMM_INLINE __m256i load(const void *from)
 {
@@ -63,64 +57,48 @@ GEMM_INLINE void step_tail(__m256i *sums, const uint32_t *a, size_t a_stride, in
     }
 }
 
-/* y[r][o] (+)= the products of `inner` elements from `from` on. */
-GEMM_INLINE void tile(const struct gemm_job *job, size_t r, int rows, size_t o, int outs, size_t from, size_t inner)
+/* y[r][o] (+)= the products of a panel. */
+GEMM_INLINE void tile(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, int rows, size_t o, int outs)
 {
     __m256i sums[MAX_SUMS];
 #pragma GCC unroll 9
     for (int i = 0; i < rows * outs; i++)
         sums[i] = _mm256_setzero_si256();
-    const uint32_t *a = job->a + r * job->a_stride + from;
-    const uint8_t *w = job->w + o * job->w_stride + WORD * from;
+    const uint32_t *a = (const uint32_t *)job->a + r * job->a_stride + p->from;
     size_t i = 0;
-    for (; i + WIDTH <= inner; i += WIDTH)
-        step(sums, a + i, job->a_stride, rows, w + WORD * i, job->w_stride, outs);
-    if (i < inner)
-        step_tail(sums, a + i, job->a_stride, rows, w + WORD * i, job->w_stride, outs, inner - i);
+    for (; i + WIDTH <= p->inner; i += WIDTH)
+        step(sums, a + i, job->a_stride, rows, p->w + WORD * i, p->stride, outs);
+    if (i < p->inner)
+        step_tail(sums, a + i, job->a_stride, rows, p->w + WORD * i, p->stride, outs, p->inner - i);
 #pragma GCC unroll 9
     for (int k = 0; k < rows * outs; k++) {
         uint64_t *y = job->y + (r + (size_t)(k / outs)) * job->y_stride + o + (size_t)(k % outs);
-        *y = (uint32_t)(sum_lanes(sums[k]) + (from > 0 ? (uint32_t)*y : 0));
+        *y = (uint32_t)(sum_lanes(sums[k]) + (p->from > 0 ? (uint32_t)*y : 0));
     }
 }
 
-/* Tiles of fewer rows than a full one, too: heads that share a key meet it with so many; against TILE outs or one. */
+/* Tiles of fewer rows, too: heads that share a key meet it with so many; against several outs or one. */
 #define TILES(rows)                                                                                                    \
-    GEMM_APART void tile_##rows(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)             \
+    GEMM_APART void tile_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o)   \
     {                                                                                                                  \
-        tile(job, r, rows, o, TILE, from, inner);                                                                      \
+        tile(job, p, r, rows, o, TILE);                                                                                  \
     }                                                                                                                  \
-    GEMM_APART void column_##rows(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)           \
+    GEMM_APART void column_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o) \
     {                                                                                                                  \
-        tile(job, r, rows, o, 1, from, inner);                                                                         \
+        tile(job, p, r, rows, o, 1);                                                                                   \
     }
 
 TILES(1)
 TILES(2)
 TILES(3)
 
-typedef void (*tile_fn)(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner);
-static const tile_fn tile_of[TILE + 1] = {NULL, tile_1, tile_2, tile_3};
-static const tile_fn column_of[TILE + 1] = {NULL, column_1, column_2, column_3};
-
-/* Rows [r, r_end) and all outs, one block of `inner`. */
-static void panel(const struct gemm_job *job, size_t r, size_t r_end, size_t outs, size_t from, size_t inner)
-{
-    for (size_t o = 0, now; o < outs; o += now) {
-        now = outs - o < TILE ? 1 : TILE;
-        struct kern_ahead next = kern_ahead_of(job->w + (o + now) * job->w_stride + WORD * from, job->w_stride, WORD * inner, now,
-                                               (r_end - r + TILE - 1) / TILE);
-        for (size_t i = r; i < r_end; i += TILE) {
-            kern_ahead_fetch(&next);
-            (now == 1 ? column_of : tile_of)[r_end - i < TILE ? r_end - i : TILE](job, i, o, from, inner);
-        }
-    }
-}
+static const kern_gemm_tile tile_of[] = {NULL, tile_1, tile_2, tile_3};
+static const kern_gemm_tile column_of[] = {NULL, column_1, column_2, column_3};
 
 /* ---- one row ---- */
 
 /* Units [from, to) of 16 elements, with w fetched `ahead` bytes before its turn; a single stream has accumulators that take turns. */
-GEMM_INLINE void row_part(__m256i *sums, const struct gemm_job *job, const uint8_t *w, int outs, size_t from, size_t to, size_t ahead)
+GEMM_INLINE void row_part(__m256i *sums, const struct kern_gemm_job *job, const uint8_t *w, int outs, size_t from, size_t to, size_t ahead)
 {
     for (size_t i = from; i < to; i++) {
         const uint8_t *at = w + i * 2 * WIDTH * WORD;
@@ -129,11 +107,11 @@ GEMM_INLINE void row_part(__m256i *sums, const struct gemm_job *job, const uint8
             kern_row_prefetch(at + (size_t)o * job->w_stride, ahead);
 #pragma GCC unroll 2
         for (size_t v = 0; v < 2; v++)
-            step(sums + (outs == 1 ? 2 * (i % 2) + v : 0), job->a + WIDTH * (2 * i + v), 0, 1, at + v * WIDTH * WORD, job->w_stride, outs);
+            step(sums + (outs == 1 ? 2 * (i % 2) + v : 0), (const uint32_t *)job->a + WIDTH * (2 * i + v), 0, 1, at + v * WIDTH * WORD, job->w_stride, outs);
     }
 }
 
-GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, size_t inner)
+GEMM_INLINE void row_outs(const struct kern_gemm_job *job, size_t o, int outs, size_t inner)
 {
     __m256i sums[ROW_OUTS];
     for (int i = 0; i < ROW_OUTS; i++)
@@ -144,18 +122,18 @@ GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, size_t
     row_part(sums, job, w, outs, plan.near, plan.units, plan.ahead_next);
     size_t done = plan.units * 2 * WIDTH;
     if (inner - done >= WIDTH) {
-        step(sums, job->a + done, 0, 1, w + WORD * done, job->w_stride, outs);
+        step(sums, (const uint32_t *)job->a + done, 0, 1, w + WORD * done, job->w_stride, outs);
         done += WIDTH;
     }
     if (done < inner)
-        step_tail(sums, job->a + done, 0, 1, w + WORD * done, job->w_stride, outs, inner - done);
+        step_tail(sums, (const uint32_t *)job->a + done, 0, 1, w + WORD * done, job->w_stride, outs, inner - done);
     if (outs == 1)
         sums[0] = _mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]), _mm256_add_epi32(sums[2], sums[3]));
     for (int i = 0; i < outs; i++)
         job->y[o + (size_t)i] = sum_lanes(sums[i]);
 }
 
-GEMM_APART void one_row(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_APART void one_row(const struct kern_gemm_job *job, size_t outs, size_t inner)
 {
     size_t o = 0;
     if (!kern_row_is_short(WORD * inner))
@@ -167,12 +145,10 @@ GEMM_APART void one_row(const struct gemm_job *job, size_t outs, size_t inner)
 
 void kern_avx2_gemm32(KERN_GEMM_PARAMETERS)
 {
-    struct gemm_job job = {a, w, y, a_stride, w_stride, y_stride};
-    if (rows == 1) {
+    struct kern_gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_32};
+    struct kern_gemm_cut cut = {DEPTH, BLOCK_ROWS, TILE, TILE, tile_of, column_of, NULL};
+    if (rows > 1)
+        kern_gemm_in_blocks(&job, &cut, rows, outs, inner);
+    else
         one_row(&job, outs, inner);
-        return;
-    }
-    for (size_t from = 0; from < inner; from += DEPTH)
-        for (size_t r = 0; r < rows; r += PANEL_ROWS)
-            panel(&job, r, rows - r < PANEL_ROWS ? rows : r + PANEL_ROWS, outs, from, inner - from < DEPTH ? inner - from : DEPTH);
 }

@@ -3,6 +3,7 @@
  * vpermw makes eight of them 64-bit lanes; tiles of many rows read a panel of w that was widened once. */
 #include "kernels/avx512/lanes.h"
 #include "kernels/avx512/slots.h"
+#include "kernels/gemm_blocks.h"
 #include "kernels/row_plan.h"
 
 #define GEMM_INLINE KERN_AVX512_INLINE
@@ -11,16 +12,8 @@
 enum {
     TILE = 4,          /* rows and outs of a tile, and outs of a single row */
     DEPTH = 384,       /* of a block of `inner`, in elements: a tile of it fits in the level-one cache */
-    PANEL_ROWS = 64,   /* of a block of rows, which fits in the level-two cache with that depth */
+    BLOCK_ROWS = 64,   /* of a block of rows, which fits in the level-two cache with that depth */
     WIDTH = KERN_AVX512_WIDTH,
-};
-
-struct gemm_job {
-    const uint64_t *a;
-    const uint8_t *w;
-    uint64_t *y;
-    size_t a_stride, w_stride, y_stride; /* elements, bytes, elements */
-    enum kern_word word;
 };
 
 /* Eight words of w; `lanes` of them are read. */
@@ -54,12 +47,6 @@ GEMM_INLINE void step(__m512i *sums, const uint64_t *a, size_t a_stride, int row
 
 /* ---- tiles ---- */
 
-/* A block of w: `outs` rows of `inner` 64-bit words, `stride` bytes apart; it begins at column `from`. */
-struct panel {
-    const uint8_t *w;
-    size_t stride, from, inner;
-};
-
 GEMM_INLINE __m256i pair_halves(__m512i a, __m512i b)
 {
     __m512i pairs = _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
@@ -74,13 +61,13 @@ GEMM_INLINE __m256i sum_four(const __m512i *sums)
 }
 
 /* y[r][o] (+)= the products of a panel. */
-GEMM_INLINE void tile(const struct gemm_job *job, const struct panel *p, size_t r, int rows, size_t o, int outs)
+GEMM_INLINE void tile(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, int rows, size_t o, int outs)
 {
     __m512i sums[TILE * TILE];
 #pragma GCC unroll 16
     for (int i = 0; i < rows * outs; i++)
         sums[i] = _mm512_setzero_si512();
-    const uint64_t *a = job->a + r * job->a_stride + p->from;
+    const uint64_t *a = (const uint64_t *)job->a + r * job->a_stride + p->from;
     size_t i = 0;
     for (; i + WIDTH <= p->inner; i += WIDTH)
         step(sums, a + i, job->a_stride, rows, KERN_WORD_64, p->w + 8 * i, p->stride, outs, 0xff);
@@ -101,13 +88,13 @@ GEMM_INLINE void tile(const struct gemm_job *job, const struct panel *p, size_t 
     }
 }
 
-/* Tiles of fewer rows, too: heads that share a key meet it with so many; against 4 outs or one. */
+/* Tiles of fewer rows, too: heads that share a key meet it with so many; against several outs or one. */
 #define TILES(rows)                                                                                                    \
-    GEMM_APART void tile_##rows(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)                 \
+    GEMM_APART void tile_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o)   \
     {                                                                                                                  \
-        tile(job, p, r, rows, o, TILE);                                                                           \
+        tile(job, p, r, rows, o, TILE);                                                                                  \
     }                                                                                                                  \
-    GEMM_APART void column_##rows(const struct gemm_job *job, const struct panel *p, size_t r, size_t o)               \
+    GEMM_APART void column_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o) \
     {                                                                                                                  \
         tile(job, p, r, rows, o, 1);                                                                                   \
     }
@@ -117,12 +104,13 @@ TILES(2)
 TILES(3)
 TILES(4)
 
-typedef void (*tile_fn)(const struct gemm_job *job, const struct panel *p, size_t r, size_t o);
-static const tile_fn tile_of[TILE + 1] = {NULL, tile_1, tile_2, tile_3, tile_4};
-static const tile_fn column_of[TILE + 1] = {NULL, column_1, column_2, column_3, column_4};
+static const kern_gemm_tile tile_of[] = {NULL, tile_1, tile_2, tile_3, tile_4};
+static const kern_gemm_tile column_of[] = {NULL, column_1, column_2, column_3, column_4};
+
+_Static_assert(TILE * DEPTH <= KERN_GEMM_WIDE_WORDS, "a widened panel fits");
 
 /* Rows of w as 64-bit words. */
-static void widen(uint64_t *out, const struct gemm_job *job, size_t o, size_t outs, size_t from, size_t inner)
+static void widen(uint64_t *out, const struct kern_gemm_job *job, size_t o, size_t outs, size_t from, size_t inner)
 {
     for (size_t j = 0; j < outs; j++) {
         const uint8_t *w = job->w + (o + j) * job->w_stride + 6 * from;
@@ -131,30 +119,11 @@ static void widen(uint64_t *out, const struct gemm_job *job, size_t o, size_t ou
     }
 }
 
-/* Rows [r, r_end) against rows [o, o + outs) of w, one block of `inner`. */
-static void tiles(const struct gemm_job *job, size_t r, size_t r_end, size_t o, size_t outs, size_t from, size_t inner)
-{
-    _Alignas(64) uint64_t wide[TILE * DEPTH];
-    struct panel p = {job->w + o * job->w_stride + 8 * from, job->w_stride, from, inner};
-    if (job->word != KERN_WORD_64) {
-        widen(wide, job, o, outs, from, inner);
-        p.w = (const uint8_t *)wide;
-        p.stride = DEPTH * sizeof *wide;
-    }
-    size_t bytes = kern_word_bytes(job->word);
-    struct kern_ahead next = kern_ahead_of(job->w + (o + outs) * job->w_stride + bytes * from, job->w_stride, bytes * inner, outs,
-                                           (r_end - r + TILE - 1) / TILE);
-    for (size_t i = r; i < r_end; i += TILE) {
-        kern_ahead_fetch(&next);
-        (outs == TILE ? tile_of : column_of)[r_end - i < TILE ? r_end - i : TILE](job, &p, i, o);
-    }
-}
-
 /* ---- one row ---- */
 
 /* Units [from, to) of 8 elements, with w fetched `ahead` bytes before its turn. A single stream has accumulators that take turns, so
  * that additions do not wait for each other. */
-GEMM_INLINE void row_part(__m512i *sums, const struct gemm_job *job, const uint8_t *w, enum kern_word word, int outs, size_t from,
+GEMM_INLINE void row_part(__m512i *sums, const struct kern_gemm_job *job, const uint8_t *w, enum kern_word word, int outs, size_t from,
                           size_t to, size_t ahead)
 {
     size_t width = WIDTH * kern_word_bytes(word), i = from;
@@ -162,17 +131,17 @@ GEMM_INLINE void row_part(__m512i *sums, const struct gemm_job *job, const uint8
 #pragma GCC unroll 4
         for (size_t j = 0; j < TILE; j++) {
             kern_row_prefetch(w + (i + j) * width, ahead);
-            step(sums + j, job->a + WIDTH * (i + j), 0, 1, word, w + width * (i + j), 0, 1, 0xff);
+            step(sums + j, (const uint64_t *)job->a + WIDTH * (i + j), 0, 1, word, w + width * (i + j), 0, 1, 0xff);
         }
     for (; i < to; i++) {
 #pragma GCC unroll 4
         for (int o = 0; o < outs; o++)
             kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead);
-        step(sums, job->a + WIDTH * i, 0, 1, word, w + width * i, job->w_stride, outs, 0xff);
+        step(sums, (const uint64_t *)job->a + WIDTH * i, 0, 1, word, w + width * i, job->w_stride, outs, 0xff);
     }
 }
 
-GEMM_INLINE void row_outs(const struct gemm_job *job, enum kern_word word, size_t o, int outs, size_t inner)
+GEMM_INLINE void row_outs(const struct kern_gemm_job *job, enum kern_word word, size_t o, int outs, size_t inner)
 {
     __m512i sums[TILE];
     for (int i = 0; i < TILE; i++)
@@ -184,7 +153,7 @@ GEMM_INLINE void row_outs(const struct gemm_job *job, enum kern_word word, size_
     row_part(sums, job, w, word, outs, plan.near, plan.units, plan.ahead_next);
     size_t done = plan.units * WIDTH;
     if (done < inner)
-        step(sums, job->a + done, 0, 1, word, w + plan.units * width, job->w_stride, outs, kern_avx512_lanes_below(inner - done));
+        step(sums, (const uint64_t *)job->a + done, 0, 1, word, w + plan.units * width, job->w_stride, outs, kern_avx512_lanes_below(inner - done));
     if (outs == 1)
         sums[0] = _mm512_add_epi64(_mm512_add_epi64(sums[0], sums[1]), _mm512_add_epi64(sums[2], sums[3]));
     uint64_t keep = word == KERN_WORD_64 ? ~UINT64_C(0) : kern_ring_mask(48);
@@ -192,7 +161,7 @@ GEMM_INLINE void row_outs(const struct gemm_job *job, enum kern_word word, size_
         job->y[o + (size_t)i] = kern_avx512_sum(sums[i]) & keep;
 }
 
-GEMM_INLINE void one_row(const struct gemm_job *job, enum kern_word word, size_t outs, size_t inner)
+GEMM_INLINE void one_row(const struct kern_gemm_job *job, enum kern_word word, size_t outs, size_t inner)
 {
     size_t o = 0;
     if (!kern_row_is_short(8 * inner))
@@ -202,42 +171,33 @@ GEMM_INLINE void one_row(const struct gemm_job *job, enum kern_word word, size_t
         row_outs(job, word, o, 1, inner);
 }
 
-GEMM_APART void one_row_64(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_APART void one_row_64(const struct kern_gemm_job *job, size_t outs, size_t inner)
 {
     one_row(job, KERN_WORD_64, outs, inner);
 }
 
-GEMM_APART void one_row_48(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_APART void one_row_48(const struct kern_gemm_job *job, size_t outs, size_t inner)
 {
     one_row(job, KERN_WORD_48, outs, inner);
 }
 
-static void multiply_all(const struct gemm_job *job, size_t rows, size_t outs, size_t inner)
+static void multiply_all(const struct kern_gemm_job *job, size_t rows, size_t outs, size_t inner)
 {
-    if (rows == 1) {
+    struct kern_gemm_cut cut = {DEPTH, BLOCK_ROWS, TILE, TILE, tile_of, column_of, job->word == KERN_WORD_64 ? NULL : widen};
+    if (rows > 1)
+        kern_gemm_in_blocks(job, &cut, rows, outs, inner);
+    else
         (job->word == KERN_WORD_64 ? one_row_64 : one_row_48)(job, outs, inner);
-        return;
-    }
-    for (size_t from = 0; from < inner; from += DEPTH) {
-        size_t depth = inner - from < DEPTH ? inner - from : DEPTH;
-        for (size_t r = 0; r < rows; r += PANEL_ROWS) {
-            size_t r_end = rows - r < PANEL_ROWS ? rows : r + PANEL_ROWS, o = 0;
-            for (; o + TILE <= outs; o += TILE)
-                tiles(job, r, r_end, o, TILE, from, depth);
-            for (; o < outs; o++)
-                tiles(job, r, r_end, o, 1, from, depth);
-        }
-    }
 }
 
 void kern_avx512_gemm64(KERN_GEMM_PARAMETERS)
 {
-    struct gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_64};
+    struct kern_gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_64};
     multiply_all(&job, rows, outs, inner);
 }
 
 void kern_avx512_gemm48(KERN_GEMM_PARAMETERS)
 {
-    struct gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_48};
+    struct kern_gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_48};
     multiply_all(&job, rows, outs, inner);
 }

@@ -2,19 +2,13 @@
  * registers, and a single row streams w (see kern_row_plan). */
 #include "kernels/avx512/lanes.h"
 #include "kernels/avx512/slots.h"
+#include "kernels/gemm_blocks.h"
 #include "kernels/row_plan.h"
 
 #define GEMM_INLINE KERN_AVX512_INLINE
 #define GEMM_APART static __attribute__((noinline)) /* a loop that needs all registers for itself */
 
-enum { TILE = 4, DEPTH = 1024, PANEL_ROWS = 64, WIDTH = 16, WORD = 4 };
-
-struct gemm_job {
-    const uint32_t *a;
-    const uint8_t *w;
-    uint64_t *y;
-    size_t a_stride, w_stride, y_stride;
-};
+enum { TILE = 4, DEPTH = 1024, BLOCK_ROWS = 64, WIDTH = 16, WORD = 4 };
 
 GEMM_INLINE __m512i load(const void *from, __mmask16 lanes)
 {
@@ -51,36 +45,35 @@ GEMM_INLINE void step(__m512i *sums, const uint32_t *a, size_t a_stride, int row
     }
 }
 
-/* y[r][o] (+)= the products of `inner` elements from `from` on. */
-GEMM_INLINE void tile(const struct gemm_job *job, size_t r, int rows, size_t o, int outs, size_t from, size_t inner)
+/* y[r][o] (+)= the products of a panel. */
+GEMM_INLINE void tile(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, int rows, size_t o, int outs)
 {
     __m512i sums[TILE * TILE];
 #pragma GCC unroll 16
     for (int i = 0; i < rows * outs; i++)
         sums[i] = _mm512_setzero_si512();
-    const uint32_t *a = job->a + r * job->a_stride + from;
-    const uint8_t *w = job->w + o * job->w_stride + WORD * from;
+    const uint32_t *a = (const uint32_t *)job->a + r * job->a_stride + p->from;
     size_t i = 0;
-    for (; i + WIDTH <= inner; i += WIDTH)
-        step(sums, a + i, job->a_stride, rows, w + WORD * i, job->w_stride, outs, 0xffff);
-    if (i < inner)
-        step(sums, a + i, job->a_stride, rows, w + WORD * i, job->w_stride, outs, lanes_below(inner - i));
+    for (; i + WIDTH <= p->inner; i += WIDTH)
+        step(sums, a + i, job->a_stride, rows, p->w + WORD * i, p->stride, outs, 0xffff);
+    if (i < p->inner)
+        step(sums, a + i, job->a_stride, rows, p->w + WORD * i, p->stride, outs, lanes_below(p->inner - i));
 #pragma GCC unroll 16
     for (int k = 0; k < rows * outs; k++) {
         uint64_t *y = job->y + (r + (size_t)(k / outs)) * job->y_stride + o + (size_t)(k % outs);
-        *y = sum_lanes(sums[k]) + (from > 0 ? (uint32_t)*y : 0);
+        *y = sum_lanes(sums[k]) + (p->from > 0 ? (uint32_t)*y : 0);
     }
 }
 
-/* Tiles of fewer rows than a full one, too: heads that share a key meet it with so many; against TILE outs or one. */
+/* Tiles of fewer rows, too: heads that share a key meet it with so many; against several outs or one. */
 #define TILES(rows)                                                                                                    \
-    GEMM_APART void tile_##rows(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)             \
+    GEMM_APART void tile_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o)   \
     {                                                                                                                  \
-        tile(job, r, rows, o, TILE, from, inner);                                                                      \
+        tile(job, p, r, rows, o, TILE);                                                                                  \
     }                                                                                                                  \
-    GEMM_APART void column_##rows(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner)           \
+    GEMM_APART void column_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o) \
     {                                                                                                                  \
-        tile(job, r, rows, o, 1, from, inner);                                                                         \
+        tile(job, p, r, rows, o, 1);                                                                                   \
     }
 
 TILES(1)
@@ -88,45 +81,30 @@ TILES(2)
 TILES(3)
 TILES(4)
 
-typedef void (*tile_fn)(const struct gemm_job *job, size_t r, size_t o, size_t from, size_t inner);
-static const tile_fn tile_of[TILE + 1] = {NULL, tile_1, tile_2, tile_3, tile_4};
-static const tile_fn column_of[TILE + 1] = {NULL, column_1, column_2, column_3, column_4};
-
-/* Rows [r, r_end) and all outs, one block of `inner`. */
-static void panel(const struct gemm_job *job, size_t r, size_t r_end, size_t outs, size_t from, size_t inner)
-{
-    for (size_t o = 0, now; o < outs; o += now) {
-        now = outs - o < TILE ? 1 : TILE;
-        struct kern_ahead next = kern_ahead_of(job->w + (o + now) * job->w_stride + WORD * from, job->w_stride, WORD * inner, now,
-                                               (r_end - r + TILE - 1) / TILE);
-        for (size_t i = r; i < r_end; i += TILE) {
-            kern_ahead_fetch(&next);
-            (now == 1 ? column_of : tile_of)[r_end - i < TILE ? r_end - i : TILE](job, i, o, from, inner);
-        }
-    }
-}
+static const kern_gemm_tile tile_of[] = {NULL, tile_1, tile_2, tile_3, tile_4};
+static const kern_gemm_tile column_of[] = {NULL, column_1, column_2, column_3, column_4};
 
 /* ---- one row ---- */
 
 /* Units [from, to) of 16 elements, with w fetched `ahead` bytes before its turn; a single stream has accumulators that take turns. */
-GEMM_INLINE void row_part(__m512i *sums, const struct gemm_job *job, const uint8_t *w, int outs, size_t from, size_t to, size_t ahead)
+GEMM_INLINE void row_part(__m512i *sums, const struct kern_gemm_job *job, const uint8_t *w, int outs, size_t from, size_t to, size_t ahead)
 {
     size_t width = WIDTH * WORD, i = from;
     for (; outs == 1 && i + TILE <= to; i += TILE)
 #pragma GCC unroll 4
         for (size_t j = 0; j < TILE; j++) {
             kern_row_prefetch(w + (i + j) * width, ahead);
-            step(sums + j, job->a + WIDTH * (i + j), 0, 1, w + width * (i + j), 0, 1, 0xffff);
+            step(sums + j, (const uint32_t *)job->a + WIDTH * (i + j), 0, 1, w + width * (i + j), 0, 1, 0xffff);
         }
     for (; i < to; i++) {
 #pragma GCC unroll 4
         for (int o = 0; o < outs; o++)
             kern_row_prefetch(w + (size_t)o * job->w_stride + i * width, ahead);
-        step(sums, job->a + WIDTH * i, 0, 1, w + width * i, job->w_stride, outs, 0xffff);
+        step(sums, (const uint32_t *)job->a + WIDTH * i, 0, 1, w + width * i, job->w_stride, outs, 0xffff);
     }
 }
 
-GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, size_t inner)
+GEMM_INLINE void row_outs(const struct kern_gemm_job *job, size_t o, int outs, size_t inner)
 {
     __m512i sums[TILE];
     for (int i = 0; i < TILE; i++)
@@ -137,14 +115,14 @@ GEMM_INLINE void row_outs(const struct gemm_job *job, size_t o, int outs, size_t
     row_part(sums, job, w, outs, plan.near, plan.units, plan.ahead_next);
     size_t done = plan.units * WIDTH;
     if (done < inner)
-        step(sums, job->a + done, 0, 1, w + WORD * done, job->w_stride, outs, lanes_below(inner - done));
+        step(sums, (const uint32_t *)job->a + done, 0, 1, w + WORD * done, job->w_stride, outs, lanes_below(inner - done));
     if (outs == 1)
         sums[0] = _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
     for (int i = 0; i < outs; i++)
         job->y[o + (size_t)i] = sum_lanes(sums[i]);
 }
 
-GEMM_APART void one_row(const struct gemm_job *job, size_t outs, size_t inner)
+GEMM_APART void one_row(const struct kern_gemm_job *job, size_t outs, size_t inner)
 {
     size_t o = 0;
     if (!kern_row_is_short(WORD * inner))
@@ -156,12 +134,10 @@ GEMM_APART void one_row(const struct gemm_job *job, size_t outs, size_t inner)
 
 void kern_avx512_gemm32(KERN_GEMM_PARAMETERS)
 {
-    struct gemm_job job = {a, w, y, a_stride, w_stride, y_stride};
-    if (rows == 1) {
+    struct kern_gemm_job job = {a, w, y, a_stride, w_stride, y_stride, KERN_WORD_32};
+    struct kern_gemm_cut cut = {DEPTH, BLOCK_ROWS, TILE, TILE, tile_of, column_of, NULL};
+    if (rows > 1)
+        kern_gemm_in_blocks(&job, &cut, rows, outs, inner);
+    else
         one_row(&job, outs, inner);
-        return;
-    }
-    for (size_t from = 0; from < inner; from += DEPTH)
-        for (size_t r = 0; r < rows; r += PANEL_ROWS)
-            panel(&job, r, rows - r < PANEL_ROWS ? rows : r + PANEL_ROWS, outs, from, inner - from < DEPTH ? inner - from : DEPTH);
 }

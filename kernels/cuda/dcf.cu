@@ -74,8 +74,7 @@ static __global__ void __launch_bounds__(FSS_THREADS)
     struct pair pair;
     if (lane >= keys.count)
         return;
-    for (int i = 0; i < QUAD; i++)
-        at[i] = alpha[lane_or_last(lane + (size_t)i, keys.count)];
+    read_lanes(at, alpha, lane, keys.count);
     pair_start(&pair, root0, root1, lane, keys.count);
     for (int level = 0; level < keys.levels; level++) {
         level_values(&v, &keys, &pair, lane, at, beta, level, sum, fixed);

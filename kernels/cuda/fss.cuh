@@ -40,6 +40,13 @@ static inline __device__ size_t lane_or_last(size_t lane, size_t lanes)
     return lane < lanes ? lane : lanes - 1;
 }
 
+/* Words of this thread's four lanes. */
+static inline __device__ void read_lanes(uint64_t at[QUAD], const uint64_t *words, size_t lane, size_t lanes)
+{
+    for (int i = 0; i < QUAD; i++)
+        at[i] = words[lane_or_last(lane + (size_t)i, lanes)];
+}
+
 /* out = H_key(in): the key `odd` at places of `choice`, else `even`; `counter` from 1 for conversions, 0 for children. out may be in. */
 static inline __device__ void hash(struct kern_block out[QUAD], const struct kern_block in[QUAD], const uint64_t *keys, enum kern_fss_key even,
                                    enum kern_fss_key odd, uint64_t choice, int counter)

@@ -251,24 +251,24 @@ static void pack_bits(uint8_t *out, const uint64_t *in, size_t count, int ring)
     }
 }
 
-static void unpack_bits(uint64_t *out, const uint8_t *in, size_t count, int ring)
+static void unpack_chunks(uint64_t *out, const uint8_t *in, size_t count, int ring, bool add)
 {
     for (size_t at = 0; at < count; at += KERN_DEVICE_CHUNK) {
         size_t n = chunk(count, at);
         const uint8_t *from = in + at / 8 * (size_t)ring;
-        if (!DONE(KERN_DEVICE_ELEMENTWISE, n, unpack, out + at, from, n, ring, false))
-            cpu.unpack_bits(out + at, from, n, ring);
+        if (!DONE(KERN_DEVICE_ELEMENTWISE, n, unpack, out + at, from, n, ring, add))
+            (add ? cpu.unpack_add : cpu.unpack_bits)(out + at, from, n, ring);
     }
+}
+
+static void unpack_bits(uint64_t *out, const uint8_t *in, size_t count, int ring)
+{
+    unpack_chunks(out, in, count, ring, false);
 }
 
 static void unpack_add(uint64_t *out, const uint8_t *in, size_t count, int ring)
 {
-    for (size_t at = 0; at < count; at += KERN_DEVICE_CHUNK) {
-        size_t n = chunk(count, at);
-        const uint8_t *from = in + at / 8 * (size_t)ring;
-        if (!DONE(KERN_DEVICE_ELEMENTWISE, n, unpack, out + at, from, n, ring, true))
-            cpu.unpack_add(out + at, from, n, ring);
-    }
+    unpack_chunks(out, in, count, ring, true);
 }
 
 static void round_shift(uint64_t *z, const uint64_t *x, size_t count, int ring, int f)

@@ -18,7 +18,7 @@ uint64_t kern_scalar_dot(const uint64_t *a, const uint64_t *b, size_t count)
 }
 
 /* Activations are native words at any address, weights little-endian ones. */
-void kern_scalar_gemm64(KERN_GEMM_PARAMETERS)
+static inline void gemm_wide(int bits, KERN_GEMM_PARAMETERS)
 {
     for (size_t o = 0; o < outs; o++)
         for (size_t r = 0; r < rows; r++) {
@@ -26,22 +26,19 @@ void kern_scalar_gemm64(KERN_GEMM_PARAMETERS)
             const uint8_t *line = (const uint8_t *)w + o * w_stride;
             uint64_t sum = 0;
             for (size_t i = 0; i < inner; i++)
-                sum += word_at(x, i) * kern_load64(line + 8 * i);
-            y[r * y_stride + o] = sum;
+                sum += word_at(x, i) * (bits == 64 ? kern_load64(line + 8 * i) : kern_load48(line + 6 * i));
+            y[r * y_stride + o] = sum & kern_ring_mask(bits);
         }
+}
+
+void kern_scalar_gemm64(KERN_GEMM_PARAMETERS)
+{
+    gemm_wide(64, y, y_stride, a, a_stride, rows, w, w_stride, outs, inner);
 }
 
 void kern_scalar_gemm48(KERN_GEMM_PARAMETERS)
 {
-    for (size_t o = 0; o < outs; o++)
-        for (size_t r = 0; r < rows; r++) {
-            const uint64_t *x = (const uint64_t *)a + r * a_stride;
-            const uint8_t *line = (const uint8_t *)w + o * w_stride;
-            uint64_t sum = 0;
-            for (size_t i = 0; i < inner; i++)
-                sum += word_at(x, i) * kern_load48(line + 6 * i);
-            y[r * y_stride + o] = sum & kern_ring_mask(48);
-        }
+    gemm_wide(48, y, y_stride, a, a_stride, rows, w, w_stride, outs, inner);
 }
 
 void kern_scalar_gemm32(KERN_GEMM_PARAMETERS)

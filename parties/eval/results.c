@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CONTEXT = 1 << 20, MOST_COUNT = 1 << 30, FIRST_ROOM = 64, MOST_BYTES = 8 << 20 };
+enum { MOST_CONTEXT = 1 << 20, MOST_COUNT = 1 << 30, MOST_BYTES = 8 << 20 };
 
 void eval_results_finish(struct eval_results *results)
 {
@@ -41,16 +41,7 @@ enum base_status eval_results_add(struct eval_results *r, const struct eval_row 
                                   struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    if (r->count == r->room) {
-        struct eval_row *grown = NULL;
-        size_t room = r->room == 0 ? FIRST_ROOM : 2 * r->room;
-        TRY(base_alloc(&grown, room, sizeof *grown, error));
-        if (r->count > 0)
-            memcpy(grown, r->rows, r->count * sizeof *grown);
-        base_free(&r->rows);
-        r->rows = grown;
-        r->room = room;
-    }
+    TRY(base_grow(&r->rows, &r->room, r->count + 1, sizeof *row, error));
     r->rows[r->count++] = *row;
 out:
     return status;

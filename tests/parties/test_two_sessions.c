@@ -99,17 +99,6 @@ static int close_stage(void **state)
     return 0;
 }
 
-struct counter {
-    size_t tokens, stop_after;
-};
-
-static bool count_token(void *context, int32_t token)
-{
-    struct counter *c = context;
-    (void)token;
-    return ++c->tokens != c->stop_after;
-}
-
 static void generate(struct stage *s, const struct eng_backend *backend, size_t stop_after, struct eng_generated *ret)
 {
     struct base_error error = {0};

@@ -47,4 +47,16 @@ struct model_options {
 bool model_open(struct model *ret, const char *path, struct model_options options);
 void model_close(struct model *model);
 
+/* Told each token of a generation: ends it after `stop_after` tokens when it is not 0. */
+struct counter {
+    size_t tokens, stop_after;
+};
+
+static inline bool count_token(void *context, int32_t token)
+{
+    struct counter *c = context;
+    (void)token;
+    return ++c->tokens != c->stop_after;
+}
+
 #endif

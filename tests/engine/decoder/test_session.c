@@ -66,18 +66,6 @@ static int close_stage(void **state)
     return 0;
 }
 
-/* Ends after `stop_after` tokens when it is not 0. */
-struct counter {
-    size_t tokens, stop_after;
-};
-
-static bool count_token(void *context, int32_t token)
-{
-    struct counter *c = context;
-    (void)token;
-    return ++c->tokens != c->stop_after;
-}
-
 static struct eng_generation generation_of(const struct stage *s, const struct eng_backend *backend,
                                            struct counter *counter)
 {
