@@ -6,6 +6,7 @@
 #include "parties/policy_flags.h"
 
 #include "base/memory.h"
+#include "engine/formats/json_memory.h"
 #include "engine/share_files.h"
 
 #include <stdio.h>
@@ -129,8 +130,10 @@ static enum base_status measure_one(struct bench *b, const struct bench_case *be
     if (b->rows == 0)
         bench_rows_begin(b->format);
     bench_point_init(&b->points[b->rows], bench, &row);
+    eng_json_watch();
     json_t *object = bench_row_json(bench, &row);
     (void)json_array_append_new(b->objects, object);
+    TRY(eng_json_check_memory("a row", error));
     bench_rows_add(b->format, bench, &row, object, b->rows++ == 0);
 out:
     return status;

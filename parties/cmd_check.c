@@ -24,6 +24,7 @@ struct check {
     const char *config_path, *key_path, *shares;
     bool json, trust, openings;
     json_t *lines; /* with --json */
+    bool lacking;  /* one of them: memory was short */
     size_t bad;
     struct party_config config;
     struct net_key key;
@@ -45,8 +46,8 @@ static void line(struct check *c, const char *what, const struct base_error *err
     va_end(arguments);
     c->bad += !good;
     if (c->json)
-        (void)json_array_append_new(c->lines, json_pack("{s:s, s:b, s:s}", "what", what, "ok", good, "text",
-                                                        good ? text : error->text));
+        c->lacking |= json_array_append_new(c->lines, json_pack("{s:s, s:b, s:s}", "what", what, "ok", good, "text",
+                                                                good ? text : error->text)) != 0;
     else
         (void)printf("%-4s %-8s %s\n", good ? "ok" : "BAD", what, good ? text : error->text);
 }
@@ -222,6 +223,7 @@ static enum base_status check_all(struct check *c, struct base_error *error)
     else if (readable)
         check_reach(c);
     if (c->json) {
+        TRY_THAT(!c->lacking, error, BASE_ERR_MEMORY, "cannot allocate all lines of the report: free memory");
         json_t *root = json_pack("{s:b, s:O}", "ok", c->bad == 0, "lines", c->lines);
         (void)json_dumpf(root, stdout, JSON_INDENT(1));
         (void)putchar('\n');

@@ -1,5 +1,6 @@
 /* cachet: private LLM inference on secret shares. */
 #include "base/text.h"
+#include "engine/formats/json_memory.h"
 #include "parties/command.h"
 #include "parties/version.h"
 
@@ -72,7 +73,11 @@ static int run_command(const struct command *command, int argc, char **argv)
     argv[1] = name;
     if (command->ends_in_order)
         command_catch_signals();
+    eng_json_watch();
     enum base_status status = command->run(argc - 1, argv + 1, &error);
+    /* Built since this thread last read any. */
+    if (status == BASE_OK)
+        status = eng_json_check_memory("a report that may lack parts", &error);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == BASE_OK)
         status = base_fail(&error, BASE_ERR_IO, "cannot write to standard output: %s", strerror(errno));
     if (status != BASE_OK)

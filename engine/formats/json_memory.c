@@ -49,13 +49,13 @@ enum base_status eng_json_check_memory(const char *what, struct base_error *erro
 
 enum base_status eng_json_write(const json_t *root, const char *path, size_t flags, struct base_error *error)
 {
-    enum base_status status = eng_json_check_memory(path, error);
-    if (status != BASE_OK)
-        return status;
+    /* The text, too, may lack its end. */
     char *text = json_dumps(root, flags);
-    if (text == NULL)
-        return base_fail(error, BASE_ERR_MEMORY, "cannot allocate what writing %s needs: free memory", path);
-    status = base_file_replace(path, text, strlen(text), error);
+    enum base_status status = eng_json_check_memory(path, error);
+    if (status == BASE_OK && text == NULL)
+        status = base_fail(error, BASE_ERR_INTERNAL, "%s: its JSON cannot be written", path);
+    if (status == BASE_OK)
+        status = base_file_replace(path, text, strlen(text), error);
     free(text);
     return status;
 }

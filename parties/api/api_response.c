@@ -1,6 +1,7 @@
 #include "parties/api/api_response.h"
 
 #include "base/memory.h"
+#include "engine/formats/json_memory.h"
 #include "engine/tokenizer/utf8.h"
 #include "parties/api/api_json.h"
 
@@ -18,9 +19,10 @@ enum base_status api_json_dump(struct api_text *ret, const json_t *json, struct 
 {
     enum base_status status = BASE_OK;
     char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    size_t size = 0;
-    TRY_THAT(text != NULL, error, BASE_ERR_MEMORY, "no memory for an answer");
-    size = strlen(text);
+    size_t size = text == NULL ? 0 : strlen(text);
+    bool lacking = eng_json_lacks_memory();
+    eng_json_watch(); /* one answer without memory is not the next one's failure */
+    TRY_THAT(text != NULL && !lacking, error, BASE_ERR_MEMORY, "no memory for an answer");
     TRY(base_alloc(&ret->data, size + 1, 1, error));
     memcpy(ret->data, text, size);
     ret->size = size;

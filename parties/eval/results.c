@@ -126,14 +126,10 @@ json_t *eval_results_to_json(const struct eval_results *r)
 enum base_status eval_results_write(const struct eval_results *results, const char *path,
                                     struct base_error *error)
 {
-    enum base_status status = BASE_OK;
+    eng_json_watch();
     json_t *root = eval_results_to_json(results);
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    enum base_status status = eng_json_write(root, path, JSON_INDENT(1) | JSON_REAL_PRECISION(12), error);
     json_decref(root);
-    TRY_THAT(text != NULL, error, BASE_ERR_MEMORY, "%s: cannot allocate its text", path);
-    TRY(base_file_replace(path, text, strlen(text), error));
-out:
-    free(text);
     return status;
 }
 

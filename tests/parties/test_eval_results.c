@@ -145,9 +145,54 @@ static void test_refused(void **state)
     assert_int_equal(eval_results_write(&results, "/nowhere/eval.json", &error), BASE_ERR_IO);
 }
 
+/* The n-th call of malloc from here on fails; 0: none does. */
+static size_t fails, calls;
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return ++calls == fails ? NULL : __real_malloc(size);
+}
+
+/* Written whole or not at all, whichever allocation fails: jansson would leave parts out. */
+static void test_short_of_memory(void **state)
+{
+    char path[64];
+    size_t refused = 0;
+    struct base_error error = {0};
+    struct eval_results old = {.model = "0204f7", .plan = "f35728", .text = "d36f60", .seed = 7, .scored = 32}, results = old;
+    (void)state;
+    make_path(path);
+    add(&results, "keys", 512, "full", 0, (struct eval_score){.prompts = 100, .hits = 98});
+    add(&results, "keys", 512, "select:reuse=4", 25, (struct eval_score){.prompts = 100, .hits = 90});
+    bool failed = true;
+    for (size_t n = 1; failed; n++) {
+        struct eval_results found = {0};
+        error = (struct base_error){0};
+        assert_int_equal(eval_results_write(&old, path, &error), BASE_OK);
+        calls = 0;
+        fails = n;
+        enum base_status status = eval_results_write(&results, path, &error);
+        fails = 0;
+        failed = calls >= n;
+        /* Some allocations can be done without. */
+        if (status != BASE_OK && (status != BASE_ERR_MEMORY || !failed))
+            fail_msg("call %zu of %zu fails: %s: %s", n, calls, base_status_name(status), error.text);
+        error = (struct base_error){0};
+        assert_int_equal(eval_results_read(&found, path, &error), BASE_OK);
+        assert_int_equal(found.count, status == BASE_OK ? results.count : 0);
+        refused += status != BASE_OK;
+        eval_results_finish(&found);
+        assert_true(n < 10000);
+    }
+    assert_true(refused > 50);
+    eval_results_finish(&results);
+    (void)unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_wilson), cmocka_unit_test(test_round_trip),
-                                       cmocka_unit_test(test_refused)};
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_short_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
