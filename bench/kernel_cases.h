@@ -32,7 +32,11 @@ struct bench_kernel_case {
     double units;      /* of one run */
     const char *bound; /* another case, whose rate limits this one's; NULL: none */
     bool once;         /* uses no table: measured once, not at each level */
+    bool cpu;          /* of the processor's instructions, whatever the table */
     bool threads;      /* measured again over threads */
+    /* The matrix that it reads, rows of `inner` words from the beginning of `big` on, as many as fit; 0: none. An accelerator keeps it. */
+    enum kern_word word;
+    size_t inner;
     void (*prepare)(struct bench_memory *memory, const struct kern_table *best);
     void (*run)(struct bench_memory *memory, const struct kern_table *table);
 };

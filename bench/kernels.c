@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "bench/kernel_cases.h"
 #include "bench/rows.h"
+#include "kernels/device.h"
 #include "kernels/threads.h"
 #include "parties/options.h"
 #include "parties/version.h"
@@ -11,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_RESULTS = 256, REPEATS = 7 };
+enum { MAX_RESULTS = 512, REPEATS = 7 };
 
 struct result {
     const struct bench_kernel_case *what;
@@ -30,7 +31,8 @@ struct results {
 };
 
 struct bench {
-    const char *slot, *output;
+    const char *slot, *output, *device_name;
+    struct kern_device *device;
     uint64_t threads;
     struct results results;
     struct bench_memory memory;
@@ -103,7 +105,9 @@ static void measure(struct bench *b, const struct bench_kernel_case *what, const
     const struct result *bound = what->bound == NULL ? NULL : find(results, what->bound, r.level, r.threads),
                         *single = what->bound == NULL ? NULL : find(results, what->bound, r.level, 1),
                         *scalar = what->once ? NULL : find(results, what->name, "scalar", 1);
-    if (bound != NULL)
+    if (table->level == KERN_LEVEL_CUDA)
+        r.bound = 0; /* bounds are the processor's */
+    else if (bound != NULL)
         r.bound = in_unit(bound, what->unit);
     else if (single != NULL)
         r.bound = r.threads * in_unit(single, what->unit);
@@ -121,6 +125,32 @@ static void measure_levels(struct bench *b, const struct bench_kernel_case *what
     }
 }
 
+/* Every call on the device, whatever its size, with the case's matrix placed there with its limbs. */
+static enum base_status measure_device(struct bench *b, const struct bench_kernel_case *what, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct kern_placed *placed = NULL;
+    size_t stride = what->inner * kern_word_bytes(what->word);
+    if (b->device == NULL || what->once || what->cpu)
+        return BASE_OK;
+    if (what->inner > 0)
+        TRY(kern_device_place(b->device, &placed, what->word, b->memory.big, stride, BENCH_BIG_BYTES / stride, what->inner, true, error));
+    measure(b, what, kern_device_table(b->device), 1);
+    kern_device_forget(b->device, &placed);
+    TRY(kern_device_failure(b->device, error));
+out:
+    return status;
+}
+
+static enum base_status open_device(struct bench *b, struct base_error *error)
+{
+    static const struct kern_crossover always;
+    struct kern_device_options options = {.crossover = &always};
+    if (b->device_name == NULL)
+        return BASE_OK;
+    return kern_device_open(&b->device, b->device_name, &options, error);
+}
+
 static bool is_bound(const struct bench_kernel_case *cases, size_t count, const struct bench_kernel_case *what)
 {
     for (size_t i = 0; i < count; i++)
@@ -129,8 +159,9 @@ static bool is_bound(const struct bench_kernel_case *cases, size_t count, const 
     return false;
 }
 
-static void run_cases(struct bench *b)
+static enum base_status run_cases(struct bench *b, struct base_error *error)
 {
+    enum base_status status = BASE_OK;
     size_t count;
     const struct bench_kernel_case *cases = bench_kernel_cases(&count);
     for (size_t i = 0; i < count; i++) {
@@ -142,7 +173,10 @@ static void run_cases(struct bench *b)
         measure_levels(b, what, 1);
         if (what->threads && b->threads > 1)
             measure_levels(b, what, (int)b->threads);
+        TRY(measure_device(b, what, error));
     }
+out:
+    return status;
 }
 
 static void print_md(const struct results *results)
@@ -205,6 +239,8 @@ enum base_status bench_kernels_run(int argc, char **argv, struct base_error *err
         {.name = "slot", .value = "PREFIX", .help = "cases whose names begin with it, and bounds alone (default all)", .target = &b.slot},
         {.name = "threads", .value = "N", .help = "products are measured with one thread and with N (default: one for each core)",
          .kind = OPTION_COUNT, .target = &b.threads, .low = 1, .high = 1024},
+        {.name = "device", .value = "NAME", .help = "cuda:N: also on this GPU, level cuda: every call, with its copies; matrices lie there",
+         .target = &b.device_name},
         {.name = "output", .value = "FORMAT", .help = "md (default), csv or json", .target = &b.output},
         OPTION_END};
     TRY(options_parse(argc, argv,
@@ -214,11 +250,13 @@ enum base_status bench_kernels_run(int argc, char **argv, struct base_error *err
     if (done)
         return BASE_OK;
     TRY(bench_format_parse(b.output, &format, error));
+    TRY(open_device(&b, error));
     TRY(bench_memory_init(&b.memory, error));
     b.results.clock = measure_clock();
-    run_cases(&b);
+    TRY(run_cases(&b, error));
     (format == BENCH_MD ? print_md : format == BENCH_CSV ? print_csv : print_json)(&b.results);
 out:
+    kern_device_close(&b.device);
     bench_memory_finish(&b.memory);
     return status;
 }

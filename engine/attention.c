@@ -38,8 +38,10 @@ static enum base_status project(const struct eng_step *step, struct mpc_wire x, 
     const int *b = plan->layer[step->layer].bits;
     int linear = eng_plan_linear_cut(plan), turned = linear + plan->fc;
     (void)eng_account(step, ENG_CLASS_LINEAR);
+    mpc_products_begin(p);
     struct mpc_share q = mpc_share_matmul(p, x, step->n, &w->q), k = mpc_share_matmul(p, x, step->n, &w->k),
                      v = mpc_share_matmul(p, x, step->n, &w->v);
+    mpc_products_end(p);
     rotate(step, &q, step->decoder->form.shape->heads);
     rotate(step, &k, step->decoder->form.shape->kv_heads);
     ret->q = mpc_cut(p, q, q.ring, turned, eng_bound(plan->fu, b[ENG_UQ]), false, "u_q");
@@ -120,12 +122,14 @@ struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q,
     struct mpc_share out =
         mpc_share_make(step->p, scores + shape->heads * probes.count, ring, q.frac + store->form.frac_k);
     *ret_log = probes.count == 0 ? 0 : base_log_ceil(probes.rows);
+    mpc_products_begin(step->p);
     for (size_t h = 0; h < store->form.kv_heads; h++) {
         size_t mark = base_arena_mark(&step->p->arena);
         mpc_share_matmul_at(step->p, mpc_slice(q, h * rows * shape->head_dim, rows * shape->head_dim), rows,
                             &store->k[h], &out, h * rows * store->used, store->used);
         base_arena_release(&step->p->arena, mark);
     }
+    mpc_products_end(step->p);
     /* A probe is a sum of keys: what attention reads are means. */
     for (size_t i = 0; *ret_log > 0 && out.z != NULL && !mpc_failed(step->p) && i < scores; i++)
         out.z[i] <<= *ret_log;
@@ -272,6 +276,7 @@ struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e
     int ring = e.ring < store->form.ring_v ? e.ring : store->form.ring_v;
     struct mpc_share out = mpc_share_make(p, pairs->answered * dim, ring, e.frac + store->form.frac_v);
     uint32_t *index = mpc_bytes(p, rows * used * sizeof *index);
+    mpc_products_begin(p);
     for (size_t h = 0; h < store->form.kv_heads && !mpc_failed(p); h++) {
         size_t mark = base_arena_mark(&p->arena);
         for (size_t i = 0; i < rows * used; i++)
@@ -282,6 +287,7 @@ struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e
                             dim);
         base_arena_release(&p->arena, mark);
     }
+    mpc_products_end(p);
     return out;
 }
 

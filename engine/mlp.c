@@ -34,12 +34,10 @@ out:
     return status;
 }
 
-/* x W, of gate or up, in the ring of its weights. Queues one opening. */
-static struct mpc_wire projection(const struct eng_step *step, struct mpc_wire x, const struct mpc_matrix *w, enum eng_wire wire,
-                                  const char *label)
+/* A product with gate or up, in the ring of its weights. Queues one opening. */
+static struct mpc_wire projection(const struct eng_step *step, struct mpc_share share, enum eng_wire wire, const char *label)
 {
     const struct eng_plan *plan = step->decoder->form.plan;
-    struct mpc_share share = mpc_share_matmul(step->p, x, step->n, w);
     return mpc_cut(step->p, share, share.ring, eng_plan_linear_cut(plan), eng_bound(plan->fu, plan->layer[step->layer].bits[wire]),
                    false, label);
 }
@@ -113,7 +111,10 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
     enum base_status status = BASE_OK;
 
     const struct eng_layer_weights *w = &d->form.weights->layer[step->layer];
-    struct mpc_wire ug = projection(step, x, &w->gate, ENG_UG, "u_gate"), up = projection(step, x, &w->up, ENG_UP, "u_up"),
+    mpc_products_begin(p);
+    struct mpc_share gate = mpc_share_matmul(p, x, step->n, &w->gate), both = mpc_share_matmul(p, x, step->n, &w->up);
+    mpc_products_end(p);
+    struct mpc_wire ug = projection(step, gate, ENG_UG, "u_gate"), up = projection(step, both, ENG_UP, "u_up"),
                     s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 
@@ -145,7 +146,7 @@ static enum base_status plain(const struct eng_step *step, struct mpc_wire x, st
     const struct eng_decoder *d = step->decoder;
     enum base_status status = BASE_OK;
 
-    struct mpc_wire u = projection(step, x, &d->form.weights->layer[step->layer].up, ENG_UG, "u_gate"),
+    struct mpc_wire u = projection(step, mpc_share_matmul(p, x, step->n, &d->form.weights->layer[step->layer].up), ENG_UG, "u_gate"),
                     s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
     TRY(mpc_round(p));
 

@@ -67,32 +67,41 @@ struct kern_device_counts {
 };
 struct kern_device_counts kern_device_counts(struct kern_device *device);
 
-/* Slots with host pointers, level KERN_LEVEL_CUDA. A product whose w lies in a placed matrix (same stride, whole rows) uses the copy on the
- * device. */
+/* Slots with host pointers, level KERN_LEVEL_CUDA. A product whose w lies in a placed matrix (same stride, whole rows or their beginnings) uses
+ * the copy on the device; what the CPU keeps of products is shared by the threads of kernels/threads.h. Products with placed matrices between
+ * kern_hold and kern_settle (kernels/gather.h) are waited for once. Of gates only sums leave the device, and a table that is placed as one row of
+ * 64-bit words is read there; so is combine32's, as a matrix of 32-bit words. */
 const struct kern_table *kern_device_table(struct kern_device *device);
 
+/* How a matrix is placed: its words, also its limbs, or, where the host's words are all zero, zeros without a copy (a cache that will grow). */
+enum kern_placing { KERN_PLACE_WORDS, KERN_PLACE_LIMBS, KERN_PLACE_ZEROS };
+
 /* Puts a copy of a matrix on the device: w [outs][inner] words, w_stride bytes from row to row, as in kern_table.gemm. The host's words
- * must stay until kern_device_forget, unchanged. With `limbs`, also its limbs, which products of many rows read and otherwise make anew each
- * time: as many bytes again.
+ * must stay until kern_device_forget, unchanged but for what kern_device_changed is told. Limbs are what products of many rows read, and
+ * otherwise make anew each time: as many bytes again.
  * Errors: BASE_ERR_MEMORY (says how much is missing), BASE_ERR_IO. */
 BASE_MUST_USE enum base_status kern_device_place(struct kern_device *device, struct kern_placed **ret, enum kern_word word, const void *w,
-                                                 size_t w_stride, size_t outs, size_t inner, bool limbs, struct base_error *error);
+                                                 size_t w_stride, size_t outs, size_t inner, enum kern_placing how, struct base_error *error);
 void kern_device_forget(struct kern_device *device, struct kern_placed **placed);
+
+/* Bytes that a matrix takes there. */
+size_t kern_device_placed_bytes(const struct kern_device *device, enum kern_word word, size_t outs, size_t inner, bool limbs);
+/* Bytes of the device's memory that are free now, and all of them. Errors: BASE_ERR_IO. */
+BASE_MUST_USE enum base_status kern_device_memory(struct kern_device *device, size_t *ret_free, size_t *ret_total, struct base_error *error);
+
+/* A part of a matrix: rows [row, row + rows), of them the elements [column, column + columns). */
+struct kern_part {
+    size_t row, rows, column, columns;
+};
+/* The host's words of a part have changed: the next product with the matrix takes them along, in one piece with what else has changed since the
+ * last one. For caches that grow; limbs, if it has any, are not read any more. */
+void kern_device_changed(struct kern_device *device, struct kern_placed *placed, struct kern_part part);
+/* The host's words are all zero again: overwrites the copy. Costs nothing where nothing has changed since the matrix was placed or wiped. */
+void kern_device_wipe(struct kern_device *device, struct kern_placed *placed);
 
 /* kern_table.gemm with a placed matrix, whatever its size. */
 void kern_device_gemm(struct kern_device *device, const struct kern_placed *w, uint64_t *y, size_t y_stride, const void *a, size_t a_stride,
                       size_t rows);
-
-/* Full-domain evaluation and the sum over a public table in one go: what dpf_full and then grid_dot (or segment_dot) of each key give, with
- * only the sums leaving the device.
- *   grid:    out [count][groups]: group g of key i with the table at m[i]; keys have domain_bits h; table [2^(h + s)]
- *   segment: out [count][triples]: keys have 3 triples groups over 2^domain_bits cells; c and j as in segment_dot, j[i] for key i
- * Keys [first, first + count); m and j are public. Errors: BASE_ERR_MEMORY, of the host. */
-BASE_MUST_USE enum base_status kern_device_gate_grid(struct kern_device *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first,
-                           size_t count, const uint64_t *table, const uint64_t *m, int s, uint64_t *out, struct base_error *error);
-BASE_MUST_USE enum base_status kern_device_gate_segment(struct kern_device *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first,
-                              size_t count, const uint64_t *const c[3], const uint64_t *j, uint64_t *out,
-                              struct base_error *error);
 
 /* Zeroed host memory, pinned and mapped, for work areas and staging for the wire: what lies in it goes to the device without a copy on the way.
  * Errors: BASE_ERR_MEMORY. It is wiped when it is freed. */

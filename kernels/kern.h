@@ -108,8 +108,12 @@ KERN_INLINE int64_t kern_turn_at(const int32_t *quarter, int log_period, uint64_
     return (quarter[half / 2 - (beyond < 0 ? -beyond : beyond)] ^ minus) - minus;
 }
 
+/* What an accelerator's table has beside its slots: see kernels/gather.h, through which it is called. */
+struct kern_accelerated;
+
 struct kern_table {
     enum kern_level level;
+    const struct kern_accelerated *more; /* NULL: a CPU's */
 
     /* By kern_word: y[r][o] = sum_k a[r][k] * w[o][k], reduced to the word's bits.
      * w: [outs][inner] words of that kind, w_stride bytes from row to row. a: [rows][inner], a_stride elements from row to row,

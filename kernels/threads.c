@@ -67,6 +67,10 @@ static void gemm_range(void *context, size_t first, size_t end)
 
 void kern_gemm_over_threads(const struct kern_table *table, enum kern_word word, KERN_GEMM_PARAMETERS)
 {
+    if (table->level == KERN_LEVEL_CUDA) { /* takes a product whole, and shares what the CPU keeps of it */
+        table->gemm[word](y, y_stride, a, a_stride, rows, w, w_stride, outs, inner);
+        return;
+    }
     struct gemm_job job = {table, word, y, y_stride, a_stride, rows, w_stride, outs, inner, a, w};
     size_t tile_words = ROWS_TOGETHER * inner * (rows < 8 ? rows : 8);
     kern_over_threads((outs + ROWS_TOGETHER - 1) / ROWS_TOGETHER, LEAST_WORDS / tile_words + 1, gemm_range, &job);

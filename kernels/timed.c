@@ -1,6 +1,7 @@
 #include "kernels/timed.h"
 
 #include "base/clock.h"
+#include "kernels/gather.h"
 #include "kernels/internal.h"
 
 #include <stdbool.h>
@@ -97,10 +98,37 @@ SLOT(power_words,
       int s),
      (out, words, stride, limbs, m, n, factor, s))
 
+/* What an accelerator adds. */
+static void hold(void)
+{
+    plain->more->hold();
+}
+
+static void settle(void)
+{
+    double start = base_clock_seconds();
+    plain->more->settle();
+    times.seconds += base_clock_seconds() - start;
+}
+
+#define GATE(name)                                                                                                     \
+    static bool name(const struct kern_gate_keys *gate, const uint64_t *table, int s, uint64_t *out)                   \
+    {                                                                                                                  \
+        double start = base_clock_seconds();                                                                           \
+        bool done = plain->more->name(gate, table, s, out);                                                            \
+        times.seconds += base_clock_seconds() - start;                                                                 \
+        return done;                                                                                                   \
+    }
+GATE(grid_sums)
+GATE(segment_sums)
+
+static const struct kern_accelerated accelerated = {hold, settle, grid_sums, segment_sums};
+
 const struct kern_table *kern_table_timed(const struct kern_table *table)
 {
     plain = table;
     timed = (struct kern_table){.level = table->level,
+                                .more = table->more == NULL ? NULL : &accelerated,
                                 .gemm = {gemm64, gemm48, gemm32},
                                 .combine32 = combine32,
                                 .dot = dot,

@@ -59,6 +59,27 @@ size_t kv_cache_size(const struct kv_cache *c, enum mpc_role role)
     return kv_store_size(role, c->all.form) + (c->active.k == NULL ? 0 : kv_store_size(role, c->active.form));
 }
 
+size_t kv_cache_placed_bytes(const struct kv_cache *c, const struct kern_device *device)
+{
+    return kv_store_placed_bytes(&c->all, device) + (c->active.k == NULL ? 0 : kv_store_placed_bytes(&c->active, device));
+}
+
+enum base_status kv_cache_place(struct kv_cache *c, struct kern_device *device, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY(kv_store_place(&c->all, device, error));
+    if (c->active.k != NULL)
+        TRY(kv_store_place(&c->active, device, error));
+out:
+    return status;
+}
+
+void kv_cache_unplace(struct kv_cache *c)
+{
+    kv_store_unplace(&c->all);
+    kv_store_unplace(&c->active);
+}
+
 void kv_cache_swap_arena(struct kv_cache *c, struct mpc_party *p)
 {
     struct base_arena other = p->arena;

@@ -34,6 +34,10 @@ BASE_MUST_USE enum base_status kv_cache_init(struct kv_cache *ret, enum mpc_role
                                              const struct kv_plan *plan, size_t layer, struct base_error *error);
 void kv_cache_finish(struct kv_cache *cache);
 size_t kv_cache_size(const struct kv_cache *cache, enum mpc_role role);
+/* Its rows on an accelerator, as kv_store_place. */
+BASE_MUST_USE enum base_status kv_cache_place(struct kv_cache *cache, struct kern_device *device, struct base_error *error);
+void kv_cache_unplace(struct kv_cache *cache);
+size_t kv_cache_placed_bytes(const struct kv_cache *cache, const struct kern_device *device);
 /* Forgets everything and wipes it. */
 void kv_cache_clear(struct kv_cache *cache);
 /* After kv_cache_clear: the next request follows `plan`. */

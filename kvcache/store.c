@@ -78,8 +78,48 @@ out:
     return status;
 }
 
+size_t kv_store_placed_bytes(const struct kv_store *store, const struct kern_device *device)
+{
+    const struct kv_form *form = &store->form;
+    return form->kv_heads * (mpc_placed_bytes(device, store->role, form->ring_k, form->capacity, form->head_dim, false) +
+                             mpc_placed_bytes(device, store->role, form->ring_v, form->head_dim, form->capacity, false));
+}
+
+enum base_status kv_store_place(struct kv_store *store, struct kern_device *device, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct kv_form *form = &store->form;
+    TRY(base_alloc(&store->placed, 2 * form->kv_heads, sizeof *store->placed, error));
+    store->device = device;
+    for (size_t h = 0; h < form->kv_heads; h++) {
+        TRY(mpc_place(device, &store->placed[h], store->role, &store->k[h], form->capacity, form->head_dim, KERN_PLACE_ZEROS, error));
+        TRY(mpc_place(device, &store->placed[form->kv_heads + h], store->role, &store->v[h], form->head_dim, form->capacity, KERN_PLACE_ZEROS, error));
+    }
+out:
+    return status;
+}
+
+void kv_store_unplace(struct kv_store *store)
+{
+    for (size_t i = 0; store->placed != NULL && i < 2 * store->form.kv_heads; i++)
+        kern_device_forget(store->device, &store->placed[i]);
+    base_free(&store->placed);
+    store->device = NULL;
+}
+
+/* The row of a slot has changed in a head. */
+static void tell_device(struct kv_store *store, size_t head, size_t slot)
+{
+    const struct kv_form *form = &store->form;
+    if (store->placed == NULL)
+        return;
+    mpc_placed_changed(store->device, store->placed[head], store->role, (struct kern_part){slot, 1, 0, form->head_dim});
+    mpc_placed_changed(store->device, store->placed[form->kv_heads + head], store->role, (struct kern_part){0, form->head_dim, slot, 1});
+}
+
 void kv_store_finish(struct kv_store *store)
 {
+    kv_store_unplace(store);
     base_free(&store->k);
     base_free(&store->v);
     base_free(&store->position);
@@ -90,6 +130,9 @@ void kv_store_finish(struct kv_store *store)
 void kv_store_clear(struct kv_store *store)
 {
     base_wipe(store->memory, store->size);
+    for (size_t i = 0; store->placed != NULL && i < 2 * store->form.kv_heads; i++)
+        if (store->placed[i] != NULL)
+            kern_device_wipe(store->device, store->placed[i]);
     forget(store);
 }
 
@@ -121,6 +164,7 @@ void kv_store_append(struct kv_store *store, struct mpc_party *p, struct mpc_wir
             size_t at = (h / group * n + i) * form->head_dim;
             mpc_matrix_put(p, &store->k[h], slots[i], 0, false, mpc_slice(k, at, form->head_dim));
             mpc_matrix_put(p, &store->v[h], 0, slots[i], true, mpc_slice(v, at, form->head_dim));
+            tell_device(store, h, slots[i]);
         }
     }
 }
@@ -131,11 +175,13 @@ void kv_store_copy(struct kv_store *to, size_t to_slot, const struct kv_store *f
     uint8_t weight = from->weight[slot];
     mark(to, to_slot, from->position[slot]);
     to->weight[to_slot] = weight;
-    for (size_t h = 0; h < to->form.kv_heads; h++)
+    for (size_t h = 0; h < to->form.kv_heads; h++) {
         for (size_t c = 0; c < to->form.head_dim; c++) {
             mpc_matrix_copy(to->role, &to->k[h], to_slot, c, &from->k[h / group], slot, c, false);
             mpc_matrix_copy(to->role, &to->v[h], c, to_slot, &from->v[h / group], c, slot, false);
         }
+        tell_device(to, h, to_slot);
+    }
 }
 
 struct mpc_matrix kv_matrix_make(struct mpc_party *p, size_t outs, size_t inner, int ring, int frac,

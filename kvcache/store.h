@@ -8,6 +8,7 @@
 #define CACHET_KVCACHE_STORE_H
 
 #include "kvcache/plan.h"
+#include "mpc/placed.h"
 #include "mpc/product.h"
 
 struct kv_form {
@@ -36,6 +37,8 @@ struct kv_store {
     size_t used;           /* slots below this number are in use */
     uint8_t *memory;
     size_t size; /* of memory */
+    struct kern_device *device; /* that has copies of k and v; NULL: none */
+    struct kern_placed **placed; /* [2 kv_heads]: those of k, those of v */
 };
 
 #define KV_EMPTY UINT32_MAX
@@ -47,7 +50,13 @@ BASE_MUST_USE enum base_status kv_store_init(struct kv_store *ret, enum mpc_role
 void kv_store_finish(struct kv_store *store);
 /* Bytes that kv_store_init will allocate. */
 size_t kv_store_size(enum mpc_role role, struct kv_form form);
-/* Forgets every row and wipes it. */
+/* Before anything is stored: places k and v on an accelerator, with room for every slot; they follow what changes here. Takes
+ * kv_store_placed_bytes of its memory. Errors: those of kern_device_place. */
+BASE_MUST_USE enum base_status kv_store_place(struct kv_store *store, struct kern_device *device, struct base_error *error);
+/* The copies go; accepts a store without any. */
+void kv_store_unplace(struct kv_store *store);
+size_t kv_store_placed_bytes(const struct kv_store *store, const struct kern_device *device);
+/* Forgets every row and wipes it, on the accelerator, too. */
 void kv_store_clear(struct kv_store *store);
 /* Slots from `used` on are free. */
 void kv_store_set_used(struct kv_store *store, size_t used);

@@ -13,7 +13,7 @@ void mpc_fresh(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uin
 
 static void put(struct mpc_party *p, int to, const void *data, size_t size)
 {
-    if (!mpc_failed(p) && size > 0)
+    if (mpc_may_send(p) && size > 0)
         p->status = p->source.put(p->source.context, to, p->step, data, size, &p->error);
 }
 

@@ -9,7 +9,7 @@ static bool holds_pairs(enum mpc_role role)
     return role == MPC_LEFT || role == MPC_RIGHT;
 }
 
-static enum kern_word word_of(enum mpc_role role, int ring)
+enum kern_word mpc_matrix_word(enum mpc_role role, int ring)
 {
     return role == MPC_CLEAR ? KERN_WORD_64 : kern_word_of(ring);
 }
@@ -21,9 +21,14 @@ static size_t padded(enum mpc_role role, size_t inner)
     return blocks * KERN_BLOCK * (holds_pairs(role) ? 2 : 1);
 }
 
+size_t mpc_matrix_line(enum mpc_role role, size_t inner)
+{
+    return holds_pairs(role) ? padded(role, inner) : inner;
+}
+
 size_t mpc_matrix_stride(enum mpc_role role, int ring, size_t inner)
 {
-    return role == MPC_COUNT ? 0 : padded(role, inner) * kern_word_bytes(word_of(role, ring));
+    return role == MPC_COUNT ? 0 : padded(role, inner) * kern_word_bytes(mpc_matrix_word(role, ring));
 }
 
 /* --- elements ------------------------------------------------------------------------------------------------------- */
@@ -54,7 +59,7 @@ struct place {
 
 static inline struct place place_of(enum mpc_role role, const struct mpc_matrix *matrix, size_t row, size_t column)
 {
-    struct place at = {.word = word_of(role, matrix->ring)};
+    struct place at = {.word = mpc_matrix_word(role, matrix->ring)};
     size_t bytes = kern_word_bytes(at.word);
     uint8_t *line = matrix->data + row * matrix->stride;
     if (!holds_pairs(role)) {
@@ -173,9 +178,9 @@ static void lay_pairs(struct activation to, enum mpc_role role, const struct mpc
 
 void mpc_matrix_multiply(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w, uint64_t *y, size_t stride)
 {
-    enum kern_word word = word_of(p->role, w->ring);
+    enum kern_word word = mpc_matrix_word(p->role, w->ring);
     bool narrow = word == KERN_WORD_32;
-    size_t line = holds_pairs(p->role) ? padded(p->role, w->inner) : w->inner;
+    size_t line = mpc_matrix_line(p->role, w->inner);
     const void *a = NULL;
     struct activation to = {0};
     if (!holds_pairs(p->role)) {

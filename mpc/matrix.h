@@ -29,6 +29,10 @@ struct mpc_matrix {
 /* Bytes of one row with room for `inner` columns in this role and ring; 0 in the count role. */
 size_t mpc_matrix_stride(enum mpc_role role, int ring, size_t inner);
 
+/* How a role's products read a matrix (kern_table.gemm): the words of a ring, and how many of them a row of `inner` elements has. */
+enum kern_word mpc_matrix_word(enum mpc_role role, int ring);
+size_t mpc_matrix_line(enum mpc_role role, size_t inner);
+
 /* Elements of w as row `row` of the matrix, for makers of weights: w holds every component that the role's form needs (P0: l1, l2; P1: m,
  * l1; P2: m, l2; twin: x), whoever the caller is. */
 void mpc_matrix_write_row(enum mpc_role role, struct mpc_matrix *matrix, size_t row, const struct mpc_wire *w);

@@ -35,7 +35,7 @@ const struct mpc_opening_entry *mpc_opening_entry(enum mpc_opening opening)
 
 void mpc_tell_client(struct mpc_party *p, const void *bytes, size_t size)
 {
-    if (mpc_failed(p) || (!mpc_computes(p) && p->role != MPC_HELPER))
+    if ((!mpc_computes(p) && p->role != MPC_HELPER) || !mpc_may_send(p))
         return;
     BASE_FAIL_SEND("mpc.answer.send");
     struct base_error why = {0};

@@ -41,6 +41,13 @@ void mpc_fail(struct mpc_party *p, enum base_status status, const char *format, 
     p->status = base_fail(&p->error, status, "%s", text);
 }
 
+bool mpc_may_send(struct mpc_party *p)
+{
+    if (!mpc_failed(p) && p->may_send != NULL)
+        p->status = p->may_send(p->may_send_context, &p->error);
+    return !mpc_failed(p);
+}
+
 void *mpc_bytes(struct mpc_party *p, size_t size)
 {
     if (mpc_failed(p))
@@ -116,6 +123,8 @@ static void exchange(struct mpc_party *p)
         p->kern->pack_bits(at, q->opened, q->count, q->ring);
         at += mpc_bits(q->count, q->ring);
     }
+    if (!mpc_may_send(p))
+        return;
     BASE_FAIL_SEND("mpc.round");
     p->status = net_link_exchange(p->peer, p->step, mine, out, theirs, in, &p->error);
     if (mpc_failed(p))

@@ -86,6 +86,9 @@ struct mpc_party {
      * (net_link_set_note), and both fail in the round in which either did; P0 fails for itself. */
     bool (*wants_stop)(void *context);
     void *wants_stop_context;
+    /* Asked before everything that this party sends: whether what its local work runs on still works, an accelerator say. Public. NULL: it does. */
+    enum base_status (*may_send)(void *context, struct base_error *error);
+    void *may_send_context;
     /* Told after each layer, where the graph has layers. NULL: nobody. */
     void (*layer_done)(void *context, size_t layer);
     void *layer_done_context;
@@ -113,6 +116,9 @@ static inline bool mpc_failed(const struct mpc_party *p)
 
 /* Records the first failure of a party. */
 __attribute__((format(printf, 3, 4))) void mpc_fail(struct mpc_party *p, enum base_status status, const char *format, ...);
+
+/* Asks may_send; false, and the party has failed, where it or anything before it did. Before every message. */
+bool mpc_may_send(struct mpc_party *p);
 
 /* Arrays from the work area; NULL (and a recorded failure) when it is used up. */
 uint64_t *mpc_words(struct mpc_party *p, size_t count);

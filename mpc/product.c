@@ -1,5 +1,6 @@
 #include "mpc/product.h"
 
+#include "kernels/gather.h"
 #include "mpc/deal.h"
 #include "mpc/maker.h"
 
@@ -41,6 +42,24 @@ static void add_made_rows(struct mpc_party *p, struct mpc_product_form form, uin
         for (size_t o = 0; o < form.outs; o++)
             z[r * stride + o] += words[r * form.outs + o];
     base_arena_release(&p->arena, mark);
+}
+
+/* One of two parties reads each product at once, to add what was made for it. */
+static bool holds_products(const struct mpc_party *p)
+{
+    return !mpc_shares_nothing(p) && !mpc_reads_made(p) && p->kern != NULL;
+}
+
+void mpc_products_begin(const struct mpc_party *p)
+{
+    if (holds_products(p))
+        kern_hold(p->kern);
+}
+
+void mpc_products_end(const struct mpc_party *p)
+{
+    if (holds_products(p))
+        kern_settle(p->kern);
 }
 
 void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w,

@@ -30,6 +30,11 @@ struct mpc_share mpc_share_matmul(struct mpc_party *p, struct mpc_wire x, size_t
 void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w,
                          struct mpc_share *out, size_t at, size_t stride);
 
+/* Between the two, results of products are not read before mpc_products_end, and none of them reads another's: an accelerator may have all of
+ * them under way together. Holds do not nest; no round comes between. */
+void mpc_products_begin(const struct mpc_party *p);
+void mpc_products_end(const struct mpc_party *p);
+
 /* Sums over runs of `group` elements of x * y elementwise: [count / group]. Local. */
 struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group);
 

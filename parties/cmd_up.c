@@ -18,7 +18,9 @@ struct up {
     struct generation_flags flags;
     struct model_input input;
     struct model_plan_options plan_options;
-    const char *plan_path, *mode, *keep;
+    const char *plan_path, *mode, *keep, *device;
+    bool device_fallback;
+    const char *party_flags[4];
     struct policy_flags policy_flags;
     const char *listen, *api_keys;
     uint64_t slots;
@@ -188,6 +190,19 @@ out:
     return status;
 }
 
+/* What each party is told of the device. */
+static const char *const *device_flags(struct up *u)
+{
+    size_t count = 0;
+    if (u->device != NULL) {
+        u->party_flags[count++] = "--device";
+        u->party_flags[count++] = u->device;
+    }
+    if (u->device_fallback)
+        u->party_flags[count++] = "--device-fallback";
+    return u->party_flags;
+}
+
 static enum base_status run_all(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -200,6 +215,7 @@ static enum base_status run_all(struct up *u, struct base_error *error)
         u->plan_options.general = true;
     TRY(model_open(&u->model, u->input, error));
     TRY(u->serve ? prepare_context(u, error) : prepare_prompt(u, error));
+    form.party_flags = device_flags(u);
     form.policy = u->policy;
     form.policy_config = u->policy_config;
     form.limits = deployment_limits(u->context);
@@ -294,6 +310,14 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "run the same model in the clear afterwards and compare every token",
          .kind = OPTION_FLAG,
          .target = &u->compare},
+        {.name = "device",
+         .value = "NAME",
+         .help = "cuda:N: every party works on this GPU (see cachet party)",
+         .target = &u->device},
+        {.name = "device-fallback",
+         .help = "parties go on on the CPU where the device is missing, too small or fails",
+         .kind = OPTION_FLAG,
+         .target = &u->device_fallback},
         {.name = "keep",
          .value = "DIR",
          .help = "keep config, keys, shares and logs in this new directory",

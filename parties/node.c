@@ -81,6 +81,8 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
     TRY_THAT(levels != 0, error, BASE_ERR_ARGUMENT, "--kernels: \"%s\" is none of scalar, avx2, vaes and avx512", options->kernels);
     const struct kern_table *kern = kern_table_select(levels);
     kern_set_threads((int)options->threads);
+    TRY(party_device_open(&n->device, &options->device, kern, &n->log, error));
+    kern = party_device_table(&n->device, kern);
     n->time_kernels = options->time_kernels;
     if (options->time_kernels)
         kern = kern_table_timed(kern);
@@ -90,6 +92,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
         TRY(party_two_init(&n->two, kern, error));
         TRY(eng_session_set_maker(&n->session, &n->two.of_session, error));
     }
+    TRY(party_device_place(&n->device, &n->session, error));
     n->session.cancelled = asked_to_stop;
     n->session.cancel_context = n;
     n->session.idle_ms = (int64_t)n->config.limits.step_seconds * SECOND_MS;
@@ -173,10 +176,12 @@ void node_close(struct node *n)
     for (int i = 0; i < 3; i++)
         net_listener_destroy(&n->listener[i]);
     net_context_destroy(&n->context);
+    party_device_release(&n->device);
     eng_session_finish(&n->session);
     party_two_finish(&n->two);
     eng_gates_finish(&n->gates);
     eng_share_close(&n->share);
+    party_device_close(&n->device);
     net_key_finish(&n->key);
     party_config_finish(&n->config);
 }
@@ -421,6 +426,7 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
         if (served != BASE_OK)
             base_log_write(&n->log, BASE_LOG_ERROR, NULL, "request of %s failed: %s",
                            n->config.clients[who].name, failure.text);
+        TRY(party_device_failure(&n->device, error));
         if (once && served != BASE_OK)
             TRY(base_fail(error, served, "%s", failure.text));
         if (once && answered)

@@ -9,6 +9,7 @@
 #include "net/hello.h"
 #include "net/zmq_link.h"
 #include "parties/config.h"
+#include "parties/device.h"
 #include "parties/two.h"
 #include "parties/notify.h"
 
@@ -55,6 +56,7 @@ struct node {
     struct eng_gates gates;
     struct eng_session session;
     struct party_two two; /* mode two-party */
+    struct party_device device;
     struct node_identity identity;
     struct net_context *context;
     struct net_peer_key allowed[3][PARTY_CONFIG_CLIENTS]; /* by port offset */
@@ -68,6 +70,7 @@ struct node_options {
     bool made_up_rows; /* takes requests that begin with made-up cached rows: for benchmarks */
     const char *kernels; /* highest level of its kernels (kern_level_name); NULL: the best one */
     uint64_t threads; /* of its products; 0: one */
+    struct party_device_form device;
     bool time_kernels; /* measures slots (kernels/timed.h) */
     struct base_log log;
 };
@@ -79,8 +82,8 @@ void node_close(struct node *node);
 /* Connects to the other parties and agrees on keys; waits limits.connect_seconds at most. Tells every link
  * why when it fails. */
 BASE_MUST_USE enum base_status node_join(struct node *node, struct base_error *error);
-/* Answers requests until the program is asked to stop (BASE_OK) or the other parties cannot be had any more.
- * `once`: ends after one request. */
+/* Answers requests until the program is asked to stop (BASE_OK), the other parties cannot be had any more, or its device has failed and the CPU
+ * may not stand in. `once`: ends after one request. */
 BASE_MUST_USE enum base_status node_serve(struct node *node, bool once, struct base_error *error);
 
 #endif

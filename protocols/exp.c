@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/realmath.h"
+#include "kernels/gather.h"
 
 #include <math.h>
 
@@ -84,12 +85,8 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_exp *gate, const uin
         struct kern_dpf_keys keys;
         if (!sec_dpf_receive(p, &gate->shape, count, &keys))
             return NULL;
-        for (size_t first = 0; first < count; first += BATCH) {
-            size_t batch = count - first < BATCH ? count - first : BATCH;
-            p->kern->dpf_full(&keys, sec_side(p), root + 16 * at, first, batch, hot, scratch);
-            for (size_t i = 0; i < batch; i++)
-                share[at + first + i] = p->kern->grid_dot(hot + i * cells, gate->table, m[at + first + i], gate->h, gate->s);
-        }
+        kern_grid_sums(p->kern, &(struct kern_gate_keys){&keys, sec_side(p), root + 16 * at, 0, count, m + at}, gate->table, gate->s, share + at,
+                       &(struct kern_gate_room){BATCH, hot, scratch});
         base_arena_release(&p->arena, mark);
     }
     return share;

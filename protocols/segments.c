@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/realmath.h"
+#include "kernels/gather.h"
 #include "mpc/lift.h"
 
 #include <math.h>
@@ -165,32 +166,29 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_segments *gate, cons
     sec_roots(p, n, &root1, &root2);
     const uint8_t *root = p->role == MPC_LEFT ? root1 : root2;
     size_t cells = (size_t)1 << gate->form.h, width = (size_t)shape->groups * cells;
-    uint64_t *parts = mpc_words(p, 3 * n), *hot = mpc_words(p, BATCH * width);
+    size_t groups = (size_t)shape->groups, triples = groups / 3;
+    uint64_t *parts = mpc_words(p, triples * n), *hot = mpc_words(p, BATCH * width);
     void *scratch = mpc_bytes(p, kern_dpf_scratch(shape));
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
         struct kern_dpf_keys keys;
         if (!sec_dpf_receive(p, shape, count, &keys))
             return NULL;
-        for (size_t first = 0; first < count; first += BATCH) {
-            size_t batch = count - first < BATCH ? count - first : BATCH;
-            p->kern->dpf_full(&keys, sec_side(p), root + 16 * at, first, batch, hot, scratch);
-            for (size_t i = 0; i < batch; i++)
-                contract(p, gate, hot + i * width, shape->groups, m[at + first + i], parts + 3 * (at + first + i));
-        }
+        kern_segment_sums(p->kern, &(struct kern_gate_keys){&keys, sec_side(p), root + 16 * at, 0, count, m + at}, gate->reversed, gate->s,
+                          parts + triples * at, &(struct kern_gate_room){BATCH, hot, scratch});
         base_arena_release(&p->arena, mark);
     }
     return parts;
 }
 
-/* P1, P2: shares of v u from shares of (v, v D, v B). */
-static uint64_t *combine(struct mpc_party *p, const uint64_t *parts, const struct mpc_wire *u, int ku, size_t n)
+/* P1, P2: shares of v u from shares of (v, v D, v B), `triples` words of each element. */
+static uint64_t *combine(struct mpc_party *p, const uint64_t *parts, size_t triples, const struct mpc_wire *u, int ku, size_t n)
 {
     uint64_t *share = mpc_words(p, n), *m = NULL, *A = NULL;
     if (u != NULL && ku < 64)
         A = mpc_wrap_open_bit(p, u, &m);
     for (size_t i = 0; !mpc_failed(p) && i < n; i++) {
-        const uint64_t *v = parts + 3 * i;
+        const uint64_t *v = parts + triples * i;
         if (u == NULL)
             share[i] = v[0];
         else if (A == NULL)
@@ -211,7 +209,7 @@ static struct mpc_point_form points_of(const struct sec_segments *gate, bool tim
 struct reading {
     struct mpc_party *p;
     const struct sec_segments *gate;
-    int groups;
+    size_t triples;
     const uint64_t *m;
     uint64_t *parts;
 };
@@ -219,12 +217,12 @@ struct reading {
 static void read_one(void *context, size_t i, const uint64_t *hot)
 {
     const struct reading *r = context;
-    contract(r->p, r->gate, hot, r->groups, r->m[i], r->parts + 3 * i);
+    contract(r->p, r->gate, hot, 3 * (int)r->triples, r->m[i], r->parts + r->triples * i);
 }
 
 static uint64_t *eval_made(struct mpc_party *p, const struct sec_segments *gate, const uint64_t *m, size_t n, bool times)
 {
-    struct reading reading = {p, gate, times ? 6 : 3, m, mpc_words(p, 3 * n)};
+    struct reading reading = {p, gate, times ? 2 : 1, m, mpc_words(p, (times ? 2 : 1) * n)};
     sec_points_read(p, points_of(gate, times), n, read_one, &reading);
     return reading.parts;
 }
@@ -264,7 +262,7 @@ struct mpc_wire sec_segments_eval(struct mpc_party *p, const struct sec_segments
         const uint64_t *m = sec_read_open(p, g, gate->form.k, UINT64_C(1) << (gate->form.k - 1));
         const uint64_t *parts = p->maker != NULL ? eval_made(p, gate, m, n, times != NULL) : eval(p, gate, m, n, &shape);
         if (!mpc_failed(p))
-            share = combine(p, parts, times, ku >= R ? 64 : ku, n);
+            share = combine(p, parts, times == NULL ? 1 : p->maker != NULL || ku >= R ? 2 : 3, times, ku >= R ? 64 : ku, n);
     }
     return mpc_open_share(p, share, n, form);
 }

@@ -1,5 +1,7 @@
 #include "protocols/table.h"
 
+#include "kernels/gather.h"
+
 enum { CHUNK = 512, BATCH = 4 };
 
 static struct kern_dpf_shape shape_of(const struct sec_table *table)
@@ -80,12 +82,8 @@ static uint64_t *read_hot(struct mpc_party *p, const struct sec_table *table, co
         struct kern_dpf_keys keys;
         if (!sec_dpf_receive(p, &shape, count, &keys))
             return NULL;
-        for (size_t first = 0; first < count; first += BATCH) {
-            size_t batch = count - first < BATCH ? count - first : BATCH;
-            p->kern->dpf_full(&keys, sec_side(p), root + 16 * at, first, batch, hot, scratch);
-            for (size_t i = 0; i < batch; i++)
-                share[at + first + i] = p->kern->grid_dot(hot + i * entries, table->values, m[at + first + i], table->k, 0);
-        }
+        kern_grid_sums(p->kern, &(struct kern_gate_keys){&keys, sec_side(p), root + 16 * at, 0, count, m + at}, table->values, 0, share + at,
+                       &(struct kern_gate_room){BATCH, hot, scratch});
         base_arena_release(&p->arena, mark);
     }
     return share;

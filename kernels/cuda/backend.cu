@@ -23,6 +23,9 @@ static struct kern_backend make_backend()
     b.describe = device_describe;
     b.place = place;
     b.forget = forget;
+    b.wipe = wipe;
+    b.placed_bytes = placed_bytes;
+    b.memory = device_memory;
     b.host_alloc = device_host_alloc;
     b.host_free = device_host_free;
     b.ways = WAYS;
@@ -30,6 +33,8 @@ static struct kern_backend make_backend()
     b.way_offered = way_offered;
     b.choose = choose_way;
     b.gemm = gemm;
+    b.start = start;
+    b.finish = finish;
     b.combine32 = combine32;
     b.dot = dot;
     b.prg = prg;
@@ -48,8 +53,8 @@ static struct kern_backend make_backend()
     b.segment_dot = segment_dot;
     b.turn_add = turn_add;
     b.power_words = power_words;
-    b.gate_grid = gate_grid;
-    b.gate_segment = gate_segment;
+    b.grid_sums = gate_grid;
+    b.segment_sums = gate_segment;
     return b;
 }
 

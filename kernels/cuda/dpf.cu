@@ -210,37 +210,50 @@ enum base_status dpf_full(void *device, const struct kern_dpf_keys *keys, int si
 
 /* ---- gates: the evaluation and the sums over it ---- */
 
-enum base_status gate_grid(void *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first, size_t count,
-                           const uint64_t *table, const uint64_t *m, int s, uint64_t *out, struct base_error *error)
+/* Both: of each part of the keys the sums that its evaluation gives, `width` of a key. */
+struct gate {
+    const uint64_t *table, *m;
+    uint64_t *sums;
+    size_t width;
+    int s;
+    bool segments;
+};
+
+static void gate_sums(struct call *call, const struct gate *gate, const struct full *full, size_t at, size_t n)
+{
+    int h = full->keys->shape.domain_bits;
+    uint64_t *sums = gate->sums + at * gate->width;
+    if (gate->segments)
+        segment_sums(call, sums, full->hot, gate->table, gate->m + at, gate->s, (size_t)1 << h, n, gate->width);
+    else
+        grid_sums(call, sums, full->hot, gate->table, gate->m + at, h, gate->s, n, gate->width);
+}
+
+static enum base_status run_gate(void *device, const struct kern_gate_keys *g, const struct kern_product *table, int s, bool segments, uint64_t *out,
+                                 struct base_error *error)
 {
     struct call call = call_begin((struct device *)device, error);
-    size_t groups = (size_t)keys->shape.groups;
-    int h = keys->shape.domain_bits;
-    const uint64_t *entries = call_in(&call, table, (size_t)1 << (h + s)), *at_points = call_in(&call, m, count);
-    uint64_t *sums = call_out(&call, out, count * groups);
-    struct full full = full_start(&call, keys, side, count);
-    for (size_t at = 0; at < count && call.status == BASE_OK; at += full.room) {
-        size_t n = count - at < full.room ? count - at : full.room;
-        full_evaluate(&call, &full, root, first + at, n);
-        grid_sums(&call, sums + at * groups, full.hot, entries, at_points + at, h, s, n, groups);
+    struct gate gate = {row_of_words(&call, table), call_in(&call, g->m, g->count), NULL, (size_t)g->keys->shape.groups / (segments ? 3 : 1), s, segments};
+    gate.sums = call_out(&call, out, g->count * gate.width);
+    struct full full = full_start(&call, g->keys, g->side, g->count);
+    for (size_t at = 0; at < g->count && call.status == BASE_OK; at += full.room) {
+        size_t n = g->count - at < full.room ? g->count - at : full.room;
+        full_evaluate(&call, &full, g->root, g->first + at, n);
+        gate_sums(&call, &gate, &full, at, n);
     }
     return call_end(&call);
 }
 
-enum base_status gate_segment(void *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first, size_t count,
-                              const uint64_t *const c[3], const uint64_t *j, uint64_t *out, struct base_error *error)
+enum base_status gate_grid(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
+                           struct base_error *error)
 {
-    struct call call = call_begin((struct device *)device, error);
-    size_t triples = (size_t)keys->shape.groups / 3, cells = (size_t)1 << keys->shape.domain_bits;
-    const uint64_t *table = segment_table(&call, c, cells), *at_points = call_in(&call, j, count);
-    uint64_t *sums = call_out(&call, out, count * triples);
-    struct full full = full_start(&call, keys, side, count);
-    for (size_t at = 0; at < count && call.status == BASE_OK; at += full.room) {
-        size_t n = count - at < full.room ? count - at : full.room;
-        full_evaluate(&call, &full, root, first + at, n);
-        segment_sums(&call, sums + at * triples, full.hot, table, at_points + at, cells, n, triples);
-    }
-    return call_end(&call);
+    return run_gate(device, gate, table, s, false, out, error);
+}
+
+enum base_status gate_segment(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
+                              struct base_error *error)
+{
+    return run_gate(device, gate, table, s, true, out, error);
 }
 
 /* ---- one point per key ---- */

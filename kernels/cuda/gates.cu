@@ -1,5 +1,6 @@
 /* What gates do with dealt words: sums over tables and segments, turns, powers, rows added up. */
 #include "kernels/cuda/gates.cuh"
+#include "kernels/cuda/products.cuh"
 #include "kernels/cuda/slots.cuh"
 #include "kernels/cuda/sum.cuh"
 extern "C" {
@@ -41,13 +42,17 @@ enum base_status grid_dot(void *device, uint64_t *ret, const uint64_t *hot, cons
 }
 
 /* One block to a sum: triple blockIdx.x of key blockIdx.y. */
-static __global__ void segment_kernel(uint64_t *out, const uint64_t *hot, const uint64_t *c, const uint64_t *j, size_t cells)
+static __global__ void segment_kernel(uint64_t *out, const uint64_t *hot, const uint64_t *c, size_t run, const uint64_t *m, int s, size_t cells)
 {
     size_t at = (size_t)blockIdx.y * gridDim.x + blockIdx.x;
-    const uint64_t *h = hot + 3 * at * cells, x = j[blockIdx.y];
-    uint64_t part = 0;
+    const uint64_t *h = hot + 3 * at * cells;
+    uint64_t x = m[blockIdx.y], part = 0;
+    if (s < 64) {
+        c += cells - (x >> s);
+        x &= ((uint64_t)1 << s) - 1;
+    }
     for (size_t i = threadIdx.x; i < cells; i += SUM_THREADS) {
-        uint64_t c2 = c[2 * cells + i], slope = c[cells + i] + x * c2;
+        uint64_t c2 = c[2 * run + i], slope = c[run + i] + x * c2;
         part += h[i] * (c[i] + x * slope) - h[cells + i] * (slope + x * c2) + h[2 * cells + i] * c2;
     }
     part = block_sum(part);
@@ -55,19 +60,19 @@ static __global__ void segment_kernel(uint64_t *out, const uint64_t *hot, const 
         out[at] = part;
 }
 
-void segment_sums(struct call *call, uint64_t *out, const uint64_t *hot, const uint64_t *c, const uint64_t *j, size_t cells, size_t keys,
+void segment_sums(struct call *call, uint64_t *out, const uint64_t *hot, const uint64_t *c, const uint64_t *m, int s, size_t cells, size_t keys,
                   size_t triples)
 {
     dim3 grid((unsigned)triples, (unsigned)keys, 1);
-    LAUNCH(call, segment_kernel, grid, SUM_THREADS, 0, out, hot, c, j, cells);
+    LAUNCH(call, segment_kernel, grid, SUM_THREADS, 0, out, hot, c, s < 64 ? 2 * cells : cells, m, s, cells);
 }
 
-uint64_t *segment_table(struct call *call, const uint64_t *const c[3], size_t cells)
+const uint64_t *row_of_words(struct call *call, const struct kern_product *table)
 {
-    uint64_t *table = (uint64_t *)call_room(call, 3 * 8 * cells);
-    for (size_t i = 0; i < 3; i++)
-        call_upload_rows(call, table + i * cells, 8 * cells, c[i], 0, 8 * cells, 1);
-    return table;
+    const struct placed *placed = (const struct placed *)table->placed;
+    if (placed != NULL)
+        return (const uint64_t *)placed->words;
+    return call_in(call, (const uint64_t *)table->w, table->inner);
 }
 
 enum base_status segment_dot(void *device, uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
@@ -75,9 +80,11 @@ enum base_status segment_dot(void *device, uint64_t *ret, const uint64_t *hot, c
 {
     struct call call = call_begin((struct device *)device, error);
     const uint64_t *words = call_in(&call, hot, 3 * (size_t)triples * cells), *at = call_in(&call, &j, 1);
-    const uint64_t *table = segment_table(&call, c, cells);
+    uint64_t *table = (uint64_t *)call_room(&call, 3 * 8 * cells);
+    for (size_t i = 0; i < 3; i++)
+        call_upload_rows(&call, table + i * cells, 8 * cells, c[i], 0, 8 * cells, 1);
     uint64_t *sums = call_out(&call, ret, (size_t)triples);
-    segment_sums(&call, sums, words, table, at, cells, 1, (size_t)triples);
+    segment_sums(&call, sums, words, table, at, 64, cells, 1, (size_t)triples);
     return call_end(&call);
 }
 
@@ -125,7 +132,7 @@ enum base_status power_words(void *device, uint64_t *out, const uint64_t *words,
 }
 
 /* A column to a thread, ROWS_AT_ONCE rows of y, and the part blockIdx.y of the table's rows. */
-static __global__ void combine_kernel(uint32_t *y, const uint32_t *a, size_t rows, const uint32_t *w, size_t width, size_t count)
+static __global__ void combine_kernel(uint32_t *y, const uint32_t *a, size_t rows, const uint32_t *w, size_t w_words, size_t width, size_t count)
 {
     size_t c = thread_number(), from = count * blockIdx.y / gridDim.y, to = count * (blockIdx.y + 1) / gridDim.y;
     if (c >= width)
@@ -134,25 +141,33 @@ static __global__ void combine_kernel(uint32_t *y, const uint32_t *a, size_t row
         uint32_t sum[ROWS_AT_ONCE] = {};
         for (size_t v = from; v < to; v++)
             for (size_t i = 0; i < ROWS_AT_ONCE && r + i < rows; i++)
-                sum[i] += a[(r + i) * count + v] * w[v * width + c];
+                sum[i] += a[(r + i) * count + v] * w[v * w_words + c];
         for (size_t i = 0; i < ROWS_AT_ONCE && r + i < rows; i++)
             atomicAdd(&y[(r + i) * width + c], sum[i]);
     }
 }
 
-enum base_status combine32(void *device, uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const uint32_t *w, size_t width,
-                           size_t count, struct base_error *error)
+enum base_status combine32(void *device, uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const struct kern_product *table,
+                           struct base_error *error)
 {
+    size_t width = table->inner, count = table->outs, w_words = width;
+    const struct placed *placed = (const struct placed *)table->placed;
     if (rows * width * sizeof *y > STAGE_BYTES) /* y arrives in one piece or not at all */
         return BASE_ERR_SUPPORT;
     struct call call = call_begin((struct device *)device, error);
     uint32_t *factors = (uint32_t *)call_room(&call, 4 * rows * count), *sums = call_out(&call, y, rows * width);
-    const uint32_t *table = call_in(&call, w, width * count);
+    const uint32_t *w;
+    if (placed != NULL) {
+        w_words = placed->stride / sizeof *w;
+        w = (const uint32_t *)placed->words + table->first * w_words;
+    } else {
+        w = call_in(&call, (const uint32_t *)table->w, width * count);
+    }
     call_upload_rows(&call, factors, 4 * count, a, 4 * a_stride, 4 * count, rows);
     call_upload_rows(&call, sums, 4 * width, y, 4 * width, 4 * width, rows);
     dim3 grid = cover(width, GATE_THREADS);
     grid.y = (unsigned)(count < 64 ? 1 : count / 32 < 64 ? count / 32 : 64);
-    LAUNCH(&call, combine_kernel, grid, GATE_THREADS, 0, sums, factors, rows, table, width, count);
+    LAUNCH(&call, combine_kernel, grid, GATE_THREADS, 0, sums, factors, rows, w, w_words, width, count);
     return call_end(&call);
 }
 

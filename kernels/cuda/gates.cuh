@@ -9,11 +9,12 @@ namespace KERN_CUDA_NAMESPACE {
 /* out [keys][groups], hot [keys][groups][2^h], m [keys]. */
 void grid_sums(struct call *call, uint64_t *out, const uint64_t *hot, const uint64_t *table, const uint64_t *m, int h, int s, size_t keys,
                size_t groups);
-/* out [keys][triples], hot [keys][3 triples][cells], c [3][cells], j [keys]. */
-void segment_sums(struct call *call, uint64_t *out, const uint64_t *hot, const uint64_t *c, const uint64_t *j, size_t cells, size_t keys,
+/* out [keys][triples], hot [keys][3 triples][cells], m [keys]; c: three runs of 2 cells coefficients, of which a key reads those from
+ * cells - (m >> s) on, at m mod 2^s. s of 64: runs of `cells`, from their start, at m. */
+void segment_sums(struct call *call, uint64_t *out, const uint64_t *hot, const uint64_t *c, const uint64_t *m, int s, size_t cells, size_t keys,
                   size_t triples);
-/* The three arrays of coefficients on the device, one after the other. */
-uint64_t *segment_table(struct call *call, const uint64_t *const c[3], size_t cells);
+/* A table of one row on the device, where it is placed or copied to. */
+const uint64_t *row_of_words(struct call *call, const struct kern_product *table);
 
 }
 

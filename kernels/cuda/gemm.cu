@@ -16,15 +16,20 @@ static size_t words_stride(enum kern_word word, size_t inner)
 
 /* ---- placed matrices ---- */
 
+static void overwrite(struct call *call, const struct placed *placed)
+{
+    if (placed->words != NULL)
+        CUDA(call, cudaMemsetAsync(placed->words, 0, placed->words_bytes, call->device->stream));
+    if (placed->limbs != NULL)
+        CUDA(call, cudaMemsetAsync(placed->limbs, 0, placed->limbs_bytes, call->device->stream));
+}
+
 /* Overwrites what lies on the device and frees it. */
 static void drop(struct device *d, struct placed *placed)
 {
     struct base_error ignored = {};
     struct call call = call_begin(d, &ignored); /* which sets the device for this thread */
-    if (placed->words != NULL)
-        CUDA(&call, cudaMemsetAsync(placed->words, 0, placed->words_bytes, d->stream));
-    if (placed->limbs != NULL)
-        CUDA(&call, cudaMemsetAsync(placed->limbs, 0, placed->limbs_bytes, d->stream));
+    overwrite(&call, placed);
     call_end(&call); /* which waits */
     if (placed->words != NULL)
         CUDA_GIVE_BACK(cudaFree(placed->words));
@@ -33,16 +38,37 @@ static void drop(struct device *d, struct placed *placed)
     free(placed);
 }
 
-enum base_status place(void *device, void **ret, const struct kern_product *matrix, bool limbs, struct base_error *error)
+static size_t words_bytes(enum kern_word word, size_t outs, size_t inner)
 {
+    return outs * words_stride(word, inner);
+}
+
+static size_t limbs_bytes(enum kern_word word, size_t outs, size_t inner)
+{
+    return round_up(outs, LIMB_ROWS) * (size_t)kern_limb_count(word) * plane_bytes(inner);
+}
+
+size_t placed_bytes(enum kern_word word, size_t outs, size_t inner, bool limbs)
+{
+    return words_bytes(word, outs, inner) + (limbs ? limbs_bytes(word, outs, inner) : 0);
+}
+
+enum base_status place(void *device, void **ret, const struct kern_product *matrix, enum kern_placing how, struct base_error *error)
+{
+    bool limbs = how == KERN_PLACE_LIMBS;
     struct placed *placed = (struct placed *)calloc(1, sizeof *placed);
     size_t stride = words_stride(matrix->word, matrix->inner), bytes = kern_word_bytes(matrix->word);
     if (placed == NULL)
         return base_fail(error, BASE_ERR_MEMORY, "matrix for the device: no memory for its description");
-    placed->words_bytes = matrix->outs * stride;
-    placed->limbs_bytes = limbs ? round_up(matrix->outs, LIMB_ROWS) * (size_t)kern_limb_count(matrix->word) * plane_bytes(matrix->inner) : 0;
+    placed->words_bytes = words_bytes(matrix->word, matrix->outs, matrix->inner);
+    placed->limbs_bytes = limbs ? limbs_bytes(matrix->word, matrix->outs, matrix->inner) : 0;
+    placed->stride = stride;
+    placed->inner = matrix->inner;
     struct call call = call_begin((struct device *)device, error);
-    if (CUDA(&call, cudaMalloc((void **)&placed->words, placed->words_bytes)))
+    bool made = CUDA(&call, cudaMalloc((void **)&placed->words, placed->words_bytes));
+    if (made && how == KERN_PLACE_ZEROS)
+        CUDA(&call, cudaMemsetAsync(placed->words, 0, placed->words_bytes, call.device->stream));
+    else if (made)
         call_upload_rows(&call, placed->words, stride, matrix->w, matrix->w_stride, matrix->inner * bytes, matrix->outs);
     if (limbs && CUDA(&call, cudaMalloc((void **)&placed->limbs, placed->limbs_bytes)))
         split_rows(&call, placed->limbs, matrix->word, true, placed->words, stride, bytes, matrix->outs, matrix->inner);
@@ -60,6 +86,14 @@ enum base_status place(void *device, void **ret, const struct kern_product *matr
 void forget(void *device, void *placed)
 {
     drop((struct device *)device, (struct placed *)placed);
+}
+
+enum base_status wipe(void *device, void *context, struct base_error *error)
+{
+    struct placed *placed = (struct placed *)context;
+    struct call call = call_begin((struct device *)device, error);
+    overwrite(&call, placed);
+    return call_end(&call);
 }
 
 bool way_offered(void *context, int way)
@@ -101,9 +135,27 @@ struct part {
     size_t out, outs;
 };
 
+/* Bytes from row to row of a part's words. */
+static size_t part_stride(const struct kern_product *job)
+{
+    return job->placed == NULL ? words_stride(job->word, job->inner) : ((const struct placed *)job->placed)->stride;
+}
+
+/* What the host has changed of a placed matrix since the last product with it. */
+static void upload_stale(struct call *call, const struct kern_product *job)
+{
+    struct placed *placed = (struct placed *)job->placed;
+    size_t bytes = kern_word_bytes(job->word), from = job->stale.column * bytes;
+    if (placed == NULL || job->stale.rows == 0)
+        return;
+    placed->changed = true;
+    call_upload_part(call, placed->words + job->stale.row * placed->stride + from, placed->stride,
+                     (const uint8_t *)job->host + job->stale.row * job->w_stride + from, job->w_stride, job->stale.columns * bytes, job->stale.rows);
+}
+
 static const uint8_t *part_words(struct call *call, const struct kern_product *job, struct part part)
 {
-    size_t stride = words_stride(job->word, job->inner);
+    size_t stride = part_stride(job);
     const struct placed *placed = (const struct placed *)job->placed;
     if (placed != NULL)
         return placed->words + (job->first + part.out) * stride;
@@ -119,12 +171,13 @@ static const int8_t *part_limbs(struct call *call, const struct kern_product *jo
 {
     const struct placed *placed = (const struct placed *)job->placed;
     size_t line = (size_t)kern_limb_count(job->word) * plane_bytes(job->inner), first = job->first + part.out;
-    if (placed != NULL && placed->limbs != NULL && (call->device->way != WAY_LIBRARY || first % LIMB_ROWS == 0))
+    bool kept = placed != NULL && placed->limbs != NULL && !placed->changed && placed->inner == job->inner;
+    if (kept && (call->device->way != WAY_LIBRARY || first % LIMB_ROWS == 0))
         return placed->limbs + first * line;
     const uint8_t *words = part_words(call, job, part);
     int8_t *limbs = (int8_t *)call_room(call, round_up(part.outs, LIMB_ROWS) * line);
     if (call->status == BASE_OK)
-        split_rows(call, limbs, job->word, true, words, words_stride(job->word, job->inner), kern_word_bytes(job->word), part.outs, job->inner);
+        split_rows(call, limbs, job->word, true, words, part_stride(job), kern_word_bytes(job->word), part.outs, job->inner);
     return limbs;
 }
 
@@ -158,6 +211,21 @@ static size_t outs_at_once(const struct call *call, const struct kern_product *j
     return room < round_up(job->outs, unit) ? room : round_up(job->outs, unit);
 }
 
+/* Sums of one part of a job, to be downloaded. */
+static void run_part(struct call *call, const struct kern_product *job, const struct left *left, struct part part)
+{
+    uint64_t *y = (uint64_t *)call_room(call, 8 * left->rows * part.outs);
+    if (left->rows <= FEW_ROWS) {
+        const uint8_t *words = part_words(call, job, part);
+        if (call->status == BASE_OK)
+            few_rows(call, job->word, y, part.outs, left->words, row_words(job->inner), left->rows, words, part_stride(job), part.outs, job->inner);
+    } else {
+        multiply_part(call, job, left, part, y);
+    }
+    call_download_rows(call, job->y + left->row * job->y_stride + part.out, 8 * job->y_stride, y, 8 * part.outs, left->rows,
+                       kern_ring_mask(8 * kern_limb_count(job->word)));
+}
+
 /* One group of rows with all outs. */
 static void multiply_rows(struct call *call, const struct kern_product *job, size_t row, size_t rows)
 {
@@ -171,32 +239,71 @@ static void multiply_rows(struct call *call, const struct kern_product *job, siz
     for (size_t out = 0; call->status == BASE_OK && out < job->outs; out += most) {
         struct part part = {out, job->outs - out < most ? job->outs - out : most};
         call->device->work_used = used;
-        uint64_t *y = (uint64_t *)call_room(call, 8 * rows * part.outs);
-        if (few) {
-            const uint8_t *words = part_words(call, job, part);
-            if (call->status == BASE_OK)
-                few_rows(call, job->word, y, part.outs, left.words, row_words(job->inner), rows, words, words_stride(job->word, job->inner),
-                         part.outs, job->inner);
-        } else {
-            multiply_part(call, job, &left, part, y);
-        }
-        call_download_rows(call, job->y + row * job->y_stride + out, 8 * job->y_stride, y, 8 * part.outs, rows,
-                           kern_ring_mask(8 * kern_limb_count(job->word)));
+        run_part(call, job, &left, part);
         call_flush(call);
     }
+}
+
+static bool has_way(const struct device *d, const struct kern_product *job)
+{
+    return job->rows <= FEW_ROWS || d->way >= 0;
 }
 
 enum base_status gemm(void *device, const struct kern_product *job, struct base_error *error)
 {
     struct call call = call_begin((struct device *)device, error);
-    if (call.status == BASE_OK && job->rows > FEW_ROWS && call.device->way < 0)
+    if (call.status == BASE_OK && !has_way(call.device, job))
         call.status = BASE_ERR_SUPPORT;
+    upload_stale(&call, job);
     size_t groups = (job->rows + MOST_ROWS - 1) / MOST_ROWS;
     for (size_t i = 0; i < groups && call.status == BASE_OK; i++) { /* of like size, so that none is of a few rows */
         size_t from = job->rows * i / groups, to = job->rows * (i + 1) / groups;
         multiply_rows(&call, job, from, to - from);
     }
     return call_end(&call);
+}
+
+/* ---- products under way together ---- */
+
+/* Whether a whole job finds room beside those under way. */
+static bool fits(struct device *d, const struct kern_product *job)
+{
+    bool few = job->rows <= FEW_ROWS;
+    size_t used = d->holding ? d->work_used : 0, before = d->work_used, most;
+    size_t left = round_up(job->rows * row_words(job->inner) * activation_bytes(job->word) + 1, ALIGNMENT);
+    left += few ? 0 : round_up(round_up(job->rows, LIMB_ROWS) * (size_t)kern_limb_count(job->word) * plane_bytes(job->inner) + 1, ALIGNMENT);
+    if (left > d->work_bytes - used)
+        return false;
+    struct call call = {d, NULL, BASE_OK, {}, 0};
+    d->work_used = used + left;
+    most = outs_at_once(&call, job, job->rows, few);
+    d->work_used = before;
+    return most >= job->outs;
+}
+
+enum base_status start(void *device, const struct kern_product *job, struct base_error *error)
+{
+    struct device *d = (struct device *)device;
+    struct call *call = d->held;
+    if (job->rows > MOST_ROWS || !has_way(d, job) || (d->holding && call->output_count == MAX_OUTPUTS) || !fits(d, job))
+        return BASE_ERR_SUPPORT;
+    if (!d->holding)
+        *call = call_begin(d, error);
+    d->holding = true;
+    call->error = error;
+    struct left left = {NULL, NULL, 0, job->rows};
+    upload_stale(call, job);
+    upload_left(call, &left, job, job->rows <= FEW_ROWS);
+    run_part(call, job, &left, {0, job->outs});
+    return call->status;
+}
+
+enum base_status finish(void *device, struct base_error *error)
+{
+    struct device *d = (struct device *)device;
+    d->held->error = error;
+    d->holding = false;
+    return call_end(d->held);
 }
 
 }

@@ -21,6 +21,8 @@ struct placed {
     uint8_t *words;
     int8_t *limbs; /* or NULL */
     size_t words_bytes, limbs_bytes;
+    size_t stride, inner; /* of a row of words, in bytes; elements of it */
+    bool changed;         /* since the limbs were made */
 };
 
 static inline size_t row_words(size_t inner)

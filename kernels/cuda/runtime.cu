@@ -138,6 +138,20 @@ void call_upload_rows(struct call *call, void *to, size_t to_stride, const void 
     }
 }
 
+void call_upload_part(struct call *call, void *to, size_t to_stride, const void *from, size_t from_stride, size_t row_bytes, size_t rows)
+{
+    size_t most = STAGE_BYTES / 4 / row_bytes + 1;
+    for (size_t at = 0; call->status == BASE_OK && at < rows; at += most) {
+        size_t n = rows - at < most ? rows - at : most;
+        uint8_t *stage = stage_room(call, n * row_bytes);
+        for (size_t i = 0; stage != NULL && i < n; i++)
+            memcpy(stage + i * row_bytes, (const uint8_t *)from + (at + i) * from_stride, row_bytes);
+        if (stage != NULL)
+            CUDA(call, cudaMemcpy2DAsync((uint8_t *)to + at * to_stride, to_stride, stage, row_bytes, row_bytes, n, cudaMemcpyHostToDevice,
+                                         call->device->stream));
+    }
+}
+
 void *call_in_bytes(struct call *call, const void *from, size_t bytes)
 {
     enum { PIECE = STAGE_BYTES / 4 };
@@ -246,10 +260,13 @@ enum base_status call_end(struct call *call)
     if (before == BASE_ERR_SUPPORT) /* what was begun is overwritten all the same */
         call->status = BASE_OK;
     zero_areas(call);
-    if (drain(call) && staged)
+    bool waited = drain(call);
+    if (waited && staged)
         deliver(call);
-    base_wipe(d->stage, d->stage_dirty);
-    d->stage_dirty = 0;
+    if (waited) { /* else what is under way may still read and write it: it is overwritten when the device is closed */
+        base_wipe(d->stage, d->stage_dirty);
+        d->stage_dirty = 0;
+    }
     return call->status == BASE_OK ? before : call->status;
 }
 
@@ -308,8 +325,12 @@ static void upload_fixed_keys(struct call *call)
 enum base_status device_open(void **ret, int index, size_t work_bytes, struct base_error *error)
 {
     struct device *d = (struct device *)calloc(1, sizeof *d);
-    if (d == NULL)
+    if (d != NULL)
+        d->held = (struct call *)calloc(1, sizeof *d->held);
+    if (d == NULL || d->held == NULL) {
+        free(d);
         return base_fail(error, BASE_ERR_MEMORY, "device cuda:%d: no memory for its description", index);
+    }
     d->index = index;
     d->work_bytes = work_bytes;
     d->way = -1;
@@ -349,6 +370,7 @@ void device_close(void *context)
         CUDA_GIVE_BACK(cudaFree(d->work));
     if (d->fixed_keys != NULL)
         CUDA_GIVE_BACK(cudaFree(d->fixed_keys));
+    free(d->held);
     free(d);
 }
 
@@ -366,6 +388,13 @@ void device_describe(void *context, char *text, size_t size)
     snprintf(text, size, "cuda:%d: %s, compute capability %d.%d, %zu MiB, %d multiprocessors at %d MHz, products by %s%s", d->index, properties.name,
              d->major, d->minor, (size_t)properties.totalGlobalMem >> 20, d->processors, clock / 1000, d->way < 0 ? "none" : names[d->way],
              d->library == NULL ? ", cuBLASLt not installed" : "");
+}
+
+enum base_status device_memory(void *context, size_t *ret_free, size_t *ret_total, struct base_error *error)
+{
+    struct call call = call_begin((struct device *)context, error);
+    CUDA(&call, cudaMemGetInfo(ret_free, ret_total));
+    return call.status;
 }
 
 enum base_status device_host_alloc(void *context, void **ret, size_t bytes, struct base_error *error)

@@ -10,13 +10,14 @@ namespace KERN_CUDA_NAMESPACE {
 enum {
     AES_PLANES = 88, /* of eleven round keys */
     STAGE_BYTES = 32 << 20,
-    MAX_OUTPUTS = 4,
+    MAX_OUTPUTS = 64,
     MAX_PINNED = 64,
     ALIGNMENT = 256,
 };
 
 enum way { WAY_MMA, WAY_WGMMA, WAY_LIBRARY, WAYS };
 
+struct call;
 struct library; /* of int8 products: cuBLASLt */
 
 struct device {
@@ -34,6 +35,8 @@ struct device {
     } pinned[MAX_PINNED];
     int pinned_count;
     int way;
+    struct call *held; /* of products under way together, */
+    bool holding;      /* if there are some */
 };
 
 struct output {
@@ -85,6 +88,8 @@ enum base_status call_end(struct call *call);
 void *call_room(struct call *call, size_t bytes);
 /* Copies rows to the device, `to_stride` >= row_bytes apart there, with zeros between. */
 void call_upload_rows(struct call *call, void *to, size_t to_stride, const void *from, size_t from_stride, size_t row_bytes, size_t rows);
+/* Copies rows into a part of a larger matrix on the device: nothing between them is touched. */
+void call_upload_part(struct call *call, void *to, size_t to_stride, const void *from, size_t from_stride, size_t row_bytes, size_t rows);
 /* Room and a copy in it, followed by 16 zero bytes. */
 void *call_in_bytes(struct call *call, const void *from, size_t bytes);
 /* Room of that size whose content arrives at `to` at the end of the call, or when it is flushed. */
@@ -123,6 +128,7 @@ static __device__ inline size_t thread_number()
 enum base_status device_open(void **ret, int index, size_t work_bytes, struct base_error *error);
 void device_close(void *device);
 void device_describe(void *device, char *text, size_t size);
+enum base_status device_memory(void *device, size_t *ret_free, size_t *ret_total, struct base_error *error);
 enum base_status device_host_alloc(void *device, void **ret, size_t bytes, struct base_error *error);
 void device_host_free(void *device, void *memory, size_t bytes);
 

@@ -6,10 +6,14 @@
 
 namespace KERN_CUDA_NAMESPACE {
 
-enum base_status place(void *device, void **ret, const struct kern_product *matrix, bool limbs, struct base_error *error);
+enum base_status place(void *device, void **ret, const struct kern_product *matrix, enum kern_placing how, struct base_error *error);
 void forget(void *device, void *placed);
+enum base_status wipe(void *device, void *placed, struct base_error *error);
+size_t placed_bytes(enum kern_word word, size_t outs, size_t inner, bool limbs);
 bool way_offered(void *device, int way);
 enum base_status gemm(void *device, const struct kern_product *job, struct base_error *error);
+enum base_status start(void *device, const struct kern_product *job, struct base_error *error);
+enum base_status finish(void *device, struct base_error *error);
 enum base_status prg(void *device, const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes,
                      uint64_t mask, struct base_error *error);
 enum base_status hash_tweaked(void *device, uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step, uint64_t high,
@@ -32,8 +36,8 @@ enum base_status pack_bits(void *device, uint8_t *out, const uint64_t *in, size_
 enum base_status unpack(void *device, uint64_t *out, const uint8_t *in, size_t count, int ring, bool add, struct base_error *error);
 enum base_status round_shift(void *device, uint64_t *z, const uint64_t *x, size_t count, int ring, int f, struct base_error *error);
 enum base_status dot(void *device, uint64_t *ret, const uint64_t *a, const uint64_t *b, size_t count, struct base_error *error);
-enum base_status combine32(void *device, uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const uint32_t *w, size_t width,
-                           size_t count, struct base_error *error);
+enum base_status combine32(void *device, uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const struct kern_product *table,
+                           struct base_error *error);
 enum base_status grid_dot(void *device, uint64_t *ret, const uint64_t *hot, const uint64_t *table, uint64_t m, int h, int s,
                           struct base_error *error);
 enum base_status segment_dot(void *device, uint64_t *ret, const uint64_t *hot, const uint64_t *const c[3], uint64_t j, size_t cells,
@@ -42,10 +46,10 @@ enum base_status turn_add(void *device, uint64_t *share, const uint64_t *word, c
                           struct base_error *error);
 enum base_status power_words(void *device, uint64_t *out, const uint64_t *words, size_t stride, int limbs, const uint64_t *m, size_t n,
                              const struct base_exact_power *factor, int s, struct base_error *error);
-enum base_status gate_grid(void *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first, size_t count,
-                           const uint64_t *table, const uint64_t *m, int s, uint64_t *out, struct base_error *error);
-enum base_status gate_segment(void *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first, size_t count,
-                              const uint64_t *const c[3], const uint64_t *j, uint64_t *out, struct base_error *error);
+enum base_status gate_grid(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
+                           struct base_error *error);
+enum base_status gate_segment(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
+                              struct base_error *error);
 
 }
 

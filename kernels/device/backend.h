@@ -6,8 +6,10 @@
 #define CACHET_KERNELS_DEVICE_BACKEND_H
 
 #include "kernels/device.h"
+#include "kernels/gather.h"
 
-/* One product; `placed` NULL: w is in host memory alone. Otherwise w is row `first` of it. */
+/* One product; `placed` NULL: w is in host memory alone. Otherwise w is row `first` of it, or the beginnings of its rows, and before the product
+ * the part `stale` of it is made what the host has from `host`, its row 0, on (no rows: nothing). */
 struct kern_product {
     enum kern_word word;
     uint64_t *y;
@@ -18,6 +20,8 @@ struct kern_product {
     size_t w_stride, outs, inner;
     void *placed;
     size_t first;
+    struct kern_part stale;
+    const void *host;
 };
 
 /* Elements of one call of an elementwise slot, a multiple of eight, and blocks of one hash_tweaked; slots.c cuts longer ones. */
@@ -28,8 +32,11 @@ struct kern_backend {
     enum base_status (*open)(void **ret, int index, size_t work_bytes, struct base_error *error);
     void (*close)(void *device);
     void (*describe)(void *device, char *text, size_t size);
-    enum base_status (*place)(void *device, void **ret, const struct kern_product *matrix, bool limbs, struct base_error *error);
+    enum base_status (*place)(void *device, void **ret, const struct kern_product *matrix, enum kern_placing how, struct base_error *error);
     void (*forget)(void *device, void *placed);
+    enum base_status (*wipe)(void *device, void *placed, struct base_error *error);
+    size_t (*placed_bytes)(enum kern_word word, size_t outs, size_t inner, bool limbs);
+    enum base_status (*memory)(void *device, size_t *ret_free, size_t *ret_total, struct base_error *error);
     enum base_status (*host_alloc)(void *device, void **ret, size_t bytes, struct base_error *error);
     void (*host_free)(void *device, void *memory, size_t bytes);
 
@@ -40,8 +47,13 @@ struct kern_backend {
     void (*choose)(void *device, int way);
 
     enum base_status (*gemm)(void *device, const struct kern_product *job, struct base_error *error);
-    enum base_status (*combine32)(void *device, uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const uint32_t *w, size_t width,
-                                  size_t count, struct base_error *error);
+    /* Starts a product with a placed matrix, of which y comes with `finish`, as do those of others that were started; no other call comes between.
+     * Activations are read at once. BASE_ERR_SUPPORT: not beside those under way, or not at all. */
+    enum base_status (*start)(void *device, const struct kern_product *job, struct base_error *error);
+    enum base_status (*finish)(void *device, struct base_error *error);
+    /* table: [outs][inner] words of 32 bits without gaps, placed or not; y [rows][inner], a [rows][outs]. */
+    enum base_status (*combine32)(void *device, uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const struct kern_product *table,
+                                  struct base_error *error);
     enum base_status (*dot)(void *device, uint64_t *ret, const uint64_t *a, const uint64_t *b, size_t count, struct base_error *error);
     enum base_status (*prg)(void *device, const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes,
                             uint64_t mask, struct base_error *error);
@@ -74,10 +86,11 @@ struct kern_backend {
                                  const struct kern_turn *turn, struct base_error *error);
     enum base_status (*power_words)(void *device, uint64_t *out, const uint64_t *words, size_t stride, int limbs, const uint64_t *m, size_t n,
                                     const struct base_exact_power *factor, int s, struct base_error *error);
-    enum base_status (*gate_grid)(void *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first, size_t count,
-                                  const uint64_t *table, const uint64_t *m, int s, uint64_t *out, struct base_error *error);
-    enum base_status (*gate_segment)(void *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root, size_t first, size_t count,
-                                     const uint64_t *const c[3], const uint64_t *j, uint64_t *out, struct base_error *error);
+    /* What kern_grid_sums and kern_segment_sums give; table: one row of 64-bit words, placed or not. */
+    enum base_status (*grid_sums)(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
+                                  struct base_error *error);
+    enum base_status (*segment_sums)(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
+                                     struct base_error *error);
 };
 
 /* CUDA's, or NULL in builds without it. */

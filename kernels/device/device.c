@@ -7,20 +7,27 @@
 
 /* ---- failures ---- */
 
-static void note_failure(struct kern_device *device, const struct base_error *error)
+void kern_device_note_failure(struct kern_device *device, const struct base_error *error)
 {
     device->out_of_use = true;
     device->failure = *error;
-    base_error_prefix(&device->failure, "device: from here on the CPU does its work");
+    base_error_prefix(&device->failure, device->options.allow_fallback ? "device: from here on the CPU does its work"
+                                                                        : "device: what it worked on is not used");
     if (device->options.report != NULL)
         device->options.report(device->options.context, device->failure.text);
+}
+
+void kern_device_lock(struct kern_device *device)
+{
+    pthread_mutex_lock(&device->lock);
+    kern_device_settle(device);
 }
 
 bool kern_device_begin(struct kern_device *device, size_t size, size_t from)
 {
     if (device == NULL || size == 0)
         return false;
-    pthread_mutex_lock(&device->lock);
+    kern_device_lock(device);
     if (!device->out_of_use && size >= from && from != SIZE_MAX)
         return true;
     device->counts.on_cpu++;
@@ -31,7 +38,7 @@ bool kern_device_begin(struct kern_device *device, size_t size, size_t from)
 bool kern_device_end(struct kern_device *device, enum base_status status, const struct base_error *error)
 {
     if (status != BASE_OK && status != BASE_ERR_SUPPORT)
-        note_failure(device, error);
+        kern_device_note_failure(device, error);
     device->counts.on_device += status == BASE_OK;
     device->counts.on_cpu += status != BASE_OK;
     pthread_mutex_unlock(&device->lock);
@@ -40,7 +47,7 @@ bool kern_device_end(struct kern_device *device, enum base_status status, const 
 
 struct kern_device_counts kern_device_counts(struct kern_device *device)
 {
-    pthread_mutex_lock(&device->lock);
+    kern_device_lock(device);
     struct kern_device_counts counts = device->counts;
     pthread_mutex_unlock(&device->lock);
     return counts;
@@ -48,7 +55,7 @@ struct kern_device_counts kern_device_counts(struct kern_device *device)
 
 enum base_status kern_device_failure(struct kern_device *device, struct base_error *error)
 {
-    pthread_mutex_lock(&device->lock);
+    kern_device_lock(device);
     bool failed = device->out_of_use && !device->options.allow_fallback;
     struct base_error failure = device->failure;
     pthread_mutex_unlock(&device->lock);
@@ -106,6 +113,7 @@ enum base_status kern_device_open_backend(struct kern_device **ret, const struct
     if (options->crossover != NULL)
         device->crossover = *options->crossover;
     pthread_mutex_init(&device->lock, NULL);
+    TRY(base_alloc(&device->held.copies, KERN_DEVICE_HELD_BYTES, 1, error));
     TRY(backend->open(&device->handle, index, device->options.work_bytes, error));
     kern_device_use(device);
     TRY(kern_device_prepare(device, options->crossover == NULL, error));
@@ -138,10 +146,11 @@ void kern_device_close(struct kern_device **device)
     struct kern_device *d = *device;
     if (d == NULL)
         return;
-    while (d->placed != NULL) {
-        struct kern_placed *first = d->placed;
-        kern_device_forget(d, &first);
+    while (d->placed_count > 0) {
+        struct kern_placed *last = d->placed[d->placed_count - 1];
+        kern_device_forget(d, &last);
     }
+    base_free(&d->placed);
     while (d->blocks != NULL) {
         void *memory = d->blocks->memory;
         kern_device_host_free(d, &memory);
@@ -149,6 +158,7 @@ void kern_device_close(struct kern_device **device)
     if (d->handle != NULL)
         d->backend->close(d->handle);
     kern_device_use(NULL);
+    base_free(&d->held.copies); /* overwritten whenever it was used */
     pthread_mutex_destroy(&d->lock);
     base_free(device);
     give_turn();
@@ -167,7 +177,7 @@ const struct kern_crossover *kern_device_crossover(const struct kern_device *dev
 /* ---- what stays on the device ---- */
 
 enum base_status kern_device_place(struct kern_device *device, struct kern_placed **ret, enum kern_word word, const void *w, size_t w_stride,
-                                   size_t outs, size_t inner, bool limbs, struct base_error *error)
+                                   size_t outs, size_t inner, enum kern_placing how, struct base_error *error)
 {
     enum base_status status;
     struct kern_placed *placed = NULL;
@@ -176,15 +186,16 @@ enum base_status kern_device_place(struct kern_device *device, struct kern_place
     TRY(base_alloc(&placed, 1, sizeof *placed, error));
     placed->matrix = (struct kern_product){.word = word, .w = w, .w_stride = w_stride, .outs = outs, .inner = inner};
     struct base_error failure = {0};
-    pthread_mutex_lock(&device->lock);
-    status = device->out_of_use ? BASE_OK : device->backend->place(device->handle, &placed->matrix.placed, &placed->matrix, limbs, &failure);
+    kern_device_lock(device);
+    status = base_grow(&device->placed, &device->placed_room, device->placed_count + 1, sizeof *device->placed, &failure);
+    if (status == BASE_OK)
+        status = device->out_of_use ? BASE_OK : device->backend->place(device->handle, &placed->matrix.placed, &placed->matrix, how, &failure);
     if (status == BASE_ERR_MEMORY)
         base_fail(error, status, "%s", failure.text);
     else if (status != BASE_OK)
-        note_failure(device, &failure);
+        kern_device_note_failure(device, &failure);
     if (status != BASE_ERR_MEMORY) { /* a device out of use has no copy, and products run on the CPU */
-        placed->next = device->placed;
-        device->placed = placed;
+        kern_device_list(device, placed);
         *ret = placed;
     }
     pthread_mutex_unlock(&device->lock);
@@ -200,12 +211,8 @@ void kern_device_forget(struct kern_device *device, struct kern_placed **placed)
     struct kern_placed *it = *placed;
     if (it == NULL)
         return;
-    pthread_mutex_lock(&device->lock);
-    for (struct kern_placed **at = &device->placed; *at != NULL; at = &(*at)->next)
-        if (*at == it) {
-            *at = it->next;
-            break;
-        }
+    kern_device_lock(device);
+    kern_device_unlist(device, it);
     if (it->matrix.placed != NULL)
         device->backend->forget(device->handle, it->matrix.placed);
     pthread_mutex_unlock(&device->lock);
@@ -216,6 +223,7 @@ void kern_device_gemm(struct kern_device *device, const struct kern_placed *w, u
                       size_t rows)
 {
     struct kern_product job = w->matrix;
+    job.placed = NULL; /* found by its address, with what has changed of it */
     job.y = y;
     job.y_stride = y_stride;
     job.a = a;
@@ -224,12 +232,65 @@ void kern_device_gemm(struct kern_device *device, const struct kern_placed *w, u
     kern_device_multiply(device, &job, true);
 }
 
+size_t kern_device_placed_bytes(const struct kern_device *device, enum kern_word word, size_t outs, size_t inner, bool limbs)
+{
+    return device->backend->placed_bytes(word, outs, inner, limbs);
+}
+
+enum base_status kern_device_memory(struct kern_device *device, size_t *ret_free, size_t *ret_total, struct base_error *error)
+{
+    kern_device_lock(device);
+    enum base_status status = device->backend->memory(device->handle, ret_free, ret_total, error);
+    pthread_mutex_unlock(&device->lock);
+    return status;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+void kern_device_changed(struct kern_device *device, struct kern_placed *placed, struct kern_part part)
+{
+    if (part.rows == 0 || part.columns == 0)
+        return;
+    kern_device_lock(device);
+    struct kern_part *s = &placed->stale;
+    if (s->rows > 0) { /* one part that holds both */
+        size_t end = larger(s->row + s->rows, part.row + part.rows), last = larger(s->column + s->columns, part.column + part.columns);
+        part.row = smaller(s->row, part.row);
+        part.rows = end - part.row;
+        part.column = smaller(s->column, part.column);
+        part.columns = last - part.column;
+    }
+    *s = part;
+    placed->written = true;
+    pthread_mutex_unlock(&device->lock);
+}
+
+void kern_device_wipe(struct kern_device *device, struct kern_placed *placed)
+{
+    struct base_error failure = {0};
+    kern_device_lock(device);
+    if (placed->written && placed->matrix.placed != NULL && !device->out_of_use &&
+        device->backend->wipe(device->handle, placed->matrix.placed, &failure) != BASE_OK)
+        kern_device_note_failure(device, &failure);
+    placed->stale = (struct kern_part){0};
+    placed->written = false;
+    pthread_mutex_unlock(&device->lock);
+}
+
 enum base_status kern_device_host_alloc(struct kern_device *device, void **ret, size_t bytes, struct base_error *error)
 {
     enum base_status status;
     struct host_block *block = NULL;
     TRY(base_alloc(&block, 1, sizeof *block, error));
-    pthread_mutex_lock(&device->lock);
+    kern_device_lock(device);
     status = device->backend->host_alloc(device->handle, &block->memory, bytes, error);
     if (status == BASE_OK) {
         block->bytes = bytes;
@@ -247,7 +308,7 @@ out:
 
 void kern_device_host_free(struct kern_device *device, void **memory)
 {
-    pthread_mutex_lock(&device->lock);
+    kern_device_lock(device);
     for (struct host_block **at = &device->blocks; *memory != NULL && *at != NULL; at = &(*at)->next)
         if ((*at)->memory == *memory) {
             struct host_block *block = *at;
@@ -259,81 +320,4 @@ void kern_device_host_free(struct kern_device *device, void **memory)
         }
     pthread_mutex_unlock(&device->lock);
     *memory = NULL;
-}
-
-/* ---- gates ---- */
-
-/* Runs `finish` over the full evaluations of keys [first, first + count), one key at a time, on the CPU. */
-typedef void (*finish_fn)(const void *job, size_t key, const uint64_t *hot);
-
-static enum base_status gates_on_cpu(const struct kern_device *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root,
-                                     size_t first, size_t count, finish_fn finish, const void *job, struct base_error *error)
-{
-    enum base_status status;
-    uint64_t *hot = NULL;
-    uint8_t *scratch = NULL;
-    TRY(base_alloc(&hot, (size_t)keys->shape.groups << keys->shape.domain_bits, sizeof *hot, error));
-    TRY(base_alloc(&scratch, kern_dpf_scratch(&keys->shape), 1, error));
-    for (size_t i = 0; i < count; i++) {
-        device->options.cpu->dpf_full(keys, side, root, first + i, 1, hot, scratch);
-        finish(job, i, hot);
-    }
-    status = BASE_OK;
-out:
-    base_free_secret(&hot);
-    base_free_secret(&scratch);
-    return status;
-}
-
-struct grid_job {
-    const struct kern_table *cpu;
-    const uint64_t *table, *m;
-    int h, s, groups;
-    uint64_t *out;
-};
-
-static void finish_grid(const void *context, size_t key, const uint64_t *hot)
-{
-    const struct grid_job *job = context;
-    for (size_t g = 0; g < (size_t)job->groups; g++)
-        job->out[key * (size_t)job->groups + g] = job->cpu->grid_dot(hot + (g << job->h), job->table, job->m[key], job->h, job->s);
-}
-
-enum base_status kern_device_gate_grid(struct kern_device *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root,
-                                       size_t first, size_t count, const uint64_t *table, const uint64_t *m, int s, uint64_t *out,
-                                       struct base_error *error)
-{
-    struct base_error failure = {0};
-    if (kern_device_begin(device, count, 0) &&
-        kern_device_end(device, device->backend->gate_grid(device->handle, keys, side, root, first, count, table, m, s, out, &failure), &failure))
-        return BASE_OK;
-    struct grid_job job = {device->options.cpu, table, m, keys->shape.domain_bits, s, keys->shape.groups, out};
-    return gates_on_cpu(device, keys, side, root, first, count, finish_grid, &job, error);
-}
-
-struct segment_job {
-    const struct kern_table *cpu;
-    const uint64_t *const *c;
-    const uint64_t *j;
-    size_t cells;
-    int triples;
-    uint64_t *out;
-};
-
-static void finish_segment(const void *context, size_t key, const uint64_t *hot)
-{
-    const struct segment_job *job = context;
-    job->cpu->segment_dot(job->out + key * (size_t)job->triples, hot, job->c, job->j[key], job->cells, job->triples);
-}
-
-enum base_status kern_device_gate_segment(struct kern_device *device, const struct kern_dpf_keys *keys, int side, const uint8_t *root,
-                                          size_t first, size_t count, const uint64_t *const c[3], const uint64_t *j, uint64_t *out,
-                                          struct base_error *error)
-{
-    struct base_error failure = {0};
-    if (kern_device_begin(device, count, 0) &&
-        kern_device_end(device, device->backend->gate_segment(device->handle, keys, side, root, first, count, c, j, out, &failure), &failure))
-        return BASE_OK;
-    struct segment_job job = {device->options.cpu, c, j, (size_t)1 << keys->shape.domain_bits, keys->shape.groups / 3, out};
-    return gates_on_cpu(device, keys, side, root, first, count, finish_segment, &job, error);
 }

@@ -1,6 +1,7 @@
 #include "kernels/device/internal.h"
 
 #include "base/memory.h"
+#include "kernels/threads.h"
 
 /* Slots have no parameter for a device: it is the one that is open, or none, and then the CPU does everything. */
 static struct kern_device *current;
@@ -13,14 +14,36 @@ void kern_device_use(struct kern_device *device)
         cpu = *device->options.cpu;
 }
 
+struct kern_device *kern_device_current(void)
+{
+    return current;
+}
+
 /* ---- products ---- */
 
-/* The placed matrix of which w is a run of rows. */
-static const struct kern_placed *find_placed(const struct kern_device *device, const struct kern_product *job, size_t *ret_first)
+/* The first one whose words begin behind an address. */
+static size_t first_behind(const struct kern_device *device, uintptr_t at)
 {
-    for (const struct kern_placed *p = device->placed; p != NULL; p = p->next) {
-        uintptr_t from = (uintptr_t)p->matrix.w, at = (uintptr_t)job->w, distance = at - from;
-        if (p->matrix.word != job->word || p->matrix.inner != job->inner || at < from || (p->matrix.w_stride != job->w_stride && job->outs > 1))
+    size_t low = 0, high = device->placed_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((uintptr_t)device->placed[middle]->matrix.w <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct kern_placed *kern_device_find(const struct kern_device *device, const struct kern_product *job, size_t *ret_first)
+{
+    uintptr_t at = (uintptr_t)job->w;
+    for (size_t i = first_behind(device, at); i-- > 0;) {
+        struct kern_placed *p = device->placed[i];
+        size_t distance = at - (uintptr_t)p->matrix.w;
+        if (distance >= device->placed_most)
+            return NULL;
+        if (p->matrix.word != job->word || p->matrix.inner < job->inner || (p->matrix.w_stride != job->w_stride && job->outs > 1))
             continue;
         size_t row = distance / p->matrix.w_stride;
         if (distance % p->matrix.w_stride == 0 && row < p->matrix.outs && job->outs <= p->matrix.outs - row) {
@@ -29,6 +52,23 @@ static const struct kern_placed *find_placed(const struct kern_device *device, c
         }
     }
     return NULL;
+}
+
+void kern_device_list(struct kern_device *device, struct kern_placed *placed)
+{
+    size_t at = first_behind(device, (uintptr_t)placed->matrix.w), bytes = placed->matrix.outs * placed->matrix.w_stride;
+    memmove(device->placed + at + 1, device->placed + at, (device->placed_count++ - at) * sizeof *device->placed);
+    device->placed[at] = placed;
+    device->placed_most = bytes > device->placed_most ? bytes : device->placed_most;
+}
+
+void kern_device_unlist(struct kern_device *device, const struct kern_placed *placed)
+{
+    for (size_t i = first_behind(device, (uintptr_t)placed->matrix.w); i-- > 0;)
+        if (device->placed[i] == placed) {
+            memmove(device->placed + i, device->placed + i + 1, (--device->placed_count - i) * sizeof *device->placed);
+            return;
+        }
 }
 
 static size_t product_size(const struct kern_product *job)
@@ -44,24 +84,49 @@ static bool worth_it(const struct kern_device *device, const struct kern_product
     return from != SIZE_MAX && product_size(job) >= from && (job->placed != NULL || job->rows >= device->crossover.moved[job->word]);
 }
 
+void kern_device_on_cpu(const struct kern_product *job)
+{
+    kern_gemm_over_threads(&cpu, job->word, job->y, job->y_stride, job->a, job->a_stride, job->rows, job->w, job->w_stride, job->outs, job->inner);
+}
+
+/* With the lock. */
+static enum base_status multiply_there(struct kern_device *device, struct kern_product *job, bool asked, struct base_error *error)
+{
+    struct kern_placed *placed = kern_device_find(device, job, &job->first);
+    enum base_status status = BASE_ERR_SUPPORT;
+    if (placed != NULL) {
+        job->placed = placed->matrix.placed;
+        job->host = placed->matrix.w;
+        job->stale = placed->stale;
+    }
+    if (!asked && !worth_it(device, job))
+        return status;
+    if (!asked)
+        status = kern_device_hold(device, job, error);
+    if (status == BASE_ERR_SUPPORT && !device->out_of_use)
+        status = device->backend->gemm(device->handle, job, error);
+    if (placed != NULL && status == BASE_OK)
+        placed->stale = (struct kern_part){0};
+    return status;
+}
+
 void kern_device_multiply(struct kern_device *device, struct kern_product *job, bool asked)
 {
     struct base_error error = {0};
-    if (kern_device_begin(device, product_size(job), 0)) {
-        if (job->placed == NULL) {
-            const struct kern_placed *placed = find_placed(device, job, &job->first);
-            job->placed = placed == NULL ? NULL : placed->matrix.placed;
-        }
-        enum base_status status = asked || worth_it(device, job) ? device->backend->gemm(device->handle, job, &error) : BASE_ERR_SUPPORT;
-        if (kern_device_end(device, status, &error))
+    if (device != NULL && product_size(job) > 0) {
+        pthread_mutex_lock(&device->lock);
+        if (asked)
+            kern_device_settle(device);
+        if (kern_device_end(device, device->out_of_use ? BASE_ERR_SUPPORT : multiply_there(device, job, asked, &error), &error))
             return;
     }
-    cpu.gemm[job->word](job->y, job->y_stride, job->a, job->a_stride, job->rows, job->w, job->w_stride, job->outs, job->inner);
+    kern_device_on_cpu(job);
 }
 
 static void gemm_word(enum kern_word word, KERN_GEMM_PARAMETERS)
 {
-    struct kern_product job = {word, y, y_stride, a, a_stride, rows, w, w_stride, outs, inner, NULL, 0};
+    struct kern_product job = {.word = word, .y = y, .y_stride = y_stride, .a = a, .a_stride = a_stride, .rows = rows, .w = w, .w_stride = w_stride,
+                               .outs = outs, .inner = inner};
     kern_device_multiply(current, &job, false);
 }
 
@@ -97,12 +162,23 @@ static bool begin_family(enum kern_device_family family, size_t size)
         return kern_device_end(current, current->backend->slot arguments, &error);                                                 \
     }
 
-DEVICE_SLOT(combine32, (uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const uint32_t *w, size_t width, size_t count),
-            (current->handle, y, a, a_stride, rows, w, width, count, &error))
+/* A table that is placed as a matrix of 32-bit words is read there; another one is moved under the rule of products. */
+static bool combine32_done(struct kern_device *device, uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, struct kern_product *table)
+{
+    struct base_error error = {0};
+    const struct kern_placed *placed = kern_device_find(device, table, &table->first);
+    enum base_status status = BASE_ERR_SUPPORT;
+    if (placed != NULL && placed->stale.rows == 0)
+        table->placed = placed->matrix.placed;
+    if (table->placed != NULL || rows >= device->crossover.moved[KERN_WORD_32])
+        status = device->backend->combine32(device->handle, y, a, a_stride, rows, table, &error);
+    return kern_device_end(device, status, &error);
+}
 
 static void combine32(uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const uint32_t *w, size_t width, size_t count)
 {
-    if (!DONE(KERN_DEVICE_GATES, rows * width * count, combine32, y, a, a_stride, rows, w, width, count))
+    struct kern_product table = {.word = KERN_WORD_32, .w = w, .w_stride = 4 * width, .outs = count, .inner = width};
+    if (!begin_family(KERN_DEVICE_GATES, rows * width * count) || !combine32_done(current, y, a, a_stride, rows, &table))
         cpu.combine32(y, a, a_stride, rows, w, width, count);
 }
 
@@ -317,8 +393,15 @@ static void power_words(uint64_t *out, const uint64_t *words, size_t stride, int
         cpu.power_words(out, words, stride, limbs, m, n, factor, s);
 }
 
+bool kern_device_worth_keys(const struct kern_device *device, const struct kern_dpf_shape *shape, size_t count)
+{
+    size_t from = device->crossover.family[KERN_DEVICE_FSS];
+    return from != SIZE_MAX && count > 0 && count * tree_blocks(shape) >= from;
+}
+
 static const struct kern_table table = {
     .level = KERN_LEVEL_CUDA,
+    .more = &kern_device_accelerated,
     .gemm = {gemm64, gemm48, gemm32},
     .combine32 = combine32,
     .dot = dot,

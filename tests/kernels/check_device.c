@@ -2,6 +2,7 @@
  * leaves in memory, and every call of CUDA failing in turn. */
 #include "tests/kernels/device_work.h"
 #include "kernels/cuda/faults.h"
+#include "kernels/gather.h"
 #include "kernels/limb/limb.h"
 #include "kernels/threads.h"
 #include "tests/kernels/cuda_emulator/control.h"
@@ -99,7 +100,8 @@ static void check_product(const struct kern_backend *backend, void *handle, stru
         memcpy(a + i * a_size, &least, a_size);
         memcpy(w + first * w_stride + i * kern_word_bytes(word), &least, kern_word_bytes(word));
     }
-    struct kern_product job = {word, y, outs + 1, a, a_stride, rows, w, w_stride, all, inner, NULL, 0};
+    struct kern_product job = {.word = word, .y = y, .y_stride = outs + 1, .a = a, .a_stride = a_stride, .rows = rows, .w = w, .w_stride = w_stride,
+                               .outs = all, .inner = inner};
     if (placing)
         assert_int_equal(backend->place(handle, &job.placed, &job, placing == 2, NULL), BASE_OK);
     job.first = first;
@@ -219,23 +221,49 @@ static void test_placed_is_a_copy(void **state)
     close_device(&device, true);
 }
 
+/* Threads take turns; what one holds is its own, and the others' products are there at once. */
+enum { MANY = 1200, LONG = 64, PIECE = 30 };
+struct threads_work {
+    const struct kern_table *t;
+    uint64_t w[MANY * LONG], a[LONG], y[MANY], expected[MANY];
+};
+
+static void multiply_range(void *context, size_t first, size_t end)
+{
+    struct threads_work *work = context;
+    bool holds = first % 2 == 0;
+    if (holds)
+        kern_hold(work->t);
+    for (size_t at = first * PIECE; at < end * PIECE; at += PIECE) {
+        work->t->gemm[KERN_WORD_64](work->y + at, PIECE, work->a, LONG, 1, work->w + at * LONG, 8 * LONG, PIECE, LONG);
+        if (!holds)
+            assert_memory_equal(work->y + at, work->expected + at, 8 * PIECE);
+    }
+    if (holds)
+        kern_settle(work->t);
+}
+
 static void test_threads(void **state)
 {
     (void)state;
+    static struct threads_work work;
     struct kern_device *device = open_device(WORK_BYTES);
+    struct kern_placed *placed;
     struct rng rng = {84};
-    enum { MANY = 1200, LONG = 64 };
-    uint64_t *w = must_alloc(MANY * LONG, 8), a[LONG], *y = must_alloc(MANY, 8), *expected = must_alloc(MANY, 8);
-    rng_words(&rng, w, MANY * LONG);
-    rng_words(&rng, a, LONG);
-    kern_table_select(0)->gemm[KERN_WORD_64](expected, MANY, a, LONG, 1, w, 8 * LONG, MANY, LONG);
+    work.t = kern_device_table(device);
+    rng_words(&rng, work.w, MANY * LONG);
+    rng_words(&rng, work.a, LONG);
+    kern_table_select(0)->gemm[KERN_WORD_64](work.expected, MANY, work.a, LONG, 1, work.w, 8 * LONG, MANY, LONG);
+    assert_int_equal(kern_device_place(device, &placed, KERN_WORD_64, work.w, 8 * LONG, MANY, LONG, KERN_PLACE_WORDS, NULL), BASE_OK);
     kern_set_threads(4);
-    kern_gemm_over_threads(kern_device_table(device), KERN_WORD_64, y, MANY, a, LONG, 1, w, 8 * LONG, MANY, LONG);
+    kern_gemm_over_threads(work.t, KERN_WORD_64, work.y, MANY, work.a, LONG, 1, work.w, 8 * LONG, MANY, LONG); /* in one piece */
+    assert_int_equal(kern_device_counts(device).on_device, 1);
+    assert_memory_equal(work.y, work.expected, sizeof work.y);
+    memset(work.y, 0, sizeof work.y);
+    kern_over_threads(MANY / PIECE, 1, multiply_range, &work);
     kern_set_threads(1);
-    assert_memory_equal(y, expected, 8 * MANY);
-    free(w);
-    free(y);
-    free(expected);
+    assert_memory_equal(work.y, work.expected, sizeof work.y);
+    kern_device_forget(device, &placed);
     close_device(&device, true);
 }
 
@@ -252,23 +280,38 @@ static void test_gates(void **state)
     struct dpf_case keys;
     dpf_case_init(&keys, &rng, &shape, KEYS);
     dpf_case_generate(&keys, scalar);
-    uint64_t *table = must_alloc(CELLS << SHIFT, 8), *m = must_alloc(KEYS, 8), *out = must_alloc(KEYS * GROUPS, 8), hot[GROUPS * CELLS];
+    uint64_t *table = must_alloc(CELLS << SHIFT, 8), *m = must_alloc(KEYS, 8), *out = must_alloc(KEYS * GROUPS, 8), hot[4 * GROUPS * CELLS];
     uint8_t *scratch = must_alloc(1, kern_dpf_scratch(&shape) + 64);
     void *aligned = (void *)(((uintptr_t)scratch + 63) / 64 * 64);
     rng_words(&rng, table, CELLS << SHIFT);
     rng_words(&rng, m, KEYS);
-    const uint64_t *c[3] = {table, table + CELLS, table + 2 * CELLS};
-    assert_int_equal(kern_device_gate_grid(device, &keys.keys, 1, keys.root[1], 2, KEYS - 2, table, m, SHIFT, out, NULL), BASE_OK);
-    for (size_t i = 0; i < KEYS - 2; i++) {
-        scalar->dpf_full(&keys.keys, 1, keys.root[1], 2 + i, 1, hot, aligned);
-        for (size_t g = 0; g < GROUPS; g++)
-            assert_int_equal(out[i * GROUPS + g], scalar->grid_dot(hot + g * CELLS, table, m[i], BITS, SHIFT));
+    struct kern_gate_room room = {4, hot, aligned};
+    struct kern_gate_keys gate = {&keys.keys, 1, keys.root[1], 2, KEYS - 2, m};
+    size_t before = kern_device_counts(device).on_device;
+    for (size_t i = 0; i < KEYS; i++)
+        m[i] &= (CELLS << SHIFT) - 1;
+    for (int placing = 0; placing < 2; placing++) { /* the table, as one row of words */
+        struct kern_placed *placed = NULL;
+        if (placing)
+            assert_int_equal(kern_device_place(device, &placed, KERN_WORD_64, table, 8 * (CELLS << SHIFT), 1, CELLS << SHIFT, false, NULL), BASE_OK);
+        memset(out, 0, KEYS * GROUPS * 8);
+        kern_grid_sums(kern_device_table(device), &gate, table, SHIFT, out, &room);
+        for (size_t i = 0; i < KEYS - 2; i++) {
+            scalar->dpf_full(&keys.keys, 1, keys.root[1], 2 + i, 1, hot, aligned);
+            for (size_t g = 0; g < GROUPS; g++)
+                assert_int_equal(out[i * GROUPS + g], scalar->grid_dot(hot + g * CELLS, table, m[i], BITS, SHIFT));
+        }
+        if (placing)
+            kern_device_forget(device, &placed);
     }
-    assert_int_equal(kern_device_gate_segment(device, &keys.keys, 0, keys.root[0], 0, KEYS, c, m, out, NULL), BASE_OK);
+    gate = (struct kern_gate_keys){&keys.keys, 0, keys.root[0], 0, KEYS, m};
+    kern_segment_sums(kern_device_table(device), &gate, table, SHIFT, out, &room);
+    assert_int_equal(kern_device_counts(device).on_device - before, 3);
     for (size_t i = 0; i < KEYS; i++) {
         uint64_t expected[GROUPS / 3];
+        const uint64_t *c0 = table + (CELLS - (m[i] >> SHIFT)), *const c[3] = {c0, c0 + 2 * CELLS, c0 + 4 * CELLS};
         scalar->dpf_full(&keys.keys, 0, keys.root[0], i, 1, hot, aligned);
-        scalar->segment_dot(expected, hot, c, m[i], CELLS, GROUPS / 3);
+        scalar->segment_dot(expected, hot, c, m[i] & ((1 << SHIFT) - 1), CELLS, GROUPS / 3);
         assert_memory_equal(out + i * (GROUPS / 3), expected, sizeof expected);
     }
     free(table);
@@ -339,7 +382,7 @@ static void test_crossovers(void **state)
 
 static void count_report(void *context, const char *text)
 {
-    assert_non_null(strstr(text, "the CPU does its work"));
+    assert_non_null(strstr(text, "device: "));
     ++*(int *)context;
 }
 

@@ -13,8 +13,14 @@ static enum base_status program(struct mpc_party *p, const struct trio_job *job)
                                     .config = r->config,
                                     .context = r->context,
                                     .chunk = r->chunk};
+    struct eng_placed placed = {0};
+    struct eng_slot slot;
+    struct eng_session session = {.slot = &slot, .slots = 1, .party.role = p->role};
     TRY(eng_decoder_init(&decoder, p->role, form, &p->error));
-    if (r->prompt != 0)
+    slot = (struct eng_slot){.decoder = decoder};
+    if (r->device != NULL)
+        status = eng_place(&placed, r->device, &session, &p->error);
+    if (r->prompt != 0 && status == BASE_OK)
         status = eng_decoder_begin(&decoder, p, r->prompt, r->context - r->prompt, &p->error);
     for (size_t s = 0; s < r->steps && status == BASE_OK; s++) {
         struct eng_logits out;
@@ -22,6 +28,7 @@ static enum base_status program(struct mpc_party *p, const struct trio_job *job)
         status = eng_decoder_step(&decoder, p, hot, r->rows[s], r->all_logits ? r->rows[s] : 1, &out);
         trio_output(p, out.logits);
     }
+    eng_placed_finish(&placed);
     eng_decoder_finish(&decoder);
 out:
     return status;
@@ -50,6 +57,7 @@ enum base_status request_try(const struct request *r, uint64_t seed, struct trio
                                  .seed = seed,
                                  .beside = true,
                                  .ahead = r->ahead,
+                                 .kern = r->kern,
                                  .arena_size = (size_t)4 << 30};
     enum base_status status = trio_run(&job, ret, error);
     for (size_t s = 0; s < r->steps; s++)

@@ -2,6 +2,7 @@
 #ifndef CACHET_TESTS_ENGINE_REQUEST_SUPPORT_H
 #define CACHET_TESTS_ENGINE_REQUEST_SUPPORT_H
 
+#include "engine/placed.h"
 #include "tests/engine/decoder/model_support.h"
 
 enum { REQUEST_STEPS = 40 };
@@ -16,6 +17,8 @@ struct request {
     size_t context, chunk;
     size_t prompt; /* rows; 0: the policy does not ask */
     const struct trio_ahead *ahead; /* two parties without P0 (tests/support/two_parties.h) */
+    const struct kern_table *kern;  /* NULL: the best */
+    struct kern_device *device;     /* weights and caches are placed there; NULL: none */
     bool all_logits; /* of every row, not of the last one of a step */
 };
 

@@ -221,6 +221,34 @@ static void look_at_canary(const uint8_t *piece, size_t bytes)
             stop("something was written behind a piece of memory");
 }
 
+/* ---- streams ---- */
+
+struct stream {
+    std::vector<std::function<void()>> waiting;
+};
+
+static std::vector<struct stream *> streams;
+
+void wait_in(cudaStream_t stream, const std::function<void()> &work)
+{
+    stream->waiting.push_back(work);
+}
+
+static void run(struct stream *stream)
+{
+    std::vector<std::function<void()>> work;
+    work.swap(stream->waiting);
+    for (const auto &one : work)
+        one();
+}
+
+/* Memory is given back when nothing uses it any more. */
+static void run_all()
+{
+    for (struct stream *stream : streams)
+        run(stream);
+}
+
 static const void *forbidden;
 static size_t forbidden_bytes;
 
@@ -231,6 +259,7 @@ static bool holds(const uint8_t *piece, size_t size, const void *pattern, size_t
 
 static cudaError_t give(void *memory, bool device)
 {
+    run_all();
     auto at = pieces.find((uint8_t *)memory);
     if (at == pieces.end() || at->second.device != device)
         stop("memory is freed that was not allocated");
@@ -290,20 +319,25 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device)
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
     (void)flags;
-    *stream = (cudaStream_t)(void *)&others;
+    *stream = new struct stream;
+    streams.push_back(*stream);
     others++;
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
-    (void)stream;
+    run(stream);
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
-    (void)stream;
+    run(stream);
+    for (size_t i = 0; i < streams.size(); i++)
+        if (streams[i] == stream)
+            streams.erase(streams.begin() + (long)i--);
+    delete stream;
     others--;
     return cudaSuccess;
 }
@@ -329,22 +363,37 @@ cudaError_t cudaFreeHost(void *memory)
     return give(memory, false);
 }
 
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_stride, const void *from, size_t from_stride, size_t row_bytes, size_t rows, cudaMemcpyKind kind,
+                              cudaStream_t stream)
+{
+    bool up = kind == cudaMemcpyHostToDevice;
+    size_t last = rows == 0 ? 0 : rows - 1, to_bytes = last * to_stride + row_bytes, from_bytes = last * from_stride + row_bytes;
+    if (!inside(to, to_bytes, up) || !inside(from, from_bytes, !up))
+        stop("a copy that is not from pinned memory of the host to the device, or back");
+    wait_in(stream, [=] {
+        for (size_t r = 0; r < rows; r++)
+            memcpy((uint8_t *)to + r * to_stride, (const uint8_t *)from + r * from_stride, row_bytes);
+    });
+    return cudaSuccess;
+}
+
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
-    (void)stream;
-    bool up = kind == cudaMemcpyHostToDevice;
-    if (!inside(up ? to : (void *)(uintptr_t)from, bytes, true) || !inside(up ? from : to, bytes, false))
-        stop("a copy that is not from pinned memory of the host to the device, or back");
-    memcpy(to, from, bytes);
-    return cudaSuccess;
+    return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
 }
 
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream)
 {
-    (void)stream;
     if (!inside(memory, bytes, true))
         stop("memory is set that is not the device's");
-    memset(memory, value, bytes);
+    wait_in(stream, [=] { memset(memory, value, bytes); });
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
+{
+    *free_bytes = device_limit - device_bytes;
+    *total = device_limit;
     return cudaSuccess;
 }
 
@@ -447,13 +496,15 @@ void library_product(struct call *call, int32_t *c, const int8_t *a, size_t a_st
         stop("a product that the library does not take");
     if (!CUDA(call, cudaSuccess))
         return;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t o = 0; o < outs; o++) {
-            uint32_t sum = 0;
-            for (size_t k = 0; k < inner; k++)
-                sum += (uint32_t)(a[r * a_stride + k] * w[o * w_stride + k]);
-            c[r * outs + o] = (int32_t)sum;
-        }
+    wait_in(call->device->stream, [=] {
+        for (size_t r = 0; r < rows; r++)
+            for (size_t o = 0; o < outs; o++) {
+                uint32_t sum = 0;
+                for (size_t k = 0; k < inner; k++)
+                    sum += (uint32_t)(a[r * a_stride + k] * w[o * w_stride + k]);
+                c[r * outs + o] = (int32_t)sum;
+            }
+    });
 }
 
 }

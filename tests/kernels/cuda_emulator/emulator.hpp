@@ -2,8 +2,9 @@
  *
  * Blocks run one after another. The threads of a block are fibers that run until they meet at a barrier, a shuffle or a warp's product; each
  * time they go on in another order, so that code which relies on an order fails here. Memory is the host's, filled with a pattern that is
- * no zero, with canaries behind each piece, and counted. Copies are made at once; what a kernel may not see before a wait, it does see here: the
- * emulation shows wrong indices, lost carries and missing barriers of blocks, but neither missing waits for copies nor times. */
+ * no zero, with canaries behind each piece, and counted. Copies and launches wait in their stream until it is waited for, as late as a GPU may make
+ * them: a result that is read, or pinned memory that is written, before the wait shows. So the emulation shows wrong indices, lost carries, missing
+ * barriers of blocks and missing waits, but no times. */
 #pragma once
 
 #include <stddef.h>
@@ -31,6 +32,7 @@ enum cudaDeviceAttr {
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 enum { cudaStreamNonBlocking = 1, cudaHostAllocDefault = 0, cudaHostAllocMapped = 2 };
+struct stream;
 typedef struct stream *cudaStream_t;
 struct cudaDeviceProp {
     char name[256];
@@ -50,6 +52,9 @@ cudaError_t cudaFree(void *memory);
 cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned flags);
 cudaError_t cudaFreeHost(void *memory);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_stride, const void *from, size_t from_stride, size_t row_bytes, size_t rows, cudaMemcpyKind kind,
+                              cudaStream_t stream);
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total);
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaGetLastError();
 template <typename F> cudaError_t cudaFuncSetAttribute(F *, cudaFuncAttribute, int)
@@ -65,6 +70,12 @@ struct place {
 extern struct place here;
 
 void launch(dim3 blocks, dim3 threads, size_t shared, const std::function<void()> &kernel);
+void wait_in(cudaStream_t stream, const std::function<void()> &work);
+/* A launch with the arguments that it has now. */
+template <typename F, typename... A> void queue(cudaStream_t stream, dim3 blocks, dim3 threads, size_t shared, F kernel, A... arguments)
+{
+    wait_in(stream, [=] { launch(blocks, threads, shared, [&] { kernel(arguments...); }); });
+}
 uint8_t *dynamic_shared();
 void block_barrier();
 unsigned long long shuffle_xor(unsigned long long value, int mask);
@@ -93,7 +104,7 @@ using namespace kern_emulator;
 #define gridDim kern_emulator::here.blocks
 #define __syncthreads() kern_emulator::block_barrier()
 #define __shfl_xor_sync(lanes, value, mask) kern_emulator::shuffle_xor((value), (mask))
-#define KERN_CUDA_GO(kernel, grid, block, shared, stream, ...) kern_emulator::launch((grid), (block), (shared), [&] { (kernel)(__VA_ARGS__); })
+#define KERN_CUDA_GO(kernel, grid, block, shared, stream, ...) kern_emulator::queue((stream), (grid), (block), (shared), (kernel), __VA_ARGS__)
 #define KERN_CUDA_PRAGMA(text)
 #define KERN_CUDA_SHARED(name) uint8_t *name = kern_emulator::dynamic_shared()
 
