@@ -267,11 +267,12 @@ static enum base_status matrix(struct pair_party *p, struct end *end, size_t col
     TRY(base_alloc(&share, vectors * rows + 1, sizeof *share, error));
     TRY(pair_rlwe_start(&rlwe, p, &pair_rlwe_64, error));
     pair_rlwe_columns_new(&rlwe, 2, columns, &numbers);
-    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &numbers, rows}, words, &body, error));
+    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &numbers, .rows = rows}, words, &body, error));
     TRY(measure(p, end, &encrypt.job, error));
     if (vectors == 0)
         goto out;
-    TRY(pair_rlwe_product_init(&product, p, (struct pair_rlwe_product_form){&rlwe, 2, {&body}, 1, vectors}, words, share, error));
+    struct pair_rlwe_product_form form = {.rlwe = &rlwe, .owner = 2, .block = {&body}, .blocks = 1, .vectors = vectors};
+    TRY(pair_rlwe_product_init(&product, p, form, words, share, error));
     TRY(measure(p, end, &product.job, error));
 out:
     base_free_secret(&words);

@@ -38,10 +38,10 @@ static enum base_status project(const struct eng_step *step, struct mpc_wire x, 
     const int *b = plan->layer[step->layer].bits;
     int linear = eng_plan_linear_cut(plan), turned = linear + plan->fc;
     (void)eng_account(step, ENG_CLASS_LINEAR);
-    mpc_products_begin(p);
-    struct mpc_share q = mpc_share_matmul(p, x, step->n, &w->q), k = mpc_share_matmul(p, x, step->n, &w->k),
-                     v = mpc_share_matmul(p, x, step->n, &w->v);
-    mpc_products_end(p);
+    const struct mpc_matrix *all[] = {&w->q, &w->k, &w->v};
+    struct mpc_share u[3];
+    mpc_share_matmul_stacked(p, x, step->n, all, 3, u);
+    struct mpc_share q = u[0], k = u[1], v = u[2];
     rotate(step, &q, step->decoder->form.shape->heads);
     rotate(step, &k, step->decoder->form.shape->kv_heads);
     ret->q = mpc_cut(p, q, q.ring, turned, eng_bound(plan->fu, b[ENG_UQ]), false, "u_q");
@@ -122,14 +122,8 @@ struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q,
     struct mpc_share out =
         mpc_share_make(step->p, scores + shape->heads * probes.count, ring, q.frac + store->form.frac_k);
     *ret_log = probes.count == 0 ? 0 : base_log_ceil(probes.rows);
-    mpc_products_begin(step->p);
-    for (size_t h = 0; h < store->form.kv_heads; h++) {
-        size_t mark = base_arena_mark(&step->p->arena);
-        mpc_share_matmul_at(step->p, mpc_slice(q, h * rows * shape->head_dim, rows * shape->head_dim), rows,
-                            &store->k[h], &out, h * rows * store->used, store->used);
-        base_arena_release(&step->p->arena, mark);
-    }
-    mpc_products_end(step->p);
+    struct mpc_heads_form form = {store->form.kv_heads, rows, kv_store_identity(store, MPC_KEYS, group)};
+    mpc_share_matmul_heads(step->p, q, store->k, form, &out, 0);
     /* A probe is a sum of keys: what attention reads are means. */
     for (size_t i = 0; *ret_log > 0 && out.z != NULL && !mpc_failed(step->p) && i < scores; i++)
         out.z[i] <<= *ret_log;
@@ -251,9 +245,10 @@ enum base_status eng_normalise_projections(const struct eng_step *step, struct e
     TRY(mpc_round(p));
     t = mpc_ready(p, t, ring_qk > ring_v ? ring_qk : ring_v, "t ready");
     TRY(eng_ready_round(step));
-    struct mpc_share q = mpc_share_mul(p, u->q, t, wide, form.qk + ft),
-                     k = mpc_share_mul(p, u->k, t, narrow, form.qk + ft),
-                     v = mpc_share_mul(p, u->v, t, narrow, form.v + lost);
+    struct mpc_factor factor[] = {{u->q, wide, ring_qk}, {u->k, narrow, ring_qk}, {u->v, narrow, ring_v}};
+    struct mpc_share times_t[3];
+    mpc_share_mul_all(p, factor, 3, t, times_t);
+    struct mpc_share q = times_t[0], k = times_t[1], v = times_t[2];
     add_biases(step, &q, &k, &v);
     u->q = mpc_cut(p, q, form.qk + ft, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
     u->k = mpc_cut(p, k, form.qk + ft, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
@@ -272,22 +267,19 @@ struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e
     struct mpc_party *p = step->p;
     const struct eng_model_shape *shape = step->decoder->form.shape;
     struct kv_store *store = kv_cache_store(&step->decoder->cache[step->layer]);
-    size_t used = store->used, rows = shape->heads / store->form.kv_heads * step->n, dim = shape->head_dim;
+    size_t used = store->used, group = shape->heads / store->form.kv_heads, rows = group * step->n, dim = shape->head_dim;
     int ring = e.ring < store->form.ring_v ? e.ring : store->form.ring_v;
     struct mpc_share out = mpc_share_make(p, pairs->answered * dim, ring, e.frac + store->form.frac_v);
-    uint32_t *index = mpc_bytes(p, rows * used * sizeof *index);
-    mpc_products_begin(p);
-    for (size_t h = 0; h < store->form.kv_heads && !mpc_failed(p); h++) {
-        size_t mark = base_arena_mark(&p->arena);
-        for (size_t i = 0; i < rows * used; i++)
-            index[i] = UINT32_MAX;
-        for (size_t i = pairs->starts[h * rows]; i < pairs->starts[(h + 1) * rows]; i++)
-            index[pairs->source[i] - h * rows * used] = (uint32_t)i;
-        mpc_share_matmul_at(p, mpc_gather(p, e, index, rows * used), rows, &store->v[h], &out, h * rows * dim,
-                            dim);
-        base_arena_release(&p->arena, mark);
-    }
-    mpc_products_end(p);
+    size_t all = pairs->answered * used, mark = base_arena_mark(&p->arena);
+    uint32_t *index = mpc_bytes(p, all * sizeof *index);
+    for (size_t i = 0; index != NULL && i < all; i++)
+        index[i] = UINT32_MAX;
+    for (size_t i = 0; index != NULL && i < pairs->starts[pairs->answered]; i++)
+        index[pairs->source[i]] = (uint32_t)i;
+    if (index != NULL)
+        mpc_share_matmul_heads(p, mpc_gather(p, e, index, all), store->v,
+                               (struct mpc_heads_form){store->form.kv_heads, rows, kv_store_identity(store, MPC_VALUES, group)}, &out, 0);
+    base_arena_release(&p->arena, mark);
     return out;
 }
 

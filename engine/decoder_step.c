@@ -139,7 +139,7 @@ static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct 
     size_t width = d->form.shape->width;
     enum base_status status = BASE_OK;
     x = mpc_slice(x, (n - rows) * width, rows * width);
-    struct mpc_share squares = mpc_share_dot(p, x, x, width);
+    struct mpc_share squares = mpc_share_squares(p, x, width);
     ret->rows = rows;
     ret->squares = mpc_cut(p, squares, plan->ring, ENG_SQUARES_CUT, 44, false, "final sum x^2");
     if (d->form.shape->layer_norm)

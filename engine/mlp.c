@@ -5,9 +5,9 @@ struct mpc_wire eng_sum_squares(const struct eng_step *step, struct mpc_wire x, 
     const struct eng_plan *plan = step->decoder->form.plan;
     int cut = 2 * plan->fx - plan->layer[step->layer].fs[norm], ring = cut + plan->kn;
     struct mpc_cost *before = eng_account(step, ENG_CLASS_NORM);
-    struct mpc_share s = mpc_share_dot(step->p, x, x, step->decoder->form.shape->width);
-    struct mpc_wire sum =
-        mpc_cut(step->p, s, ring < plan->ring ? ring : plan->ring, cut, plan->kn - 1, true, "sum x^2");
+    ring = ring < plan->ring ? ring : plan->ring;
+    struct mpc_share s = mpc_share_squares(step->p, mpc_reduce(step->p, x, ring), step->decoder->form.shape->width);
+    struct mpc_wire sum = mpc_cut(step->p, s, ring, cut, plan->kn - 1, true, "sum x^2");
     step->p->account = before;
     return sum;
 }
@@ -34,12 +34,16 @@ out:
     return status;
 }
 
-/* A product with gate or up, in the ring of its weights. Queues one opening. */
-static struct mpc_wire projection(const struct eng_step *step, struct mpc_share share, enum eng_wire wire, const char *label)
+/* x W, of gate and up or one of them, in the ring of their weights. Queues an opening for each. */
+static void project(const struct eng_step *step, struct mpc_wire x, const struct mpc_matrix *const *w, const enum eng_wire *wire, size_t count,
+                    struct mpc_wire *ret)
 {
     const struct eng_plan *plan = step->decoder->form.plan;
-    return mpc_cut(step->p, share, share.ring, eng_plan_linear_cut(plan), eng_bound(plan->fu, plan->layer[step->layer].bits[wire]),
-                   false, label);
+    struct mpc_share share[2];
+    mpc_share_matmul_stacked(step->p, x, step->n, w, count, share);
+    for (size_t i = 0; i < count; i++)
+        ret[i] = mpc_cut(step->p, share[i], share[i].ring, eng_plan_linear_cut(plan), eng_bound(plan->fu, plan->layer[step->layer].bits[wire[i]]), false,
+                         wire[i] == ENG_UG ? "u_gate" : "u_up");
 }
 
 static struct eng_reading reading_of(const struct eng_step *step)
@@ -51,15 +55,14 @@ static struct eng_reading reading_of(const struct eng_step *step)
     return r;
 }
 
-/* g = t u, and its bias where the MLP has no gate: for segments a few bits, whose mask nobody is dealt; for a
+/* g = t u from its share, and its bias where the MLP has no gate: for segments a few bits, whose mask nobody is dealt; for a
  * wave a wire of its own, because g / 2 is added to what the wave gives. Queues one opening. */
-static struct mpc_wire activation_input(const struct eng_step *step, struct mpc_wire u, struct mpc_wire t)
+static struct mpc_wire activation_input(const struct eng_step *step, struct mpc_share share)
 {
     struct mpc_party *p = step->p;
     const struct eng_layer_plan *l = &step->decoder->form.plan->layer[step->layer];
     struct eng_reading r = reading_of(step);
     const struct mpc_matrix *bias = &step->decoder->form.weights->layer[step->layer].up_bias;
-    struct mpc_share share = mpc_share_mul(p, u, t, step->decoder->form.shape->ffn, r.cut + r.ring);
     if (bias->outs > 0)
         mpc_share_add(p, &share, mpc_share_of_row(p, bias, step->n));
     return mpc_cut(p, share, r.cut + r.ring, r.cut, eng_bound(r.fraction, l->bits[ENG_G]),
@@ -111,11 +114,10 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
     enum base_status status = BASE_OK;
 
     const struct eng_layer_weights *w = &d->form.weights->layer[step->layer];
-    mpc_products_begin(p);
-    struct mpc_share gate = mpc_share_matmul(p, x, step->n, &w->gate), both = mpc_share_matmul(p, x, step->n, &w->up);
-    mpc_products_end(p);
-    struct mpc_wire ug = projection(step, gate, ENG_UG, "u_gate"), up = projection(step, both, ENG_UP, "u_up"),
-                    s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
+    struct mpc_wire both[2], s, t;
+    project(step, x, (const struct mpc_matrix *const[]){&w->gate, &w->up}, (const enum eng_wire[]){ENG_UG, ENG_UP}, 2, both);
+    struct mpc_wire ug = both[0], up = both[1];
+    s = eng_sum_squares(step, x, ENG_NORM_MLP);
     TRY(mpc_round(p));
 
     (void)eng_account(step, ENG_CLASS_NORM);
@@ -128,9 +130,11 @@ static enum base_status gated(const struct eng_step *step, struct mpc_wire x, st
     t = mpc_ready(p, t, ring > ring_g ? ring : ring_g, "t ready");
     TRY(eng_ready_round(step));
 
-    struct mpc_wire g = activation_input(step, ug, t);
-    struct mpc_wire u = mpc_cut(p, mpc_share_mul(p, up, t, d->form.shape->ffn, ring), ring, ft,
-                                eng_bound(fu, l->bits[ENG_P]), false, "p");
+    size_t ffn = d->form.shape->ffn;
+    struct mpc_factor factor[] = {{ug, ffn, ring_g}, {up, ffn, ring}};
+    struct mpc_share times_t[2];
+    mpc_share_mul_all(p, factor, 2, t, times_t);
+    struct mpc_wire g = activation_input(step, times_t[0]), u = mpc_cut(p, times_t[1], ring, ft, eng_bound(fu, l->bits[ENG_P]), false, "p");
     TRY(mpc_round(p));
     u = mpc_ready(p, u, d->form.gates->activation.form.ring, "p ready");
     TRY(eng_ready_round(step));
@@ -146,8 +150,10 @@ static enum base_status plain(const struct eng_step *step, struct mpc_wire x, st
     const struct eng_decoder *d = step->decoder;
     enum base_status status = BASE_OK;
 
-    struct mpc_wire u = projection(step, mpc_share_matmul(p, x, step->n, &d->form.weights->layer[step->layer].up), ENG_UG, "u_gate"),
-                    s = eng_sum_squares(step, x, ENG_NORM_MLP), t;
+    const struct mpc_matrix *w = &d->form.weights->layer[step->layer].up;
+    struct mpc_wire u, s, t;
+    project(step, x, &w, (const enum eng_wire[]){ENG_UG}, 1, &u);
+    s = eng_sum_squares(step, x, ENG_NORM_MLP);
     TRY(mpc_round(p));
 
     (void)eng_account(step, ENG_CLASS_NORM);
@@ -158,7 +164,7 @@ static enum base_status plain(const struct eng_step *step, struct mpc_wire x, st
     t = mpc_ready(p, t, r.cut + r.ring, "t ready");
     TRY(eng_ready_round(step));
 
-    struct mpc_wire g = activation_input(step, u, t);
+    struct mpc_wire g = activation_input(step, mpc_share_mul(p, u, t, d->form.shape->ffn, r.cut + r.ring));
     TRY(mpc_round(p));
     TRY(activate(step, g, NULL, ret_h));
 out:

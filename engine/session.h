@@ -27,6 +27,9 @@ struct eng_slot {
 struct eng_session_maker {
     /* The parties have met anew: base OTs and what follows from them. party: 1 or 2. session: alike at both. */
     enum base_status (*join)(void *context, int party, struct net_link *peer, const uint8_t session[16], struct base_error *error);
+    /* After each join the graph is walked once between two calls, with begin and without: weights that were never met are made ready, for
+     * the life of the model, and nothing else is noted. */
+    enum base_status (*weights)(void *context, bool begin, struct base_error *error);
     /* Wipes what was made and not used: a step was cut short, or a run has ended. */
     void (*drop)(void *context);
     const struct mpc_maker *notes, *reads; /* of the party ahead of time, and of the one that computes */

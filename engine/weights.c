@@ -118,7 +118,8 @@ static struct mpc_matrix lay_out(struct cursor *c, const struct eng_model_shape 
                            .outs = rows,
                            .inner = columns,
                            .stride = mpc_matrix_stride(c->role, ring, columns),
-                           .held = held_by(c->role)};
+                           .held = held_by(c->role),
+                           .weights = true};
     m.data = take(c, rows * m.stride);
     return m;
 }

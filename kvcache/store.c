@@ -25,6 +25,7 @@ size_t kv_store_size(enum mpc_role role, struct kv_form form)
 
 void kv_store_set_used(struct kv_store *store, size_t used)
 {
+    store->text += used == 0;
     for (size_t slot = used; slot < store->used; slot++)
         store->position[slot] = KV_EMPTY;
     store->used = used;
@@ -134,6 +135,12 @@ void kv_store_clear(struct kv_store *store)
         if (store->placed[i] != NULL)
             kern_device_wipe(store->device, store->placed[i]);
     forget(store);
+}
+
+struct mpc_identity kv_store_identity(const struct kv_store *store, enum mpc_lasting lasting, size_t copies)
+{
+    return (struct mpc_identity){.lasting = lasting, .of = lasting == MPC_KEYS ? store->k : store->v, .text = store->text, .stamp = store->position,
+                                 .room = store->form.capacity, .copies = copies};
 }
 
 static void mark(struct kv_store *store, size_t slot, uint32_t position)

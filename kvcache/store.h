@@ -35,6 +35,7 @@ struct kv_store {
     uint32_t *position;    /* [capacity]: KV_EMPTY where nothing is stored */
     uint8_t *weight;       /* [capacity]: how many rows a row stands for: 1, or a unit's rows for its mean */
     size_t used;           /* slots below this number are in use */
+    uint64_t text;         /* how often it was emptied: rows of two texts have nothing to do with each other */
     uint8_t *memory;
     size_t size; /* of memory */
     struct kern_device *device; /* that has copies of k and v; NULL: none */
@@ -60,6 +61,9 @@ size_t kv_store_placed_bytes(const struct kv_store *store, const struct kern_dev
 void kv_store_clear(struct kv_store *store);
 /* Slots from `used` on are free. */
 void kv_store_set_used(struct kv_store *store, size_t used);
+
+/* What K (MPC_KEYS) or V (MPC_VALUES) of all heads is, for products of two parties; copies: heads of Q to each. */
+struct mpc_identity kv_store_identity(const struct kv_store *store, enum mpc_lasting lasting, size_t copies);
 
 /* Stores n rows: k, v [kv_heads][n][head_dim], row i at position first + i (KV_KEPT: as it is) into slots[i]. The types must be the
  * form's; if the store has more heads than the rows, each head's row is stored `repeat` times. */

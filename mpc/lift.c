@@ -3,6 +3,8 @@
 #include "mpc/deal.h"
 #include "mpc/maker.h"
 
+#include <string.h>
+
 bool mpc_wrap_fits(struct mpc_party *p, const struct mpc_wire *w)
 {
     if (!mpc_failed(p) && w->gate_only)
@@ -135,40 +137,48 @@ struct mpc_cost mpc_share_mul_cost(size_t n, size_t group, int ring_x, int ring_
     return cost;
 }
 
-/* Two parties: both factors have the whole ring. */
-static struct mpc_share multiply_ready(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring)
+/* Own masks of the factors, those that meet one y beside each other. */
+static uint64_t *lay_masks(struct mpc_party *p, const struct mpc_factor *factor, size_t count, size_t rows, size_t width)
 {
-    struct mpc_share out = mpc_share_make(p, x.count, ring, x.frac + y.frac);
-    if (!mpc_failed(p) && (x.ring < ring || y.ring < ring))
-        mpc_fail(p, BASE_ERR_SUPPORT, "a product in %d bits of wires of %d and %d bits: two parties extend them first", ring, x.ring, y.ring);
-    mpc_note_cross(p, (struct mpc_cross_form){.count = x.count, .group = group, .ring = ring, .scalars = true}, mpc_own_mask(p, &y), mpc_own_mask(p, &x));
-    if (mpc_shares_nothing(p))
-        return out;
-    const uint64_t *x_mask = mpc_own_mask(p, &x), *y_mask = mpc_own_mask(p, &y);
-    for (size_t i = 0; !mpc_failed(p) && i < x.count; i++) {
-        size_t j = i / group;
-        out.z[i] = (p->role == MPC_RIGHT ? x.m[i] * y.m[j] : 0) - x.m[i] * y_mask[j] - x_mask[i] * y.m[j];
+    uint64_t *masks = mpc_words(p, rows * width);
+    for (size_t f = 0, at = 0; masks != NULL && f < count; at += factor[f++].group) {
+        const uint64_t *own = mpc_own_mask(p, &factor[f].x);
+        for (size_t i = 0; i < rows; i++)
+            memcpy(masks + i * width + at, own + i * factor[f].group, factor[f].group * sizeof *masks);
     }
-    mpc_add_made(p, out.z, x.count, ring);
-    return out;
+    return masks;
 }
 
-struct mpc_wire mpc_ready(struct mpc_party *p, struct mpc_wire w, int ring, const char *label)
+/* Two parties: all factors have the whole ring. */
+static void multiply_ready(struct mpc_party *p, const struct mpc_factor *factor, size_t count, struct mpc_wire y, struct mpc_share *ret)
 {
-    return p->maker == NULL || w.ring >= ring ? w : mpc_extend(p, w, ring, label);
+    size_t width = 0, mark = base_arena_mark(&p->arena);
+    int ring = 0;
+    for (size_t f = 0; f < count; f++) {
+        const struct mpc_factor *own = &factor[f];
+        if (!mpc_failed(p) && (own->x.ring < own->ring || y.ring < own->ring))
+            mpc_fail(p, BASE_ERR_SUPPORT, "a product in %d bits of wires of %d and %d bits: two parties extend them first", own->ring, own->x.ring, y.ring);
+        width += own->group;
+        ring = ring > own->ring ? ring : own->ring;
+    }
+    struct mpc_cross_form form = {.count = y.count * width, .group = width, .ring = ring, .scalars = true};
+    if (mpc_notes(p) && !mpc_failed(p))
+        mpc_note_cross(p, form, mpc_own_mask(p, &y), p->role == MPC_COUNT ? NULL : lay_masks(p, factor, count, y.count, width));
+    const uint64_t *words = mpc_shares_nothing(p) || mpc_failed(p) ? NULL : mpc_made(p, form.count, ring), *y_mask = mpc_own_mask(p, &y);
+    for (size_t f = 0, at = 0; words != NULL && f < count; at += factor[f++].group) {
+        size_t group = factor[f].group;
+        const uint64_t *m = factor[f].x.m, *mask = mpc_own_mask(p, &factor[f].x);
+        for (size_t i = 0; i < factor[f].x.count; i++) {
+            size_t j = i / group;
+            ret[f].z[i] = (p->role == MPC_RIGHT ? m[i] * y.m[j] : 0) - m[i] * y_mask[j] - mask[i] * y.m[j] + words[j * width + at + i % group];
+        }
+    }
+    base_arena_release(&p->arena, mark);
 }
 
-struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring)
+static struct mpc_share multiply_lifted(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring)
 {
     size_t n = x.count;
-    if (!mpc_failed(p) && y.count * group != n)
-        mpc_fail(p, BASE_ERR_INTERNAL, "product of %zu and %zu elements in groups of %zu", n, y.count, group);
-    if (x.ring < ring || x.gate_only)
-        (void)mpc_wrap_fits(p, &x);
-    if (y.ring < ring || y.gate_only)
-        (void)mpc_wrap_fits(p, &y);
-    if (p->maker != NULL && p->role != MPC_CLEAR)
-        return multiply_ready(p, x, y, group, ring);
     struct mpc_share out = mpc_share_make(p, n, ring, x.frac + y.frac);
     if (mpc_failed(p))
         return out;
@@ -193,6 +203,40 @@ struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mp
     cross_term(p, &Y, group, &X, 1, out.z, n);
     wrap_product(p, &X, &Y, group, out.z, n);
     return out;
+}
+
+static void check_factor(struct mpc_party *p, const struct mpc_factor *f, const struct mpc_wire *y)
+{
+    if (!mpc_failed(p) && y->count * f->group != f->x.count)
+        mpc_fail(p, BASE_ERR_INTERNAL, "product of %zu and %zu elements in groups of %zu", f->x.count, y->count, f->group);
+    if (f->x.ring < f->ring || f->x.gate_only)
+        (void)mpc_wrap_fits(p, &f->x);
+    if (y->ring < f->ring || y->gate_only)
+        (void)mpc_wrap_fits(p, y);
+}
+
+void mpc_share_mul_all(struct mpc_party *p, const struct mpc_factor *factor, size_t count, struct mpc_wire y, struct mpc_share *ret)
+{
+    bool ready = p->maker != NULL && p->role != MPC_CLEAR;
+    for (size_t f = 0; f < count; f++) {
+        check_factor(p, &factor[f], &y);
+        ret[f] = ready ? mpc_share_make(p, factor[f].x.count, factor[f].ring, factor[f].x.frac + y.frac)
+                       : multiply_lifted(p, factor[f].x, y, factor[f].group, factor[f].ring);
+    }
+    if (ready)
+        multiply_ready(p, factor, count, y, ret);
+}
+
+struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring)
+{
+    struct mpc_share out;
+    mpc_share_mul_all(p, &(struct mpc_factor){x, group, ring}, 1, y, &out);
+    return out;
+}
+
+struct mpc_wire mpc_ready(struct mpc_party *p, struct mpc_wire w, int ring, const char *label)
+{
+    return p->maker == NULL || w.ring >= ring ? w : mpc_extend(p, w, ring, label);
 }
 
 struct mpc_cost mpc_extend_cost(size_t count, int k, int ring)

@@ -35,6 +35,13 @@ struct mpc_lifted mpc_lift(struct mpc_party *p, struct mpc_wire w, int ring);
  * cannot lift: there x and y are made ready before (mpc_ready).
  * Shapes: x [n], y [n / group]. Cost: mpc_share_mul_cost offline. */
 struct mpc_share mpc_share_mul(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, int ring);
+/* Several wires times the same y: what mpc_share_mul gives of each, in ret [count]. Two parties make what they need for all of them together. */
+struct mpc_factor {
+    struct mpc_wire x;
+    size_t group;
+    int ring;
+};
+void mpc_share_mul_all(struct mpc_party *p, const struct mpc_factor *factor, size_t count, struct mpc_wire y, struct mpc_share *ret);
 struct mpc_cost mpc_share_mul_cost(size_t n, size_t group, int ring_x, int ring_y, int ring);
 
 /* Z_2^k -> Z_2^ring, the same value, exact for bound <= k - 2. One round: opens A B + h in Z_2^(ring - k), h = h1 + h2 + carry.

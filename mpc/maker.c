@@ -6,7 +6,7 @@ const struct mpc_maker mpc_maker_of_twin = {0};
 
 void mpc_note_product(struct mpc_party *p, struct mpc_product_form form, const uint64_t *x, const uint64_t *w)
 {
-    if (mpc_notes(p) && !mpc_failed(p) && form.rows > 0 && form.outs > 0 && form.inner > 0)
+    if (mpc_notes(p) && !mpc_failed(p) && form.heads > 0 && form.rows > 0 && form.outs > 0 && form.inner > 0)
         p->status = p->maker->product(p->maker->context, form, x, w, &p->error);
 }
 

@@ -16,18 +16,35 @@
 
 #include "mpc/party.h"
 
-/* x [rows][inner] times w [outs][inner] transposed. */
-struct mpc_product_form {
-    size_t rows, outs, inner;
-    int ring;
+/* What a product's matrix is, so that a maker may keep what it has made of its masks (pair/rlwe.h). */
+enum mpc_lasting {
+    MPC_ONCE,    /* met once */
+    MPC_WEIGHTS, /* the same for the life of a model */
+    MPC_KEYS,    /* rows of a text: the matrix grows by outs */
+    MPC_VALUES,  /* rows of a text as columns: it grows by inner */
+};
+struct mpc_identity {
+    enum mpc_lasting lasting;
+    const void *of;        /* what it belongs to: an address that stands for it at this party */
+    uint64_t text;         /* of a text: another number for the same `of` is another text, whose masks are fresh */
+    const uint32_t *stamp; /* [slots] of a text: which of its rows a slot holds. A slot with another stamp than before holds fresh masks */
+    size_t room;           /* slots at most */
+    size_t copies;         /* of a text: rows of x come in so many runs, one for each head of Q that shares the matrix */
 };
 
-/* Sums over runs of `group` words of x y; or scalars: x[i] times y[i group ..]. */
+/* `heads` products, x [heads][rows][inner] times w [heads][outs][inner] transposed each. */
+struct mpc_product_form {
+    size_t heads, rows, outs, inner;
+    int ring;
+    struct mpc_identity which;
+};
+
+/* Sums over runs of `group` words of x y; or scalars: x[i] times y[i group ..]; squares: y is x. */
 struct mpc_cross_form {
     size_t count; /* words of y */
     size_t group;
     int ring;
-    bool scalars;
+    bool scalars, squares;
 };
 
 /* How often x + 2^b = m'' - l1 - l2 + 2^k V wraps, for each value M of the two highest bits of m'', bound <= k - 2:
@@ -70,6 +87,7 @@ struct mpc_turned_form {
 /* Each function notes one job. Masks are the caller's own ones, copied; NULL in the count role. Words that come out of it are taken in the
  * order of the calls, with `take` of the online party's source (mpc_made). */
 struct mpc_maker {
+    /* x [heads][rows][inner], w [heads][outs][inner]; the record [heads][rows][outs]. */
     enum base_status (*product)(void *context, struct mpc_product_form form, const uint64_t *x, const uint64_t *w, struct base_error *error);
     enum base_status (*cross)(void *context, struct mpc_cross_form form, const uint64_t *x, const uint64_t *y, struct base_error *error);
     enum base_status (*wraps)(void *context, struct mpc_wraps_form form, const uint64_t *l, struct base_error *error);

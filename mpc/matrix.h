@@ -24,6 +24,7 @@ struct mpc_matrix {
     uint8_t *data;
     /* Of weights that P1 or P2 reads ahead of time in the layout that it computes with online: its own role. MPC_HELPER (0): one value of each. */
     enum mpc_role held;
+    bool weights; /* of a model: where it stands and what it holds stays the same for its life */
 };
 
 /* Bytes of one row with room for `inner` columns in this role and ring; 0 in the count role. */

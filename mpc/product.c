@@ -2,7 +2,6 @@
 
 #include "kernels/gather.h"
 #include "mpc/deal.h"
-#include "mpc/maker.h"
 
 #include <string.h>
 
@@ -22,74 +21,121 @@ struct mpc_share mpc_share_make(struct mpc_party *p, size_t count, int ring, int
     return share;
 }
 
-/* Two parties ahead of time: P_i's masks of x and of w. */
-static void note_matmul(struct mpc_party *p, struct mpc_wire x, const struct mpc_matrix *w, struct mpc_product_form form)
+/* Two parties ahead of time: P_i's masks of x and of the matrices, one after the other. */
+static void note_matmul(struct mpc_party *p, struct mpc_wire x, const struct mpc_matrix *const *w, size_t count, struct mpc_product_form form)
 {
-    size_t mark = base_arena_mark(&p->arena);
-    uint64_t *masks = p->role == MPC_COUNT ? NULL : mpc_words(p, w->outs * w->inner);
-    if (masks != NULL)
-        mpc_matrix_own_masks(w, masks);
+    size_t mark = base_arena_mark(&p->arena), at = 0;
+    uint64_t *masks = p->role == MPC_COUNT ? NULL : mpc_words(p, form.heads * form.outs * form.inner);
+    for (size_t i = 0; masks != NULL && i < count; at += w[i]->outs * w[i]->inner, i++)
+        mpc_matrix_own_masks(w[i], masks + at);
     mpc_note_product(p, form, x.l1, masks);
     base_arena_release(&p->arena, mark);
 }
 
-/* Two parties online: what P0 would hold of a product, lx ly, is in the shares that they made. */
-static void add_made_rows(struct mpc_party *p, struct mpc_product_form form, uint64_t *z, size_t stride)
+/* Two parties online: what P0 would hold of a product, lx ly, is in the shares that they made: rows of `outs` words, of which those from `first` on. */
+static void add_made_rows(const uint64_t *words, size_t rows, size_t outs, size_t first, uint64_t *z, size_t count, size_t stride)
 {
-    size_t mark = base_arena_mark(&p->arena);
-    const uint64_t *words = mpc_made(p, form.rows * form.outs, form.ring);
-    for (size_t r = 0; words != NULL && r < form.rows; r++)
-        for (size_t o = 0; o < form.outs; o++)
-            z[r * stride + o] += words[r * form.outs + o];
-    base_arena_release(&p->arena, mark);
+    for (size_t r = 0; words != NULL && r < rows; r++)
+        for (size_t o = 0; o < count; o++)
+            z[r * stride + o] += words[r * outs + first + o];
 }
 
-/* One of two parties reads each product at once, to add what was made for it. */
-static bool holds_products(const struct mpc_party *p)
+static bool fits(struct mpc_party *p, const struct mpc_wire *x, size_t rows, size_t inner)
 {
-    return !mpc_shares_nothing(p) && !mpc_reads_made(p) && p->kern != NULL;
+    refuse_gate_only(p, x, "matmul");
+    if (!mpc_failed(p) && x->count != rows * inner)
+        mpc_fail(p, BASE_ERR_INTERNAL, "matmul of %zu elements as %zu rows of %zu", x->count, rows, inner);
+    return !mpc_failed(p);
 }
 
-void mpc_products_begin(const struct mpc_party *p)
+static int ring_of(const struct mpc_wire *x, const struct mpc_matrix *w)
 {
-    if (holds_products(p))
-        kern_hold(p->kern);
-}
-
-void mpc_products_end(const struct mpc_party *p)
-{
-    if (holds_products(p))
-        kern_settle(p->kern);
+    return x->ring < w->ring ? x->ring : w->ring;
 }
 
 void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w,
                          struct mpc_share *out, size_t at, size_t stride)
 {
-    refuse_gate_only(p, &x, "matmul");
-    if (!mpc_failed(p) && x.count != rows * w->inner)
-        mpc_fail(p, BASE_ERR_INTERNAL, "matmul of %zu elements as %zu rows of %zu", x.count, rows, w->inner);
-    if (mpc_failed(p))
+    if (!fits(p, &x, rows, w->inner))
         return;
-    int ring = x.ring < w->ring ? x.ring : w->ring;
-    struct mpc_product_form form = {rows, w->outs, w->inner, ring < out->ring ? ring : out->ring};
+    int ring = ring_of(&x, w);
+    struct mpc_product_form form = {.heads = 1, .rows = rows, .outs = w->outs, .inner = w->inner, .ring = ring < out->ring ? ring : out->ring};
     if (mpc_notes(p))
-        note_matmul(p, x, w, form);
+        note_matmul(p, x, &w, 1, form);
     if (mpc_shares_nothing(p))
         return;
     mpc_matrix_multiply(p, x, rows, w, out->z + at, stride);
-    if (mpc_reads_made(p))
-        add_made_rows(p, form, out->z + at, stride);
+    if (mpc_reads_made(p)) {
+        size_t mark = base_arena_mark(&p->arena);
+        add_made_rows(mpc_made(p, rows * w->outs, form.ring), rows, w->outs, 0, out->z + at, w->outs, stride);
+        base_arena_release(&p->arena, mark);
+    }
+}
+
+void mpc_share_matmul_stacked(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *const *w, size_t count, struct mpc_share *ret)
+{
+    struct mpc_product_form form = {.heads = 1, .rows = rows, .inner = w[0]->inner, .which = {.lasting = MPC_WEIGHTS, .of = w[0]}};
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = mpc_share_make(p, rows * w[i]->outs, ring_of(&x, w[i]), x.frac + w[i]->frac);
+        form.ring = form.ring > ret[i].ring ? form.ring : ret[i].ring;
+        form.outs += w[i]->outs;
+        if (!w[i]->weights)
+            form.which = (struct mpc_identity){0};
+        (void)fits(p, &x, rows, w[i]->inner);
+    }
+    if (mpc_failed(p))
+        return;
+    if (mpc_notes(p))
+        note_matmul(p, x, w, count, form);
+    if (mpc_shares_nothing(p))
+        return;
+    kern_hold(p->kern);
+    for (size_t i = 0; i < count; i++)
+        mpc_matrix_multiply(p, x, rows, w[i], ret[i].z, w[i]->outs);
+    kern_settle(p->kern);
+    size_t mark = base_arena_mark(&p->arena), first = 0;
+    const uint64_t *words = mpc_reads_made(p) ? mpc_made(p, rows * form.outs, form.ring) : NULL;
+    for (size_t i = 0; i < count; first += w[i]->outs, i++)
+        add_made_rows(words, rows, form.outs, first, ret[i].z, w[i]->outs, w[i]->outs);
+    base_arena_release(&p->arena, mark);
 }
 
 struct mpc_share mpc_share_matmul(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w)
 {
-    int ring = x.ring < w->ring ? x.ring : w->ring;
-    struct mpc_share out = mpc_share_make(p, rows * w->outs, ring, x.frac + w->frac);
-    mpc_share_matmul_at(p, x, rows, w, &out, 0, w->outs);
+    struct mpc_share out;
+    mpc_share_matmul_stacked(p, x, rows, &w, 1, &out);
     return out;
 }
 
-struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group)
+void mpc_share_matmul_heads(struct mpc_party *p, struct mpc_wire x, const struct mpc_matrix *w, struct mpc_heads_form form, struct mpc_share *out, size_t at)
+{
+    size_t mark = base_arena_mark(&p->arena);
+    const struct mpc_matrix **each = mpc_bytes(p, form.heads * sizeof *each);
+    if (each == NULL || !fits(p, &x, form.heads * form.rows, w->inner))
+        return;
+    int ring = ring_of(&x, w);
+    struct mpc_product_form product = {.heads = form.heads, .rows = form.rows, .outs = w->outs, .inner = w->inner, .ring = ring < out->ring ? ring : out->ring,
+                                       .which = form.which};
+    for (size_t h = 0; h < form.heads; h++)
+        each[h] = w + h;
+    if (mpc_notes(p))
+        note_matmul(p, x, each, form.heads, product);
+    bool multiplies = !mpc_shares_nothing(p);
+    if (multiplies)
+        kern_hold(p->kern);
+    for (size_t h = 0; h < form.heads && multiplies && !mpc_failed(p); h++) {
+        size_t before = base_arena_mark(&p->arena), words = form.rows * w->inner;
+        mpc_matrix_multiply(p, mpc_slice(x, h * words, words), form.rows, w + h, out->z + at + h * form.rows * w->outs, w->outs);
+        base_arena_release(&p->arena, before);
+    }
+    if (multiplies)
+        kern_settle(p->kern);
+    if (mpc_reads_made(p))
+        mpc_add_made(p, out->z + at, form.heads * form.rows * w->outs, product.ring);
+    base_arena_release(&p->arena, mark);
+}
+
+static struct mpc_share dot(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group, bool squares)
 {
     refuse_gate_only(p, &x, "dot");
     refuse_gate_only(p, &y, "dot");
@@ -99,7 +145,7 @@ struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mp
         return out;
     const uint64_t *of_x = mpc_own_mask(p, &x), *of_y = mpc_own_mask(p, &y);
     if (mpc_notes(p))
-        mpc_note_cross(p, (struct mpc_cross_form){.count = x.count, .group = group, .ring = ring}, of_x, of_y);
+        mpc_note_cross(p, (struct mpc_cross_form){.count = x.count, .group = group, .ring = ring, .squares = squares}, of_x, of_y);
     if (mpc_shares_nothing(p))
         return out;
     const uint64_t *a = p->role == MPC_CLEAR ? x.x : p->role == MPC_HELPER ? mpc_mask(p, &x) : x.m;
@@ -121,6 +167,16 @@ struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mp
     if (mpc_reads_made(p))
         mpc_add_made(p, out.z, out.count, ring);
     return out;
+}
+
+struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group)
+{
+    return dot(p, x, y, group, false);
+}
+
+struct mpc_share mpc_share_squares(struct mpc_party *p, struct mpc_wire x, size_t group)
+{
+    return dot(p, x, x, group, true);
 }
 
 /* What a party knows of a masked element without its P0: P1 -l1, P2 m - l2. */

@@ -11,6 +11,7 @@
 #ifndef CACHET_MPC_PRODUCT_H
 #define CACHET_MPC_PRODUCT_H
 
+#include "mpc/maker.h"
 #include "mpc/matrix.h"
 
 /* Additive parts of a value in Z_2^ring (the twin: the value itself), not yet masked or cut. */
@@ -30,13 +31,21 @@ struct mpc_share mpc_share_matmul(struct mpc_party *p, struct mpc_wire x, size_t
 void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w,
                          struct mpc_share *out, size_t at, size_t stride);
 
-/* Between the two, results of products are not read before mpc_products_end, and none of them reads another's: an accelerator may have all of
- * them under way together. Holds do not nest; no round comes between. */
-void mpc_products_begin(const struct mpc_party *p);
-void mpc_products_end(const struct mpc_party *p);
+/* x times each of `count` matrices, as mpc_share_matmul each: ret [count]. Two parties make what they need for all of them together, and an
+ * accelerator may have them under way together. Local. */
+void mpc_share_matmul_stacked(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *const *w, size_t count, struct mpc_share *ret);
+/* x [heads][rows][inner] times w[head] [outs][inner], matrices of one form, into out.z[at ..], [heads][rows][outs]. `which`: what the matrices are, for two
+ * parties. Together as above. Local. */
+struct mpc_heads_form {
+    size_t heads, rows;
+    struct mpc_identity which;
+};
+void mpc_share_matmul_heads(struct mpc_party *p, struct mpc_wire x, const struct mpc_matrix *w, struct mpc_heads_form form, struct mpc_share *out, size_t at);
 
 /* Sums over runs of `group` elements of x * y elementwise: [count / group]. Local. */
 struct mpc_share mpc_share_dot(struct mpc_party *p, struct mpc_wire x, struct mpc_wire y, size_t group);
+/* The same of x with itself. */
+struct mpc_share mpc_share_squares(struct mpc_party *p, struct mpc_wire x, size_t group);
 
 /* Elements index[i] of a share (public indices). */
 struct mpc_share mpc_share_gather(struct mpc_party *p, struct mpc_share share, const uint32_t *index, size_t count);

@@ -88,7 +88,7 @@ struct setup {
 static enum base_status grow_own(struct pair_party *p, struct pair_cot *cot, struct setup *s, struct base_error *error)
 {
     size_t trees = (size_t)(COLUMNS / cot->k);
-    enum base_status status = pair_ggm_grow(p, trees, cot->k, s->leaves, s->sums, error);
+    enum base_status status = pair_ggm_grow(p, trees, cot->k, NULL, s->leaves, s->sums, error);
     if (status != BASE_OK)
         return status;
     expand_seeds(cot->seed[pair_peer(p)], s->leaves, trees << cot->k);
@@ -106,7 +106,7 @@ static enum base_status grow_theirs(struct pair_party *p, struct pair_cot *cot, 
         pair_swap_if(&a, &b, s->choice[i]);
         s->chosen[i] = pair_xor(s->chosen[i], a);
     }
-    enum base_status status = pair_ggm_grow_around(p, trees, cot->k, s->groups, s->chosen, s->leaves, error);
+    enum base_status status = pair_ggm_grow_around(p, trees, cot->k, false, s->groups, s->chosen, s->leaves, error);
     if (status == BASE_OK)
         expand_seeds(cot->seed[p->id], s->leaves, trees << cot->k);
     return status;

@@ -3,25 +3,43 @@
 #include "base/memory.h"
 
 /* Children of `parents` nodes: left[i], right[i]. */
-static void children(const struct pair_party *p, const struct pair_block *nodes, size_t parents, int level, struct pair_block *left,
+static void children(const struct pair_party *p, bool half, const struct pair_block *nodes, size_t parents, int level, struct pair_block *left,
                      struct pair_block *right)
 {
+    if (half) {
+        pair_hash(p, left, nodes, parents, (uint64_t)level, 0, pair_hash_high(PAIR_HASH_HALF, 0));
+        for (size_t i = 0; i < parents; i++)
+            right[i] = pair_xor(nodes[i], left[i]);
+        return;
+    }
     pair_hash(p, left, nodes, parents, (uint64_t)level, 0, pair_hash_high(PAIR_HASH_LEFT, 0));
     pair_hash(p, right, nodes, parents, (uint64_t)level, 0, pair_hash_high(PAIR_HASH_RIGHT, 0));
 }
 
-enum base_status pair_ggm_grow(struct pair_party *p, size_t n, int h, struct pair_block *ret_leaves, struct pair_block (*ret_sums)[2],
-                               struct base_error *error)
+/* The first level of half-trees from random left nodes, in the places of the roots. */
+static void first_level(size_t n, const struct pair_block *delta, const struct pair_block *roots, struct pair_block *left, struct pair_block *right)
+{
+    for (size_t t = 0; t < n; t++) {
+        left[t] = roots[t];
+        right[t] = pair_xor(roots[t], *delta);
+    }
+}
+
+enum base_status pair_ggm_grow(struct pair_party *p, size_t n, int h, const struct pair_block *delta, struct pair_block *ret_leaves,
+                               struct pair_block (*ret_sums)[2], struct base_error *error)
 {
     enum base_status status;
     struct pair_block *left = NULL, *right;
-    size_t half = (n << h) / 2;
-    TRY(base_alloc(&left, half == 0 ? 1 : 2 * half, sizeof *left, error));
-    right = left + half;
+    size_t parents = (n << h) / 2;
+    TRY(base_alloc(&left, parents == 0 ? 1 : 2 * parents, sizeof *left, error));
+    right = left + parents;
     mpc_stream_bytes(&p->own, (uint8_t *)ret_leaves, n * sizeof *ret_leaves);
     for (int level = 0; level < h; level++) {
         size_t width = (size_t)1 << level;
-        children(p, ret_leaves, n * width, level, left, right);
+        if (delta != NULL && level == 0)
+            first_level(n, delta, ret_leaves, left, right);
+        else
+            children(p, delta != NULL, ret_leaves, n * width, level, left, right);
         for (size_t t = 0; t < n; t++) {
             struct pair_block sum[2] = {{{0}}, {{0}}};
             for (size_t i = t * width; i < (t + 1) * width; i++) {
@@ -54,19 +72,19 @@ static void level_around(uint64_t bit, struct pair_block sum, const struct pair_
     ret[1] = sum;
 }
 
-enum base_status pair_ggm_grow_around(struct pair_party *p, size_t n, int h, const uint64_t *path, const struct pair_block *sums,
+enum base_status pair_ggm_grow_around(struct pair_party *p, size_t n, int h, bool half, const uint64_t *path, const struct pair_block *sums,
                                       struct pair_block *ret_leaves, struct base_error *error)
 {
     enum base_status status;
     struct pair_block *left = NULL, *right;
-    size_t half = (n << h) / 2;
-    TRY(base_alloc(&left, half == 0 ? 1 : 2 * half, sizeof *left, error));
-    right = left + half;
+    size_t parents = (n << h) / 2;
+    TRY(base_alloc(&left, parents == 0 ? 1 : 2 * parents, sizeof *left, error));
+    right = left + parents;
     for (size_t t = 0; t < n; t++)
         ret_leaves[t] = (struct pair_block){{0}};
     for (int level = 0; level < h; level++) {
         size_t width = (size_t)1 << level;
-        children(p, ret_leaves, n * width, level, left, right);
+        children(p, half, ret_leaves, n * width, level, left, right);
         for (size_t t = 0; t < n; t++)
             level_around(pair_path_bit(path[t], h, level), sums[(size_t)level * n + t], left + t * width, right + t * width, width,
                          ret_leaves + 2 * t * width);

@@ -1,8 +1,10 @@
-/* Trees of seeds (Goldreich, Goldwasser, Micali), local work: one party grows whole trees; the other, which got on every level the sum of
+/* Trees of seeds (Goldreich, Goldwasser, Micali; half-trees: Guo et al.), local work: one party grows whole trees; the other, which got on every level the sum of
  * the nodes on the side where its secret path does not go, grows all but the path.
  *
  * Who grows without the path numbers nodes RELATIVE to it: place y of a level holds node y xor path, place 0 is the path's own node and
- * stays zero. So no memory access depends on the path; pair_ggm_absolute brings leaves into their own order without one, too. */
+ * stays zero. A half-tree has a Delta of its grower: its first two nodes, and so the left and right sums of every level, differ by it, and a right node is
+ * its parent plus the left one: one hash and one sum for a level instead of two. Its leaves add up to Delta: they serve as inputs of the hash alone.
+ * So no memory access depends on the path; pair_ggm_absolute brings leaves into their own order without one, too. */
 #ifndef CACHET_PAIR_GGM_H
 #define CACHET_PAIR_GGM_H
 
@@ -13,10 +15,10 @@ enum pair_domain {
     PAIR_HASH_PAD = 1, /* of COTs as words: low = number of the COT, high also sender and block */
     PAIR_HASH_LEFT,    /* children of a seed tree: low = level */
     PAIR_HASH_RIGHT,
-    PAIR_HASH_SUM,     /* COTs as masks of level sums */
     PAIR_HASH_NODE,    /* a level of a point tree: low = level */
     PAIR_HASH_LEAF,    /* its leaves as words: low = block */
     PAIR_HASH_ROW,     /* leaves of seed trees as rows of words: low = block */
+    PAIR_HASH_HALF,    /* left children of a half-tree: low = level */
 };
 
 static inline uint64_t pair_hash_high(enum pair_domain domain, uint32_t below)
@@ -50,15 +52,16 @@ static inline void pair_hash(const struct pair_party *p, struct pair_block *out,
     p->kern->hash_tweaked((uint8_t *)out, (const uint8_t *)in, count, low, step, high);
 }
 
-/* n trees of 2^h leaves from random roots. ret_leaves [n][2^h]; ret_sums [h][n][2]: XOR of the left and of the right nodes of each level.
+/* n trees of 2^h leaves from random roots; half-trees of delta, unless it is NULL. ret_leaves [n][2^h]; ret_sums [h][n][2]: XOR of the left and of the
+ * right nodes of each level.
  * Cost: none. Errors: BASE_ERR_MEMORY. */
-BASE_MUST_USE enum base_status pair_ggm_grow(struct pair_party *p, size_t n, int h, struct pair_block *ret_leaves,
-                                             struct pair_block (*ret_sums)[2], struct base_error *error);
+BASE_MUST_USE enum base_status pair_ggm_grow(struct pair_party *p, size_t n, int h, const struct pair_block *delta,
+                                             struct pair_block *ret_leaves, struct pair_block (*ret_sums)[2], struct base_error *error);
 
-/* The same trees without the leaves at path[n] (secret, h bits). sums [h][n]: of the level's nodes on the other side than the path's.
+/* The same trees, `half` or not, without the leaves at path[n] (secret, h bits). sums [h][n]: of the level's nodes on the other side than the path's.
  * ret_leaves [n][2^h] by relative places, [..][0] zero. */
-BASE_MUST_USE enum base_status pair_ggm_grow_around(struct pair_party *p, size_t n, int h, const uint64_t *path, const struct pair_block *sums,
-                                                    struct pair_block *ret_leaves, struct base_error *error);
+BASE_MUST_USE enum base_status pair_ggm_grow_around(struct pair_party *p, size_t n, int h, bool half, const uint64_t *path,
+                                                    const struct pair_block *sums, struct pair_block *ret_leaves, struct base_error *error);
 
 /* Relative places into absolute ones, in place. */
 void pair_ggm_absolute(size_t n, int h, const uint64_t *path, struct pair_block *leaves);

@@ -7,70 +7,6 @@
 
 #include <string.h>
 
-/* --- notes --------------------------------------------------------------------------------------------------------------------------- */
-
-/* Adds a note, NULL where this maker only counts, and what it costs; `more`: memory beyond messages and COTs. */
-static void keep(struct pair_maker *m, struct pair_note *note, struct pair_cost cost, uint64_t more)
-{
-    enum { BLOCKS = 2 * sizeof(struct pair_block) };
-    m->noted = pair_cost_beside(m->noted, cost);
-    m->weight += 4 * (cost.bytes[1] + cost.bytes[2]) + BLOCKS * (cost.cots[1] + cost.cots[2]) + more;
-    if (note == NULL)
-        return;
-    if (m->last == NULL)
-        m->first = note;
-    else
-        m->last->next = note;
-    m->last = note;
-}
-
-static enum base_status product(void *context, struct mpc_product_form form, const uint64_t *x, const uint64_t *w, struct base_error *error)
-{
-    struct pair_maker *m = context;
-    struct pair_note *note = NULL;
-    enum base_status status = m->party == NULL ? BASE_OK : pair_note_product(m, form, x, w, &note, error);
-    keep(m, note, pair_note_product_cost(form), 0);
-    return status;
-}
-
-static enum base_status cross(void *context, struct mpc_cross_form form, const uint64_t *x, const uint64_t *y, struct base_error *error)
-{
-    struct pair_maker *m = context;
-    struct pair_note *note = NULL;
-    enum base_status status = m->party == NULL ? BASE_OK : pair_note_cross(m, form, x, y, &note, error);
-    keep(m, note, pair_note_cross_cost(form), 0);
-    return status;
-}
-
-static enum base_status wraps(void *context, struct mpc_wraps_form form, const uint64_t *l, struct base_error *error)
-{
-    struct pair_maker *m = context;
-    struct pair_note *note = NULL;
-    enum base_status status = m->party == NULL ? BASE_OK : pair_note_wraps(m, form, l, &note, error);
-    keep(m, note, pair_note_wraps_cost(form), 0);
-    return status;
-}
-
-static enum base_status points(void *context, struct mpc_point_form form, const uint64_t *index, const uint64_t *low, const uint64_t *times,
-                               struct base_error *error)
-{
-    enum { LEAF = 24 };
-    struct pair_maker *m = context;
-    struct pair_note *note = NULL;
-    enum base_status status = m->party == NULL ? BASE_OK : pair_note_points(m, form, index, low, times, &note, error);
-    keep(m, note, pair_note_points_cost(form), (uint64_t)form.count * LEAF << form.h);
-    return status;
-}
-
-static enum base_status turned(void *context, struct mpc_turned_form form, const uint64_t *by, struct base_error *error)
-{
-    struct pair_maker *m = context;
-    struct pair_note *note = NULL;
-    enum base_status status = m->party == NULL ? BASE_OK : pair_note_turned(m, form, by, &note, error);
-    keep(m, note, pair_note_turned_cost(form), (uint64_t)form.count * 2 * sizeof(struct pair_block) << form.h);
-    return status;
-}
-
 /* --- batches ------------------------------------------------------------------------------------------------------------------------- */
 
 static void drop(struct pair_maker *m)
@@ -121,27 +57,130 @@ static struct pair_cost count_batch(struct pair_maker *m)
     return pair_cost_then(extension, m->noted);
 }
 
-static enum base_status run(void *context, bool last, uint64_t *ret_bytes, struct base_error *error)
+static void clear_noted(struct pair_maker *m)
 {
-    struct pair_maker *m = context;
+    for (struct pair_lasting *l = m->text.first; l != NULL; l = l->next)
+        l->noted = false;
+}
+
+/* Makes all that is noted. */
+static enum base_status run_batch(struct pair_maker *m, struct base_error *error)
+{
     enum base_status status = BASE_OK;
-    *ret_bytes = 0;
-    if (m->weight == 0 || (!last && m->weight < (m->batch == 0 ? PAIR_MAKER_BATCH : m->batch)))
-        return BASE_OK;
     struct pair_cost batch = count_batch(m);
     if (m->party != NULL)
         status = run_notes(m, error);
     drop(m);
+    clear_noted(m);
     m->made = pair_cost_then(m->made, batch);
     m->noted = (struct pair_cost){0};
     m->weight = 0;
-    *ret_bytes = batch.bytes[1] + batch.bytes[2];
+    m->unsaid += batch.bytes[1] + batch.bytes[2];
+    return status;
+}
+
+/* --- notes --------------------------------------------------------------------------------------------------------------------------- */
+
+/* Adds a note, NULL where this maker only counts, and what it costs; `more`: memory beyond messages and COTs. */
+static void keep(struct pair_maker *m, struct pair_note *note, struct pair_cost cost, uint64_t more)
+{
+    enum { BLOCKS = 2 * sizeof(struct pair_block) };
+    m->noted = pair_cost_beside(m->noted, cost);
+    m->weight += 4 * (cost.bytes[1] + cost.bytes[2]) + BLOCKS * (cost.cots[1] + cost.cots[2]) + more;
+    if (note == NULL)
+        return;
+    if (m->last == NULL)
+        m->first = note;
+    else
+        m->last->next = note;
+    m->last = note;
+}
+
+static enum base_status product(void *context, struct mpc_product_form form, const uint64_t *x, const uint64_t *w, struct base_error *error)
+{
+    struct pair_maker *m = context;
+    struct pair_noted noted = {0};
+    bool made = false, waits = form.which.lasting != MPC_ONCE && pair_lasting_waits(&m->text, &form);
+    enum base_status status = waits ? run_batch(m, error) : BASE_OK;
+    if (status == BASE_OK)
+        status = pair_note_matrix(m, form, x, w, &noted, &made, error);
+    if (m->weights_only)
+        return status;
+    if (status == BASE_OK && !made) {
+        noted.cost = pair_note_product_cost(form);
+        status = m->party == NULL ? BASE_OK : pair_note_product(m, form, x, w, &noted.note, error);
+    }
+    if (status == BASE_OK)
+        keep(m, noted.note, noted.cost, noted.more);
+    return status;
+}
+
+static enum base_status cross(void *context, struct mpc_cross_form form, const uint64_t *x, const uint64_t *y, struct base_error *error)
+{
+    struct pair_maker *m = context;
+    struct pair_noted noted = {0};
+    bool made = false;
+    if (m->weights_only)
+        return BASE_OK;
+    enum base_status status = pair_note_scalars(m, form, x, y, &noted, &made, error);
+    if (status == BASE_OK && !made) {
+        noted.cost = pair_note_cross_cost(form);
+        status = m->party == NULL ? BASE_OK : pair_note_cross(m, form, x, y, &noted.note, error);
+    }
+    if (status == BASE_OK)
+        keep(m, noted.note, noted.cost, noted.more);
+    return status;
+}
+
+static enum base_status wraps(void *context, struct mpc_wraps_form form, const uint64_t *l, struct base_error *error)
+{
+    struct pair_maker *m = context;
+    struct pair_note *note = NULL;
+    if (m->weights_only)
+        return BASE_OK;
+    enum base_status status = m->party == NULL ? BASE_OK : pair_note_wraps(m, form, l, &note, error);
+    keep(m, note, pair_note_wraps_cost(form), 0);
+    return status;
+}
+
+static enum base_status points(void *context, struct mpc_point_form form, const uint64_t *index, const uint64_t *low, const uint64_t *times,
+                               struct base_error *error)
+{
+    enum { LEAF = 24 };
+    struct pair_maker *m = context;
+    struct pair_note *note = NULL;
+    if (m->weights_only)
+        return BASE_OK;
+    enum base_status status = m->party == NULL ? BASE_OK : pair_note_points(m, form, index, low, times, &note, error);
+    keep(m, note, pair_note_points_cost(form), (uint64_t)form.count * LEAF << form.h);
+    return status;
+}
+
+static enum base_status turned(void *context, struct mpc_turned_form form, const uint64_t *by, struct base_error *error)
+{
+    struct pair_maker *m = context;
+    struct pair_note *note = NULL;
+    if (m->weights_only)
+        return BASE_OK;
+    enum base_status status = m->party == NULL ? BASE_OK : pair_note_turned(m, form, by, &note, error);
+    keep(m, note, pair_note_turned_cost(form), (uint64_t)form.count * 2 * sizeof(struct pair_block) << form.h);
+    return status;
+}
+
+static enum base_status run(void *context, bool last, uint64_t *ret_bytes, struct base_error *error)
+{
+    struct pair_maker *m = context;
+    enum base_status status = BASE_OK;
+    if (m->weight > 0 && (last || m->weight >= (m->batch == 0 ? PAIR_MAKER_BATCH : m->batch)))
+        status = run_batch(m, error);
+    *ret_bytes = m->unsaid;
+    m->unsaid = 0;
     return status;
 }
 
 void pair_maker_init(struct pair_maker *ret, struct pair_party *party, struct pair_tape *tape)
 {
-    *ret = (struct pair_maker){.party = party, .tape = tape, .k = party == NULL ? 0 : pair_cot_k(party)};
+    *ret = (struct pair_maker){.model = &ret->own_model, .party = party, .tape = tape, .k = party == NULL ? 0 : pair_cot_k(party)};
     ret->of_party = (struct mpc_maker){.product = product, .cross = cross, .wraps = wraps, .points = points, .turned = turned, .run = run, .context = ret};
 }
 
@@ -154,6 +193,7 @@ void pair_maker_count(struct pair_maker *ret, int k)
 void pair_maker_drop(struct pair_maker *maker)
 {
     drop(maker);
+    pair_store_drop(&maker->text);
     maker->noted = (struct pair_cost){0};
     maker->weight = 0;
 }
@@ -161,6 +201,8 @@ void pair_maker_drop(struct pair_maker *maker)
 void pair_maker_finish(struct pair_maker *maker)
 {
     pair_maker_drop(maker);
+    pair_store_finish(&maker->text);
+    pair_store_finish(&maker->own_model);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------------------------- */

@@ -17,8 +17,7 @@ enum base_status pair_emit_words(struct pair_maker *m, const uint64_t *words, si
     return status;
 }
 
-/* Jobs that have not run are finished here. */
-static void finish_jobs(struct pair_note *note)
+void pair_note_finish_jobs(struct pair_note *note)
 {
     for (size_t i = 0; i < note->jobs; i++)
         note->job[i]->finish(note->job[i]);
@@ -41,7 +40,7 @@ struct product_note {
 static void finish_product(struct pair_note *note)
 {
     struct product_note *n = (struct product_note *)note;
-    finish_jobs(note);
+    pair_note_finish_jobs(note);
     base_free(&n->cross);
     base_free_secret(&n->x);
     base_free_secret(&n->y);
@@ -71,8 +70,8 @@ struct pair_cost pair_note_product_cost(struct mpc_product_form form)
 {
     struct pair_cost one = pair_cross_cost(row_form(form)), all = one;
     for (int id = 1; id <= 2; id++) {
-        all.bytes[id] *= form.rows;
-        all.cots[id] *= form.rows;
+        all.bytes[id] *= form.heads * form.rows;
+        all.cots[id] *= form.heads * form.rows;
     }
     return all;
 }
@@ -108,25 +107,26 @@ enum base_status pair_note_product(struct pair_maker *m, struct mpc_product_form
                                    struct base_error *error)
 {
     enum base_status status;
-    size_t terms = form.inner * form.outs;
+    size_t terms = form.inner * form.outs, rows = form.heads * form.rows;
     struct product_note *n = NULL;
-    TRY(make_product(&n, form.rows, form.rows * form.inner, terms, form.rows * terms, error));
-    n->rows = form.rows;
+    TRY(make_product(&n, rows, rows * form.inner, form.heads * terms, rows * terms, error));
+    n->rows = rows;
     n->outs = form.outs;
     n->inner = form.inner;
-    n->count = form.rows * form.outs;
+    n->count = rows * form.outs;
     n->ring = form.ring;
     TRY(base_alloc(&n->own, n->count, sizeof *n->own, error));
-    memcpy(n->x, x, form.rows * form.inner * sizeof *x);
-    for (size_t o = 0; o < form.outs; o++)
-        for (size_t i = 0; i < form.inner; i++)
-            n->y[i * form.outs + o] = w[o * form.inner + i];
-    for (size_t r = 0; r < form.rows; r++) {
-        const uint64_t *row = n->x + r * form.inner;
-        TRY(add_cross(m, n, row_form(form), row, n->y, n->share + r * terms, error));
+    memcpy(n->x, x, rows * form.inner * sizeof *x);
+    for (size_t h = 0; h < form.heads; h++)
+        for (size_t o = 0; o < form.outs; o++)
+            for (size_t i = 0; i < form.inner; i++)
+                n->y[h * terms + i * form.outs + o] = w[(h * form.outs + o) * form.inner + i];
+    for (size_t r = 0; r < rows; r++) {
+        const uint64_t *row = n->x + r * form.inner, *y = n->y + r / form.rows * terms;
+        TRY(add_cross(m, n, row_form(form), row, y, n->share + r * terms, error));
         for (size_t i = 0; i < form.inner; i++)
             for (size_t o = 0; o < form.outs; o++)
-                n->own[r * form.outs + o] += row[i] * n->y[i * form.outs + o];
+                n->own[r * form.outs + o] += row[i] * y[i * form.outs + o];
     }
     *ret = &n->note;
     n = NULL;
@@ -138,7 +138,7 @@ out:
 
 static struct pair_cross_form cross_form(struct mpc_cross_form form)
 {
-    return (struct pair_cross_form){.count = form.count, .group = form.group, .ring = form.ring, .scalars = form.scalars};
+    return (struct pair_cross_form){.count = form.count, .group = form.group, .ring = form.ring, .scalars = form.scalars, .squares = form.squares};
 }
 
 struct pair_cost pair_note_cross_cost(struct mpc_cross_form form)
@@ -157,7 +157,7 @@ enum base_status pair_note_cross(struct pair_maker *m, struct mpc_cross_form for
     n->ring = form.ring;
     TRY(base_alloc(&n->own, n->count, sizeof *n->own, error));
     memcpy(n->x, x, xs * sizeof *x);
-    memcpy(n->y, y, form.count * sizeof *y);
+    memcpy(n->y, form.squares ? x : y, form.count * sizeof *y);
     TRY(add_cross(m, n, cross_form(form), n->x, n->y, n->share, error));
     for (size_t i = 0; i < form.count; i++)
         n->own[form.scalars ? i : i / form.group] += n->x[form.scalars ? i / form.group : i] * n->y[i];

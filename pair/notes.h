@@ -13,6 +13,16 @@ struct pair_note {
     void (*finish)(struct pair_note *note); /* wipes and frees the note itself; its jobs are finished by who ran them */
 };
 
+/* Finishes jobs that have not run, and frees their list. */
+void pair_note_finish_jobs(struct pair_note *note);
+
+/* A note, NULL where its maker only counts; what it costs; its memory beyond messages and COTs. */
+struct pair_noted {
+    struct pair_note *note;
+    struct pair_cost cost;
+    uint64_t more;
+};
+
 /* The record of words [count] of `ring` bits, packed. */
 BASE_MUST_USE enum base_status pair_emit_words(struct pair_maker *m, const uint64_t *words, size_t count, int ring, struct base_error *error);
 
@@ -33,5 +43,12 @@ BASE_MUST_USE enum base_status pair_note_points(struct pair_maker *m, struct mpc
                                                 const uint64_t *times, struct pair_note **ret, struct base_error *error);
 BASE_MUST_USE enum base_status pair_note_turned(struct pair_maker *m, struct mpc_turned_form form, const uint64_t *by, struct pair_note **ret,
                                                 struct base_error *error);
+
+/* By encrypted masks (pair/lasting.h), for either role; not *ret_made: it is cheaper by Gilboa, or the maker is told to. Keys, and weights that are met for
+ * the first time, are made and sent at once: maker->once. */
+BASE_MUST_USE enum base_status pair_note_matrix(struct pair_maker *m, struct mpc_product_form form, const uint64_t *x, const uint64_t *w, struct pair_noted *ret,
+                                                bool *ret_made, struct base_error *error);
+BASE_MUST_USE enum base_status pair_note_scalars(struct pair_maker *m, struct mpc_cross_form form, const uint64_t *x, const uint64_t *y, struct pair_noted *ret,
+                                                 bool *ret_made, struct base_error *error);
 
 #endif

@@ -8,7 +8,7 @@
  * rows, and the missing one cancels in delta. As everywhere, a permutation may index what its holder moves at its own desk (mpc/README.md);
  * trees and sums are made without that.
  *
- * Cost, h = ceil(log2 n): 2 exchanges, n h COTs with the owner as sender; the other sends n h bits, the owner 32 n h bytes, and n w R bits
+ * Cost, h = ceil(log2 n): 2 exchanges, n h COTs with the owner as sender; the other sends n h bits, the owner 16 n h bytes, and n w R bits
  * if rows are given. Hashes at each end: n^2 ceil(w / 2): sets of up to a thousand rows; larger ones are networks of such.
  * Reveals: nothing. Statistical distance: none. Source: M. Chase, E. Ghosh, O. Poburinnaya, Secret-shared shuffle, ASIACRYPT 2020. */
 #ifndef CACHET_PAIR_PERMUTATION_H

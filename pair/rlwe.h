@@ -8,7 +8,8 @@
  *  once per  the owner sends, for each column j, b_j = -a_j s + e_j + 2^(Q-t) A[.][j]: `rows` coefficients; a_j has its own seed number.
  *  matrix
  *  per v     the evaluator makes  sum_j v_j (a_j, b_j) + Enc(0) + flood + 2^(Q-t) rho,  rounds to Q2 bits and sends all N coefficients of the
- *            first half and `rows` of the second. The owner decrypts A v + rho and keeps it; the evaluator keeps -rho.
+ *            first half and `rows` of the second; for shares mod 2^R without the t - R highest bits. The owner decrypts A v + rho and keeps it;
+ *            the evaluator keeps -rho.
  *
  * Rules, each of which keeps a secret:
  *  - Enc(0) is fresh for every answer: a_j is public, so without it sum v_j a_j gives v away by linear algebra.
@@ -47,7 +48,8 @@ struct pair_rlwe {
     struct pair_rlwe_params params;
     int8_t secret[PAIR_RLWE_N];
     uint64_t *key[3];              /* p0 by owner: [N][limbs] */
-    struct kern_aes_key stream[3]; /* of a_j, by owner: public */
+    uint8_t seed[3][16];           /* of a_j, by owner: public */
+    struct kern_aes_key stream[3]; /* of these seeds */
     uint64_t next[3];              /* seed number of the next column, by owner: forward only, alike at both */
 };
 
@@ -71,7 +73,9 @@ struct pair_rlwe_columns {
 /* Rows at .. at + rows - 1 of such columns, encrypted. */
 struct pair_rlwe_rows {
     uint64_t first;
+    const uint64_t *number; /* [columns], borrowed, where they are not first, first + 1, ..; or NULL */
     size_t columns, at, rows;
+    size_t stride;  /* words of `body` from one column to the next; 0: no more than its rows have */
     uint64_t *body; /* [columns][rows][limbs], at the evaluator; NULL at the owner */
 };
 
@@ -80,18 +84,22 @@ void pair_rlwe_rows_finish(struct pair_rlwe_rows *rows);
 
 struct pair_rlwe_encrypt_form {
     struct pair_rlwe *rlwe;
-    struct pair_rlwe_columns *columns;
+    struct pair_rlwe_columns *columns; /* read when the job is made */
     size_t rows;
+    size_t line;    /* words from one row of the matrix to the next; 0: `columns` */
+    size_t stride;  /* of the result */
+    uint64_t *into; /* borrowed room of the result at the evaluator; NULL: it gets its own */
 };
 
 struct pair_rlwe_encrypt {
     struct pair_job job;
     struct pair_rlwe_encrypt_form form;
+    int owner;
     struct pair_rlwe_rows *rows;
     const uint64_t *matrix;
 };
 
-/* matrix [rows][columns], at the owner. Takes the next `rows` coefficients of the columns. ret_rows is complete at the evaluator after the
+/* matrix [rows][columns], at the owner, read when the job runs. Takes the next `rows` coefficients of the columns. ret_rows is complete at the evaluator after the
  * job. Errors: BASE_ERR_RANGE when fewer coefficients are left; BASE_ERR_MEMORY. */
 BASE_MUST_USE enum base_status pair_rlwe_encrypt_init(struct pair_rlwe_encrypt *ret, const struct pair_party *p,
                                                       struct pair_rlwe_encrypt_form form, const uint64_t *matrix,
@@ -107,6 +115,8 @@ struct pair_rlwe_product_form {
     int owner;
     const struct pair_rlwe_rows *block[PAIR_RLWE_MOST_BLOCKS]; /* borrowed */
     size_t blocks, vectors;
+    int ring;  /* of the shares: 1 to t; 0: t. An answer has ring + Q2 - t bits to a coefficient: the rest, above them, is not sent */
+    bool late; /* the rows are encrypted by jobs of the same batch: an exchange more */
 };
 
 struct pair_rlwe_product {
@@ -123,6 +133,6 @@ struct pair_rlwe_product {
 BASE_MUST_USE enum base_status pair_rlwe_product_init(struct pair_rlwe_product *ret, const struct pair_party *p,
                                                       struct pair_rlwe_product_form form, const uint64_t *vector, uint64_t *share,
                                                       struct base_error *error);
-struct pair_cost pair_rlwe_product_cost(const struct pair_rlwe_params *params, int owner, size_t rows, size_t vectors);
+struct pair_cost pair_rlwe_product_cost(const struct pair_rlwe_params *params, int owner, int ring, size_t rows, size_t vectors);
 
 #endif

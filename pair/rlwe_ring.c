@@ -148,3 +148,36 @@ out:
     base_free_secret(&big);
     return status;
 }
+
+/* --- single coefficients ----------------------------------------------------------------------------------------------------------- */
+
+/* sum_j s[top - j] c_j over [first, end), times `sign`: halves of limbs add up on their own, below 2^32 N. */
+static void add_run(int64_t half[2 * PAIR_RLWE_MOST_LIMBS], const uint64_t *c, int limbs, const int8_t *s, size_t top, size_t first, size_t end, int64_t sign)
+{
+    int64_t sum[2 * PAIR_RLWE_MOST_LIMBS] = {0};
+    for (size_t j = first; j < end; j++) {
+        int64_t factor = s[top - j], keep = -(factor & 1), flip = factor >> 63;
+        for (int l = 0; l < limbs; l++) {
+            uint64_t x = c[j * (size_t)limbs + (size_t)l];
+            sum[2 * l] += (((int64_t)(x & 0xffffffff) & keep) ^ flip) - flip;
+            sum[2 * l + 1] += (((int64_t)(x >> 32) & keep) ^ flip) - flip;
+        }
+    }
+    for (int h = 0; h < 2 * limbs; h++)
+        half[h] += sign * sum[h];
+    base_wipe(sum, sizeof sum);
+}
+
+void pair_ring_times_small_at(uint64_t *ret, const uint64_t *c, int limbs, const int8_t s[PAIR_RLWE_N], size_t at, size_t count)
+{
+    int64_t half[2 * PAIR_RLWE_MOST_LIMBS];
+    for (size_t i = 0; i < count; i++, at++, ret += limbs) {
+        memset(half, 0, sizeof half);
+        add_run(half, c, limbs, s, at, 0, at + 1, 1);
+        add_run(half, c, limbs, s, at + PAIR_RLWE_N, at + 1, PAIR_RLWE_N, -1);
+        memset(ret, 0, (size_t)limbs * sizeof *ret);
+        for (int h = 0; h < 2 * limbs; h++)
+            pair_ring_add(ret, limbs, half[h], 32 * h);
+    }
+    base_wipe(half, sizeof half);
+}

@@ -24,6 +24,9 @@ void pair_ring_draw_noise(struct mpc_stream *stream, int64_t *ret, size_t count)
 BASE_MUST_USE enum base_status pair_ring_times_small(uint64_t *ret, const uint64_t *c, int limbs, int bits, const int8_t s[PAIR_RLWE_N],
                                                      struct base_error *error);
 
+/* Coefficients [at, at + count) of the same product alone, into ret [count], which is not c: one pass over c for each. Constant time. */
+void pair_ring_times_small_at(uint64_t *ret, const uint64_t *c, int limbs, const int8_t s[PAIR_RLWE_N], size_t at, size_t count);
+
 /* sum += c v, coefficient by coefficient: the loop in which answers spend their time. (mpn_addmul_1 over the whole array would do the same
  * in more time: it makes the carry out of every coefficient, which is dropped here and would be noise in the next one, seven bits above that
  * of the products.) `count` coefficients of 2 or 3 limbs. */

@@ -10,7 +10,7 @@ struct pair_cost pair_seeds_cost(struct pair_seeds_form form)
     struct pair_cost cost = {.exchanges = 2};
     uint64_t levels = form.count * (uint64_t)form.h;
     cost.bytes[3 - form.owner] = mpc_bits(levels, 1);
-    cost.bytes[form.owner] = 32 * levels;
+    cost.bytes[form.owner] = sizeof(struct pair_block) * levels;
     cost.cots[form.owner] = levels;
     return cost;
 }
@@ -23,9 +23,8 @@ enum base_status pair_seeds_init(struct pair_seeds *ret, struct pair_seeds_form 
              "%zu seed trees of %d levels at P%d", form.count, form.h, form.owner);
     size_t levels = form.count * (size_t)form.h;
     TRY(base_alloc(&ret->leaf, form.count << form.h, sizeof *ret->leaf, error));
-    TRY(base_alloc(&ret->sum, 2 * levels + 1, sizeof *ret->sum, error));
+    TRY(base_alloc(&ret->sum, levels + 1, sizeof *ret->sum, error));
     TRY(base_alloc(&ret->own, 2 * levels + 1, sizeof *ret->own, error));
-    TRY(base_alloc(&ret->pad, 2 * levels + 1, sizeof *ret->pad, error));
     TRY(base_alloc(&ret->asked, levels + 1, sizeof *ret->asked, error));
 out:
     if (status != BASE_OK)
@@ -38,7 +37,6 @@ void pair_seeds_finish(struct pair_seeds *seeds)
     base_free_secret(&seeds->leaf);
     base_free(&seeds->sum);
     base_free_secret(&seeds->own);
-    base_free_secret(&seeds->pad);
     base_free_secret(&seeds->asked);
 }
 
@@ -56,7 +54,6 @@ static enum base_status ask(struct pair_party *p, struct pair_seeds *s, struct b
     size_t levels = s->form.count * (size_t)s->form.h;
     struct pair_cots cots;
     TRY(pair_cot_take(p, s->form.owner, levels, &cots, error));
-    s->first = cots.first;
     s->key = cots.key;
     if (p->id == s->form.owner) {
         TRY(pair_await(p, s->asked, levels, 1, error));
@@ -69,32 +66,19 @@ out:
     return status;
 }
 
-static uint64_t pad_tweak(const struct pair_seeds *s)
-{
-    return pair_hash_high(PAIR_HASH_SUM, (uint32_t)s->form.owner);
-}
-
-/* The sum of the left nodes under the pad of e, that of the right ones under the other: who asked with e = side xor c knows pad c. */
 static enum base_status answer(struct pair_party *p, struct pair_seeds *s, struct base_error *error)
 {
     enum base_status status;
     size_t levels = s->form.count * (size_t)s->form.h;
-    struct pair_block delta, *zero = s->pad, *one = s->pad + levels;
     if (p->id != s->form.owner)
-        return pair_await(p, s->sum[0].word, 4 * levels, 64, error);
-    TRY(pair_ggm_grow(p, s->form.count, s->form.h, s->leaf, (struct pair_block(*)[2])s->own, error));
-    delta = pair_delta(p);
+        return pair_await(p, s->sum[0].word, 2 * levels, 64, error);
+    struct pair_block delta = pair_delta(p);
+    TRY(pair_ggm_grow(p, s->form.count, s->form.h, &delta, s->leaf, (struct pair_block(*)[2])s->own, error));
     for (size_t i = 0; i < levels; i++)
-        one[i] = pair_xor(s->key[i], delta);
-    pair_hash(p, zero, s->key, levels, s->first, 1, pad_tweak(s));
-    pair_hash(p, one, one, levels, s->first, 1, pad_tweak(s));
-    for (size_t i = 0; i < levels; i++) {
-        pair_swap_if(&zero[i], &one[i], s->asked[i]);
-        s->sum[2 * i] = pair_xor(s->own[2 * i], zero[i]);
-        s->sum[2 * i + 1] = pair_xor(s->own[2 * i + 1], one[i]);
-    }
-    TRY(pair_put(p, s->sum[0].word, 4 * levels, 64, error));
+        s->sum[i] = pair_xor(s->own[2 * i], pair_xor(s->key[i], pair_times(delta, s->asked[i])));
+    TRY(pair_put(p, s->sum[0].word, 2 * levels, 64, error));
 out:
+    base_wipe(&delta, sizeof delta);
     return status;
 }
 
@@ -103,14 +87,9 @@ static enum base_status take(struct pair_party *p, struct pair_seeds *s, struct 
     size_t levels = s->form.count * (size_t)s->form.h;
     if (p->id == s->form.owner)
         return BASE_OK;
-    wanted_sides(s, s->asked);
-    pair_hash(p, s->pad, s->key, levels, s->first, 1, pad_tweak(s));
-    for (size_t i = 0; i < levels; i++) {
-        struct pair_block a = s->sum[2 * i], b = s->sum[2 * i + 1];
-        pair_swap_if(&a, &b, s->asked[i]);
-        s->own[i] = pair_xor(a, s->pad[i]);
-    }
-    enum base_status status = pair_ggm_grow_around(p, s->form.count, s->form.h, s->index, s->own, s->leaf, error);
+    for (size_t i = 0; i < levels; i++)
+        s->own[i] = pair_xor(s->sum[i], s->key[i]);
+    enum base_status status = pair_ggm_grow_around(p, s->form.count, s->form.h, true, s->index, s->own, s->leaf, error);
     if (status == BASE_OK)
         pair_ggm_absolute(s->form.count, s->form.h, s->index, s->leaf);
     return status;

@@ -6,7 +6,7 @@
  * Seed trees (pair/seeds.h) give row i of a square of words to both, but for row a, which the index's owner lacks. The table travels under
  * the sum of the square's diagonals; column sums stay with its owner; in the other's difference of the two the missing row cancels.
  *
- * Cost, n tables: 2 exchanges, n h COTs with the owner as sender; the other sends n h bits, the owner n (32 h + 2^h R / 8) bytes. Hashes at
+ * Cost, n tables: 2 exchanges, n h COTs with the owner as sender; the other sends n h bits, the owner n (16 h + 2^h R / 8) bytes. Hashes at
  * each end: 2^(2 h - 1) per table: for h up to 6 or so; beyond, point keys. Reveals: nothing. Statistical distance: none.
  * Source: pair/seeds.h; the share translation of M. Chase, E. Ghosh, O. Poburinnaya, ASIACRYPT 2020, for rotations. */
 #ifndef CACHET_PAIR_TABLE_H

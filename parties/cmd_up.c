@@ -210,6 +210,7 @@ static enum base_status run_all(struct up *u, struct base_error *error)
     TRY(policy_flags_read(&u->policy_flags, &u->policy, &u->policy_config, error));
     TRY_THAT(party_config_find_mode(u->mode, &form.mode), error, BASE_ERR_ARGUMENT,
              "--mode is \"%s\": must be three-party, two-party-with-dealer or two-party", u->mode);
+    enum { MOST_SECONDS = 3600 };
     bool alone = form.mode == CONFIG_TWO_PARTY;
     if (alone) /* what two parties make */
         u->plan_options.general = true;
@@ -219,6 +220,8 @@ static enum base_status run_all(struct up *u, struct base_error *error)
     form.policy = u->policy;
     form.policy_config = u->policy_config;
     form.limits = deployment_limits(u->context);
+    if (alone)
+        form.limits.connect_seconds = MOST_SECONDS; /* they encrypt their weights for each other first */
     if (u->serve)
         form.limits.slots = alone ? 1 : (uint32_t)u->slots;
     TRY(deployment_check_memory(&form, u->serve ? u->context - 1 : u->prompt.count, error));

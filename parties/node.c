@@ -52,6 +52,17 @@ static void log_slot(void *context, const struct eng_order *order)
         base_log_write(&n->log, BASE_LOG_INFO, id, "has ended");
 }
 
+/* Mode two-party: encrypted weights lie beside the shares that they belong to. */
+static enum base_status keep_weights(struct node *n, const char *shares, struct base_error *error)
+{
+    uint8_t digest[PAIR_STORE_DIGEST];
+    char text[sizeof n->share.set + sizeof n->share.model + sizeof n->share.plan_digest + 2];
+    int size = snprintf(text, sizeof text, "%s %s %s", n->share.set, n->share.model, n->share.plan_digest);
+    (void)crypto_generichash(digest, sizeof digest, (const uint8_t *)text, (size_t)size, NULL, 0);
+    n->two.log = &n->log;
+    return party_two_keep(&n->two, n->index, shares, digest, error);
+}
+
 static enum base_status open_engine(struct node *n, const struct node_options *options,
                                     struct base_error *error)
 {
@@ -90,6 +101,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
                          error));
     if (n->config.mode == CONFIG_TWO_PARTY) {
         TRY(party_two_init(&n->two, kern, error));
+        TRY(keep_weights(n, options->shares, error));
         TRY(eng_session_set_maker(&n->session, &n->two.of_session, error));
     }
     TRY(party_device_place(&n->device, &n->session, error));

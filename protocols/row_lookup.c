@@ -24,7 +24,8 @@ static void note(struct mpc_party *p, struct mpc_wire hot, size_t n, const struc
             const uint32_t *row = table->data + r * table->stride;
             masks[i * table->rows + r] = table->held == MPC_LEFT ? row[table->width + i] : table->held == MPC_RIGHT ? row[i] - row[table->width + i] : row[i];
         }
-    mpc_note_product(p, (struct mpc_product_form){n, table->width, table->rows, SEC_ROW_RING}, hot.l1, masks);
+    mpc_note_product(p, (struct mpc_product_form){.heads = 1, .rows = n, .outs = table->width, .inner = table->rows, .ring = SEC_ROW_RING,
+                                                  .which = {.lasting = MPC_WEIGHTS, .of = table}}, hot.l1, masks);
     base_arena_release(&p->arena, mark);
 }
 

@@ -26,5 +26,5 @@ struct mpc_wire sec_squares(struct mpc_party *p, struct mpc_wire x, size_t run, 
                  x.ring);
     if (mpc_failed(p))
         return (struct mpc_wire){0};
-    return mpc_cut(p, mpc_share_dot(p, x, x, run), x.ring, cut, bound, false, label);
+    return mpc_cut(p, mpc_share_squares(p, x, run), x.ring, cut, bound, false, label);
 }

@@ -187,9 +187,10 @@ static enum base_status run_matrix(struct pair_party *p, struct end *end, struct
     struct pair_job *first[] = {&encrypt.job}, *second[] = {&product.job};
     TRY(pair_rlwe_start(&rlwe, p, &pair_rlwe_64, error));
     pair_rlwe_columns_new(&rlwe, 2, COLUMNS, &columns);
-    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &columns, ROWS}, end->given[5], &rows, error));
+    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &columns, .rows = ROWS}, end->given[5], &rows, error));
     TRY(pair_run(p, first, 1, error));
-    TRY(pair_rlwe_product_init(&product, p, (struct pair_rlwe_product_form){&rlwe, 2, {&rows}, 1, 1}, end->given[0], end->got[0], error));
+    struct pair_rlwe_product_form form = {.rlwe = &rlwe, .owner = 2, .block = {&rows}, .blocks = 1, .vectors = 1, .ring = 50};
+    TRY(pair_rlwe_product_init(&product, p, form, end->given[0], end->got[0], error));
     TRY(pair_run(p, second, 1, error));
     expect_secret(end, "a row of a matrix product", end->got[0], ROWS * 8);
 out:

@@ -25,12 +25,12 @@ static enum base_status run_matvec(struct pair_party *p, struct pair_rlwe *rlwe,
     struct pair_rlwe_columns columns;
     struct pair_rlwe_rows rows[2] = {{0}, {0}};
     struct pair_rlwe_product product;
-    struct pair_rlwe_product_form form = {rlwe, c->owner, {&rows[0], &rows[1]}, c->blocks, c->vectors};
+    struct pair_rlwe_product_form form = {.rlwe = rlwe, .owner = c->owner, .block = {&rows[0], &rows[1]}, .blocks = c->blocks, .vectors = c->vectors};
     pair_rlwe_columns_new(rlwe, c->owner, c->columns, &columns);
     for (size_t k = 0; k < c->blocks; k++) {
         struct pair_rlwe_encrypt encrypt;
         struct pair_job *jobs[1] = {&encrypt.job};
-        struct pair_rlwe_encrypt_form encrypted = {rlwe, &columns, c->rows[k]};
+        struct pair_rlwe_encrypt_form encrypted = {.rlwe = rlwe, .columns = &columns, .rows = c->rows[k]};
         TRY(pair_rlwe_encrypt_init(&encrypt, p, encrypted, p->id == c->owner ? c->matrix[k] : NULL, &rows[k], error));
         TRY(pair_run(p, jobs, 1, error));
     }
@@ -95,7 +95,7 @@ static void test_products(void **state)
 /* 19 bytes per row and 154 kB for both directions, as the design counts. */
 static void test_cost(void **state)
 {
-    struct pair_cost cost = pair_rlwe_product_cost(&pair_rlwe_64, 2, 3072, 1);
+    struct pair_cost cost = pair_rlwe_product_cost(&pair_rlwe_64, 2, 0, 3072, 1);
     assert_int_equal(cost.exchanges, 1);
     assert_int_equal(cost.bytes[1], (8192 + 3072) * 75 / 8);
     assert_int_equal(cost.bytes[2], 0);
@@ -234,11 +234,11 @@ static enum base_status open_answer(struct pair_party *p, void *context, struct 
     struct pair_rlwe_rows rows = {0};
     struct pair_rlwe_encrypt encrypt;
     struct pair_rlwe_product product;
-    struct pair_rlwe_product_form form = {&rlwe, 1, {&rows}, 1, c->vectors};
+    struct pair_rlwe_product_form form = {.rlwe = &rlwe, .owner = 1, .block = {&rows}, .blocks = 1, .vectors = c->vectors};
     struct pair_job *first[1] = {&encrypt.job}, *second[1] = {&product.job};
     TRY(pair_rlwe_start(&rlwe, p, &pair_rlwe_64, error));
     pair_rlwe_columns_new(&rlwe, 1, 1, &columns);
-    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &columns, c->rows}, c->matrix, &rows, error));
+    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &columns, .rows = c->rows}, c->matrix, &rows, error));
     TRY(pair_run(p, first, 1, error));
     if (p->id == 1) {
         TRY(read_answer(p, &rlwe, c, error));
@@ -318,7 +318,7 @@ static enum base_status open_noise(struct pair_party *p, void *context, struct b
     uint8_t done = 1;
     TRY(pair_rlwe_start(&rlwe, p, &pair_rlwe_64, error));
     pair_rlwe_columns_new(&rlwe, 1, NOISY_COLUMNS, &columns);
-    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &columns, NOISY_ROWS}, c->matrix, &rows, error));
+    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &columns, .rows = NOISY_ROWS}, c->matrix, &rows, error));
     TRY(pair_run(p, jobs, 1, error));
     if (p->id == 2)
         memcpy(c->body, rows.body, sizeof c->body);
@@ -374,10 +374,10 @@ static enum base_status use_up(struct pair_party *p, void *context, struct base_
     pair_rlwe_columns_new(&rlwe, 2, 3, &columns);
     pair_rlwe_columns_new(&rlwe, 2, 1, &other);
     TRY_THAT(columns.first == 0 && other.first == 3 && rlwe.next[2] == 4 && rlwe.next[1] == 0, error, BASE_ERR_ARGUMENT, "numbers repeat");
-    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &columns, 8000}, matrix, &rows[0], error));
-    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &columns, 192}, matrix, &rows[1], error));
+    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &columns, .rows = 8000}, matrix, &rows[0], error));
+    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &columns, .rows = 192}, matrix, &rows[1], error));
     TRY_THAT(rows[0].at == 0 && rows[1].at == 8000, error, BASE_ERR_ARGUMENT, "coefficients repeat");
-    status = pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &columns, 1}, matrix, &rows[2], error);
+    status = pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &columns, .rows = 1}, matrix, &rows[2], error);
 out:
     for (int k = 0; k < 3; k++)
         pair_rlwe_rows_finish(&rows[k]);
@@ -399,7 +399,8 @@ static enum base_status mix_matrices(struct pair_party *p, void *context, struct
     struct pair_rlwe rlwe = {.params = pair_rlwe_64};
     struct pair_rlwe_rows a = {.first = 0, .columns = 4, .rows = 1}, b = {.first = 4, .columns = 4, .rows = 1};
     struct pair_rlwe_product product;
-    return pair_rlwe_product_init(&product, p, (struct pair_rlwe_product_form){&rlwe, 1, {&a, &b}, 2, 1}, NULL, NULL, error);
+    struct pair_rlwe_product_form form = {.rlwe = &rlwe, .owner = 1, .block = {&a, &b}, .blocks = 2, .vectors = 1};
+    return pair_rlwe_product_init(&product, p, form, NULL, NULL, error);
 }
 
 static void test_matrices_do_not_share_a_half(void **state)

@@ -71,7 +71,8 @@ static enum base_status one_batch(struct pair_party *p, struct everything *e, st
                         owns ? e->table : NULL, h->turned, error));
     TRY(pair_permutation_init(&permutation, p, (struct pair_permutation_form){.owner = 2, .rows = N, .width = 1, .ring = 64},
                               owns ? NULL : e->order, NULL, owns ? h->first : NULL, h->second, error));
-    TRY(pair_rlwe_product_init(&product, p, (struct pair_rlwe_product_form){rlwe, 2, {rows}, 1, 1}, owns ? NULL : h->vector, h->product, error));
+    struct pair_rlwe_product_form encrypted = {.rlwe = rlwe, .owner = 2, .block = {rows}, .blocks = 1, .vectors = 1};
+    TRY(pair_rlwe_product_init(&product, p, encrypted, owns ? NULL : h->vector, h->product, error));
     TRY(pair_run(p, jobs, sizeof jobs / sizeof *jobs, error));
     TRY(pair_point_expand(p, &keys, 0, N, h->point, error));
     pair_point_keys_finish(&keys);
@@ -90,7 +91,7 @@ static enum base_status all_of_it(struct pair_party *p, void *context, struct ba
     struct pair_job *jobs[1] = {&encrypt.job};
     TRY(pair_rlwe_start(&rlwe, p, &pair_rlwe_64, error));
     pair_rlwe_columns_new(&rlwe, 2, COLUMNS, &columns);
-    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &columns, ROWS},
+    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &columns, .rows = ROWS},
                                p->id == 2 ? e->half[2][0].matrix : NULL, &rows, error));
     TRY(pair_run(p, jobs, 1, error));
     for (int b = 0; b < BATCHES; b++)

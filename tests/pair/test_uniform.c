@@ -102,9 +102,10 @@ static enum base_status run_matrix(struct pair_party *p, struct constant *c, con
     struct pair_job *first[] = {&encrypt.job}, *second[] = {&product.job};
     TRY(pair_rlwe_start(&rlwe, p, params, error));
     pair_rlwe_columns_new(&rlwe, 2, COLUMNS, &columns);
-    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){&rlwe, &columns, N}, c->input, &rows, error));
+    TRY(pair_rlwe_encrypt_init(&encrypt, p, (struct pair_rlwe_encrypt_form){.rlwe = &rlwe, .columns = &columns, .rows = N}, c->input, &rows, error));
     TRY(pair_run(p, first, 1, error));
-    TRY(pair_rlwe_product_init(&product, p, (struct pair_rlwe_product_form){&rlwe, 2, {&rows}, 1, 1}, c->input, c->share[p->id][0], error));
+    struct pair_rlwe_product_form form = {.rlwe = &rlwe, .owner = 2, .block = {&rows}, .blocks = 1, .vectors = 1};
+    TRY(pair_rlwe_product_init(&product, p, form, c->input, c->share[p->id][0], error));
     TRY(pair_run(p, second, 1, error));
 out:
     pair_rlwe_rows_finish(&rows);

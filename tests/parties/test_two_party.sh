@@ -27,11 +27,19 @@ says() {
     grep -q -- "$1" "$work/err" "$work/out"
 }
 
-echo "1..8"
+echo "1..10"
 up --prompt "a b" --compare --keep "$work/kept" && says 'every one of the 3 tokens is the one that the same model gives in the clear'
 check $? "two processes give the clear's tokens"
 says 'P1 and P2 run as two processes' && ! [ -e "$work/kept/p0.key" ] && [ -e "$work/kept/p1.key" ]
 check $? "there is no third"
+[ "$(stat -c %a "$work/kept/set/p1/encrypted-weights" "$work/kept/set/p2/encrypted-weights" | tr '\n' ' ')" = "600 600 " ] && grep -q 'are encrypted, once for this model' "$work/kept/p1.log"
+check $? "each keeps the weights that the other has encrypted"
+for i in 1 2; do
+    "$cachet" party --config "$work/kept/config.yaml" --key "$work/kept/p$i.key" --shares "$work/kept/set/p$i" --once >"$work/again$i" 2>&1 &
+done
+"$cachet" generate --config "$work/kept/config.yaml" --key "$work/kept/client.key" --shares "$work/kept/set/client" --prompt "a b" --max-tokens 3 >"$work/out" 2>"$work/err" &&
+    wait && ! grep -q 'are encrypted' "$work/again1" "$work/again2" && grep -q 'done: 2 prompt tokens' "$work/again1"
+check $? "and uses them at its next start"
 ! grep -q 'p0:' "$work/kept/config.yaml" && grep -q '^mode: two-party$' "$work/kept/config.yaml" && "$cachet" config print --config "$work/kept/config.yaml" >"$work/out" 2>"$work/err"
 check $? "its config has no p0, and reads back"
 sed 's/^mode: two-party$/mode: three-party/' "$work/kept/config.yaml" >"$work/three.yaml"

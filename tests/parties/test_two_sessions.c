@@ -10,6 +10,8 @@
 #include "parties/two.h"
 
 #include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum { CONTEXT = 24, CHUNK = 4, PROMPT = 6, NEW_TOKENS = 4, LINK_LIMIT = 64 << 20 };
 
@@ -61,6 +63,32 @@ static struct eng_decoder_form form_of(const struct model *m, enum mpc_role role
                                      .policy = &kv_policy_full, .context = CONTEXT, .chunk = CHUNK};
 }
 
+/* directory: of encrypted weights; NULL: they are not kept. */
+static void open_seat(struct stage *s, int id, const char *directory)
+{
+    struct seat *seat = &s->seat[id];
+    struct base_error error = {0};
+    static const uint8_t digest[PAIR_STORE_DIGEST] = {5};
+    check_ok(party_two_init(&seat->two, kern_table_select(~0u), &error), &error, "pair");
+    if (directory != NULL)
+        check_ok(party_two_keep(&seat->two, id, directory, digest, &error), &error, "keep");
+    check_ok(eng_session_init(&seat->session, (enum mpc_role)id, form_of(&s->model, (enum mpc_role)id), 1, kern_table_select(~0u), &error), &error, "session");
+    check_ok(eng_session_set_maker(&seat->session, &seat->two.of_session, &error), &error, "maker");
+}
+
+/* Over fresh links. */
+static void meet(struct stage *s)
+{
+    struct base_error error = {0};
+    for (int id = 1; id <= 2; id++)
+        net_link_destroy(&s->seat[id].peer);
+    check_ok(net_memory_pair_create(&s->seat[1].peer, &s->seat[2].peer, "P1", "P2", 1, LINK_LIMIT, &error), &error, "links");
+    start(s, true);
+    end(s);
+    for (int id = 1; id <= 2; id++)
+        check_ok(s->seat[id].status, &s->seat[id].error, "join");
+}
+
 static int open_stage(void **state)
 {
     struct base_error error = {0};
@@ -68,17 +96,9 @@ static int open_stage(void **state)
     *state = s;
     struct model_options o = {.general_attention = true, .general_activation = true, .fold = true, .pair = true, .context = CONTEXT, .shape = &model_odd_shape};
     assert_true(model_open(&s->model, "odd", o));
-    check_ok(net_memory_pair_create(&s->seat[1].peer, &s->seat[2].peer, "P1", "P2", 1, LINK_LIMIT, &error), &error, "links");
-    for (int id = 1; id <= 2; id++) {
-        struct seat *seat = &s->seat[id];
-        check_ok(party_two_init(&seat->two, kern_table_select(~0u), &error), &error, "pair");
-        check_ok(eng_session_init(&seat->session, (enum mpc_role)id, form_of(&s->model, (enum mpc_role)id), 1, kern_table_select(~0u), &error), &error, "session");
-        check_ok(eng_session_set_maker(&seat->session, &seat->two.of_session, &error), &error, "maker");
-    }
-    start(s, true);
-    end(s);
     for (int id = 1; id <= 2; id++)
-        check_ok(s->seat[id].status, &s->seat[id].error, "join");
+        open_seat(s, id, NULL);
+    meet(s);
     check_ok(eng_sampler_init(&s->sampler, (struct eng_sampling){0}, s->model.source.shape->vocab, &error), &error, "sampler");
     return 0;
 }
@@ -151,17 +171,22 @@ static void ask(struct stage *s, size_t stop_after, struct eng_generated *ret)
     }
 }
 
+static void twin_answer(struct stage *s, struct eng_generated *ret)
+{
+    struct eng_twin twin;
+    struct base_error error = {0};
+    check_ok(eng_twin_init(&twin, form_of(&s->model, MPC_CLEAR), kern_table_select(~0u), ENG_REQUEST_SAMPLE, &error), &error, "twin");
+    struct eng_backend backend = eng_twin_backend(&twin);
+    generate(s, &backend, 0, ret);
+    eng_twin_finish(&twin);
+}
+
 /* The twin's tokens, each time: streams, caches, COTs and what was made for a step that was cut short leave nothing behind. */
 static void test_one_after_the_other(void **state)
 {
     struct stage *s = *state;
     struct eng_generated clear, answer;
-    struct eng_twin twin;
-    struct base_error error = {0};
-    check_ok(eng_twin_init(&twin, form_of(&s->model, MPC_CLEAR), kern_table_select(~0u), ENG_REQUEST_SAMPLE, &error), &error, "twin");
-    struct eng_backend backend = eng_twin_backend(&twin);
-    generate(s, &backend, 0, &clear);
-    eng_twin_finish(&twin);
+    twin_answer(s, &clear);
     for (size_t stop_after = 0; stop_after <= 2; stop_after++) {
         size_t want = stop_after == 0 ? NEW_TOKENS : stop_after;
         ask(s, stop_after, &answer);
@@ -231,8 +256,74 @@ static void test_client_goes(void **state)
     }
 }
 
+/* Of both parties: whether they encrypted weights since they met last. */
+static bool encrypted_weights(const struct stage *s)
+{
+    const struct pair_cost *once[3] = {NULL, &s->seat[1].two.maker.once, &s->seat[2].two.maker.once};
+    assert_memory_equal(once[1], once[2], sizeof *once[1]);
+    for (int id = 1; id <= 2; id++)
+        assert_true(s->seat[id].two.weights.complete);
+    assert_memory_equal(s->seat[1].two.weights.id, s->seat[2].two.weights.id, PAIR_SESSION);
+    return once[1]->exchanges > 0;
+}
+
+static void check_answer(struct stage *s, const struct eng_generated *clear)
+{
+    struct eng_generated answer;
+    ask(s, 0, &answer);
+    assert_int_equal(answer.count, clear->count);
+    assert_memory_equal(answer.tokens, clear->tokens, clear->count * sizeof *clear->tokens);
+    eng_generated_finish(&answer);
+}
+
+static void start_again(struct stage *s, const char *const directory[3])
+{
+    for (int id = 1; id <= 2; id++) {
+        eng_session_finish(&s->seat[id].session);
+        party_two_finish(&s->seat[id].two);
+        open_seat(s, id, directory[id]);
+    }
+}
+
+/* Weights are encrypted once: for all meetings of two processes, and for their next start where both have their files; if one has lost its own, anew. */
+static void test_weights_are_kept(void **state)
+{
+    struct stage *s = *state;
+    struct eng_generated clear;
+    char first[] = "/tmp/cachet-two-XXXXXX", second[] = "/tmp/cachet-two-XXXXXX", path[3][64];
+    const char *directory[3] = {NULL, mkdtemp(first), mkdtemp(second)};
+    uint8_t id[PAIR_SESSION];
+    twin_answer(s, &clear);
+    meet(s);
+    assert_false(encrypted_weights(s));
+    check_answer(s, &clear);
+    for (int party = 1; party <= 2; party++)
+        (void)snprintf(path[party], sizeof path[party], "%s/encrypted-weights", directory[party]);
+    start_again(s, directory);
+    meet(s);
+    assert_true(encrypted_weights(s));
+    memcpy(id, s->seat[1].two.weights.id, sizeof id);
+    start_again(s, directory);
+    meet(s);
+    assert_false(encrypted_weights(s));
+    assert_memory_equal(id, s->seat[1].two.weights.id, sizeof id);
+    check_answer(s, &clear);
+    assert_int_equal(unlink(path[2]), 0);
+    start_again(s, directory);
+    meet(s);
+    assert_true(encrypted_weights(s));
+    assert_memory_not_equal(id, s->seat[1].two.weights.id, sizeof id);
+    check_answer(s, &clear);
+    for (int party = 1; party <= 2; party++) {
+        assert_int_equal(unlink(path[party]), 0);
+        assert_int_equal(rmdir(directory[party]), 0);
+    }
+    eng_generated_finish(&clear);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_after_the_other), cmocka_unit_test(test_refusals), cmocka_unit_test(test_client_goes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_after_the_other), cmocka_unit_test(test_refusals), cmocka_unit_test(test_client_goes),
+                                       cmocka_unit_test(test_weights_are_kept)};
     return cmocka_run_group_tests(tests, open_stage, close_stage);
 }

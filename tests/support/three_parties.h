@@ -51,6 +51,7 @@ struct trio_job {
     size_t arena_size;             /* 0: 1 GiB of address space */
     mpc_split_fn split;            /* of every party: where dealt fields are divided; NULL: as the product does */
     const struct trio_ahead *ahead; /* NULL: P0 deals */
+    enum { TRIO_CHEAPER, TRIO_GILBOA, TRIO_ENCRYPTED } linear; /* `ahead`: how it makes products */
     uint64_t batch;                /* `ahead`: weight of a batch; 0: as the product does */
     struct tap *tap;               /* sees received fields and may prescribe draws; NULL: none */
     const struct kern_table *kern; /* NULL: the tap's, or the best */

@@ -53,6 +53,11 @@ static void trace(void *context, int sent, uint32_t step, size_t size)
     frames->frame[frames->count++] = (struct trio_frame){step, size};
 }
 
+static enum pair_linear linear_of(const struct trio_job *job)
+{
+    return job->linear == TRIO_GILBOA ? PAIR_LINEAR_GILBOA : job->linear == TRIO_ENCRYPTED ? PAIR_LINEAR_ENCRYPTED : PAIR_LINEAR_CHEAPER;
+}
+
 static enum base_status make(struct side *s)
 {
     enum base_status status;
@@ -68,6 +73,7 @@ static enum base_status make(struct side *s)
     net_link_set_trace(s->link, trace, s);
     pair_maker_init(&s->maker, &s->pair, s->tape);
     s->maker.batch = job->batch;
+    s->maker.linear = linear_of(job);
     TRY(mpc_party_init(&s->party, MPC_HELPER, kern, job->arena_size == 0 ? (size_t)1 << 30 : job->arena_size, &s->error));
     s->party.maker = &s->maker.of_party;
     s->party.observe = observe;
@@ -80,7 +86,7 @@ static enum base_status make(struct side *s)
         status = s->party.status;
     if (status != BASE_OK)
         s->error = s->party.error;
-    s->bytes = net_link_count(s->link, NET_PHASE_SETUP)->payload_bytes;
+    s->bytes = net_link_count(s->link, NET_PHASE_SETUP)->payload_bytes - s->maker.once.bytes[s->id];
     pair_reader_init(&s->reader, &s->pair, s->tape);
 out:
     pair_tape_close(s->tape, &s->error);
@@ -159,14 +165,17 @@ static const struct mpc_maker *maker(struct trio *trio, int counts)
     struct pair_of *pair = trio->pair;
     if (counts == 0)
         return &mpc_maker_of_twin;
+    pair_maker_finish(&pair->counter);
     pair_maker_count(&pair->counter, K);
     pair->counter.batch = trio->job->batch;
+    pair->counter.linear = linear_of(trio->job);
     return &pair->counter.of_party;
 }
 
 static void finish(struct trio *trio)
 {
     struct pair_of *pair = trio->pair;
+    pair_maker_finish(&pair->counter);
     for (int id = 1; id <= 2; id++) {
         struct side *s = &pair->side[id];
         pair_maker_finish(&s->maker);

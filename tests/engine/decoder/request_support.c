@@ -58,6 +58,7 @@ enum base_status request_try(const struct request *r, uint64_t seed, struct trio
                                  .beside = true,
                                  .ahead = r->ahead,
                                  .kern = r->kern,
+                                 .linear = r->linear,
                                  .arena_size = (size_t)4 << 30};
     enum base_status status = trio_run(&job, ret, error);
     for (size_t s = 0; s < r->steps; s++)

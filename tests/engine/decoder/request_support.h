@@ -19,6 +19,7 @@ struct request {
     const struct trio_ahead *ahead; /* two parties without P0 (tests/support/two_parties.h) */
     const struct kern_table *kern;  /* NULL: the best */
     struct kern_device *device;     /* weights and caches are placed there; NULL: none */
+    int linear;      /* how these make products: trio_job.linear */
     bool all_logits; /* of every row, not of the last one of a step */
 };
 

@@ -1,5 +1,6 @@
 /* Whole models between two parties alone: every wire of prefill and decode steps against the twin on equal inputs, declared against counted cost,
- * transcripts of both phases; ahead of time runs to its end before any input exists. All products by Gilboa. */
+ * transcripts of both phases; ahead of time runs to its end before any input exists. Products each way: all encrypted, with K and V of a text and the weights;
+ * all by Gilboa, which is the oracle; each in the cheaper way. */
 #include "tests/engine/decoder/request_support.h"
 #include "tests/support/two_parties.h"
 
@@ -129,6 +130,31 @@ static void test_dealt_gates_are_refused(void **state)
     check_refused((struct model_options){0}, "two parties");
 }
 
+/* Encrypted throughout: extents of a few words in coefficients and columns, groups of heads that do not come out even, GQA. */
+static void test_odd_extents_encrypted(void **state)
+{
+    struct model_options o = two();
+    struct request r = plain_request;
+    (void)state;
+    o.shape = &model_odd_shape;
+    r.linear = TRIO_ENCRYPTED;
+    check_model("odd, encrypted", o, r);
+    r.linear = TRIO_GILBOA;
+    check_model("odd, by Gilboa", o, r);
+}
+
+/* A ring of slots: K's coefficients run on into new sets, V's columns are replaced; what a slot held before is never answered for. */
+static void test_window_encrypted(void **state)
+{
+    struct request r = {.rows = {4, 4, 1, 1, 1, 1, 1, 1}, .steps = 8, .context = 24, .chunk = 4, .linear = TRIO_ENCRYPTED};
+    struct model_options o = two();
+    struct base_error error = {0};
+    (void)state;
+    assert_int_equal(kv_config_parse("window:sinks=1:window=4", 0, &r.policy, &r.config, &error), BASE_OK);
+    o.shape = &model_odd_shape;
+    check_model("odd, window, encrypted", o, r);
+}
+
 static void test_stories260k(void **state)
 {
     (void)state;
@@ -138,6 +164,7 @@ static void test_stories260k(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_odd_extents), cmocka_unit_test(test_mlp_without_gate), cmocka_unit_test(test_window),
+                                       cmocka_unit_test(test_odd_extents_encrypted), cmocka_unit_test(test_window_encrypted),
                                        cmocka_unit_test(test_dealt_gates_are_refused), cmocka_unit_test(test_stories260k)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
