@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "engine/request.h"
+#include "mpc/maker.h"
 #include "mpc/opening.h"
 
 #include <string.h>
@@ -21,22 +22,24 @@ static enum base_status run(struct eng_decoder *d, struct mpc_party *p, size_t n
     size_t mark = base_arena_mark(&p->arena);
     struct mpc_wire hot = mpc_wire_make(p, n * d->form.shape->vocab, SEC_ROW_RING, 0, 1);
     enum base_status status = eng_decoder_step(d, p, hot, n, rows, &out);
+    mpc_make(p, true);
     *ret = mpc_cost_add(*ret, minus(p->declared, before));
     base_arena_release(&p->arena, mark);
     return status;
 }
 
-/* `rows` rows in `turns` steps, `answers` of which end in logits. Orders and reports go to and come from all three parties; while the prompt is read P1 says where it is. */
+/* `rows` rows in `turns` steps, `answers` of which end in logits. Orders and reports go to and come from all parties; while the prompt is read P1 says where it is. */
 static struct eng_client_cost client_cost(const struct eng_decoder_form *form, uint64_t turns, uint64_t rows, uint64_t answers,
                                           bool decoding)
 {
-    enum { PARTIES = 2, ALL = 3, GUARD = 8 };
+    enum { PARTIES = 2, GUARD = 8 };
+    const uint64_t all = form->maker != NULL ? PARTIES : PARTIES + 1;
     const struct eng_plan *plan = form->plan;
     uint64_t vocab = form->shape->vocab;
     return (struct eng_client_cost){
         .turns = turns,
-        .sent = PARTIES * rows * mpc_bits(vocab, SEC_ROW_RING) + ALL * turns * ENG_ORDER_BYTES,
-        .received = ALL * turns * ENG_STEP_REPORT_BYTES +
+        .sent = PARTIES * rows * mpc_bits(vocab, SEC_ROW_RING) + all * turns * ENG_ORDER_BYTES,
+        .received = all * turns * ENG_STEP_REPORT_BYTES +
                     (decoding ? 0 : turns * form->shape->layers * ENG_PROGRESS_BYTES) +
                     PARTIES * turns * GUARD +
                     answers * (mpc_open_to_client_bytes(vocab, eng_logit_ring(form->shape, plan)) +
@@ -63,6 +66,7 @@ static enum base_status count(struct eng_cost *ret, const struct eng_decoder_for
         TRY(eng_decoder_period(&own, prompt, &cost.steps, error));
     TRY(eng_decoder_init(&decoder, MPC_COUNT, own, error));
     TRY(mpc_party_init(&p, MPC_COUNT, kern_table_select(0), (size_t)1 << WORK_SIZE_LOG, error));
+    p.maker = form->maker;
     TRY(eng_decoder_begin(&decoder, &p, prompt, own.context - prompt, error));
     cost.chunk = decoder.form.chunk;
     for (size_t at = 0; at < prompt && status == BASE_OK;) {

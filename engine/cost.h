@@ -24,7 +24,8 @@ struct eng_cost {
     uint64_t opened[MPC_MAX_OPENINGS]; /* values that the graph opens, prompt and decoded tokens, by entry of the registry */
 };
 
-/* prompt rows are in the cache when the first counted token is decoded; form.context >= prompt + steps. form.weights and
+/* Where form.maker is set (two parties without P0), offline are the bytes that both send to make it; they belong to no class.
+ * prompt rows are in the cache when the first counted token is decoded; form.context >= prompt + steps. form.weights and
  * form.gates may be NULL. Errors: those of the plan's and gates' conditions. */
 BASE_MUST_USE enum base_status eng_cost_count(struct eng_cost *ret, const struct eng_decoder_form *form,
                                               size_t prompt, struct base_progress *progress,

@@ -57,6 +57,7 @@ struct eng_decoder_form {
     size_t context; /* prompt plus answer of the longest request */
     size_t chunk;   /* rows of one step at most; 0: chosen so that a chunk's scores fit the work area */
     size_t followers; /* the twin: decoders that follow this one at most (eng_decoder_follow) */
+    const struct mpc_maker *maker; /* the count role of two parties without P0: what they would make; else NULL */
     size_t prompt;  /* rows of the prompt, where the policy's sizes are to be those of one request (costs); 0: of any */
 };
 struct eng_decoder {

@@ -30,6 +30,7 @@ enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remot
         randombytes_buf(r.request.key2, sizeof r.request.key2);
     }
     r.slot[0] = opened(request->prompt_tokens, request->new_tokens, request->made_up);
+    r.word_due = form->link[0] == NULL && !request->prepare;
     TRY(base_alloc(&r.hot, (size_t)request->chunk * form->shape->vocab, sizeof *r.hot, error));
     r.client.kern = form->kern;
     memcpy(r.client.link, form->link, sizeof r.client.link);
@@ -228,6 +229,30 @@ out:
     return status;
 }
 
+/* Where the parties' masks of the input come from: two that make their material themselves say so when a slot has opened. */
+static enum base_status take_words(struct eng_remote *r, const struct eng_remote_watch *watch, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_text_word word[3];
+    if (!r->word_due)
+        return BASE_OK;
+    for (int party = 1; party <= 2; party++) {
+        TRY(wait_for(r, party, watch, error));
+        TRY(eng_text_word_receive(r->client.link[party], &word[party], error));
+    }
+    TRY_THAT(word[1].source == word[2].source, error, BASE_ERR_PEER, "P1 and P2 do not take the material of this text from the same place");
+    mpc_stream_init(&r->client.o1, r->client.kern, word[1].key);
+    mpc_stream_init(&r->client.o2, r->client.kern, word[2].key);
+    r->text_source = word[1].source;
+    r->texts_left = word[1].left;
+    r->word_due = false;
+    if (watch != NULL && watch->source != NULL)
+        watch->source(watch->context, r->text_source, r->texts_left);
+out:
+    base_wipe(word, sizeof word);
+    return status;
+}
+
 /* Reports end every step; those of P0 have come some steps before. */
 static enum base_status take_reports(struct eng_remote *r, struct eng_remote_step *ret, struct base_error *error)
 {
@@ -271,18 +296,25 @@ enum base_status eng_remote_run(struct eng_remote *r, const int32_t *tokens, con
     r->given++;
     memmove(r->planned, r->planned + 1, --r->planned_count * sizeof *r->planned);
     if (order.kind != ENG_ORDER_STEP) {
+        r->word_due = r->word_due || (order.kind == ENG_ORDER_OPEN && r->client.link[0] == NULL && !r->request.prepare);
         apply(r, &order, false);
         return BASE_OK;
     }
     (void)next_slot(order.slots, &first);
     eng_remote_step_size(r, order.slots, &rows, &answers);
     bool decoding = r->slot[first].fed >= r->slot[first].prompt_tokens;
-    TRY(give(r, tokens, rows, error));
-    apply(r, &order, false);
-    TRY(wait_for_answer(r, decoding, watch, error));
-    if (answers > 0)
-        TRY(take(r, answers, ret->answer, error));
-    TRY(mpc_client_take_guard(&r->client, &ret->is_void, error));
+    if (r->request.prepare) {
+        apply(r, &order, false);
+        TRY(wait_for_answer(r, false, watch, error));
+    } else {
+        TRY(take_words(r, watch, error));
+        TRY(give(r, tokens, rows, error));
+        apply(r, &order, false);
+        TRY(wait_for_answer(r, decoding, watch, error));
+        if (answers > 0)
+            TRY(take(r, answers, ret->answer, error));
+        TRY(mpc_client_take_guard(&r->client, &ret->is_void, error));
+    }
     TRY(take_reports(r, ret, error));
 out:
     return status;

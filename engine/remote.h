@@ -20,6 +20,10 @@ struct eng_remote {
     size_t planned_count;
     uint32_t ordered, given; /* orders to P0, and to P1 and P2 */
     uint32_t dealt_steps, steps; /* that P0 has reported, and that P1 and P2 have done */
+    /* Two parties without P0: a slot has opened, and its words have not come; from where its material comes, and how many texts of its form wait after it. */
+    bool word_due;
+    enum eng_text_source text_source;
+    uint32_t texts_left;
     bool is_void; /* a guard has reported a value */
     bool ended;   /* the parties have sent their reports and serve others */
     int64_t *hot; /* [chunk][vocab] */
@@ -33,8 +37,8 @@ struct eng_remote_form {
     const struct kern_table *kern;
 };
 
-/* Sends the request to the three parties. nonce and keys are drawn unless `keep` says that request holds them
- * (runs to be repeated). */
+/* Sends the request to the parties. A step of one that prepares takes no tokens and answers nothing. nonce and keys are drawn unless `keep` says that
+ * request holds them (runs to be repeated). */
 BASE_MUST_USE enum base_status eng_remote_begin(struct eng_remote *ret, const struct eng_remote_form *form,
                                                 const struct eng_request *request, bool keep,
                                                 struct base_error *error);
@@ -70,6 +74,8 @@ struct eng_remote_step {
 struct eng_remote_watch {
     bool (*wanted)(void *context);
     void (*layer)(void *context, size_t layer);
+    /* From where the material of a text comes, at its first step; NULL: nobody wants to know. Two parties without P0. */
+    void (*source)(void *context, enum eng_text_source source, uint32_t left);
     void *context;
 };
 /* Carries out the first planned order. A step takes its rows' tokens: of the prompt, or one for each slot from the lowest on. watch may be NULL.

@@ -11,13 +11,21 @@ static const char magic[8] = "CCHTREQ3";
 static const size_t AT_PROMPT = 8, AT_NEW = 12, AT_CHUNK = 16, AT_MODE = 20, AT_NONCE = 24, AT_KEY1 = 40,
                     AT_KEY2 = 56, AT_MADE_UP = 72, AT_ID = 76;
 
+enum { PREPARE = 1 << 16 }; /* beside the mode */
+
+const char *eng_request_mode_name(enum eng_request_mode mode)
+{
+    static const char *const names[] = {"sample", "score", "inside"};
+    return names[mode];
+}
+
 void eng_request_encode(const struct eng_request *r, uint8_t ret[ENG_REQUEST_BYTES])
 {
     memcpy(ret, magic, sizeof magic);
     base_store_u32(ret + AT_PROMPT, r->prompt_tokens);
     base_store_u32(ret + AT_NEW, r->new_tokens);
     base_store_u32(ret + AT_CHUNK, r->chunk);
-    base_store_u32(ret + AT_MODE, (uint32_t)r->mode);
+    base_store_u32(ret + AT_MODE, (uint32_t)r->mode | (r->prepare ? PREPARE : 0));
     memcpy(ret + AT_NONCE, r->nonce, sizeof r->nonce);
     memcpy(ret + AT_KEY1, r->key1, sizeof r->key1);
     memcpy(ret + AT_KEY2, r->key2, sizeof r->key2);
@@ -33,13 +41,14 @@ enum base_status eng_request_decode(const uint8_t *bytes, size_t size, struct en
         size == ENG_REQUEST_BYTES && memcmp(bytes, magic, sizeof magic) == 0, error, BASE_ERR_PEER,
         "the request of %zu bytes is not one of this version (%d bytes): use one build of cachet everywhere",
         size, ENG_REQUEST_BYTES);
-    uint32_t mode = base_load_u32(bytes + AT_MODE);
+    uint32_t word = base_load_u32(bytes + AT_MODE), mode = word & ~(uint32_t)PREPARE;
     TRY_THAT(mode <= ENG_REQUEST_ARGMAX, error, BASE_ERR_PEER, "the request's mode is %u: must be 0 to %d",
              mode, ENG_REQUEST_ARGMAX);
     ret->prompt_tokens = base_load_u32(bytes + AT_PROMPT);
     ret->new_tokens = base_load_u32(bytes + AT_NEW);
     ret->chunk = base_load_u32(bytes + AT_CHUNK);
     ret->mode = (enum eng_request_mode)mode;
+    ret->prepare = (word & PREPARE) != 0;
     memcpy(ret->nonce, bytes + AT_NONCE, sizeof ret->nonce);
     memcpy(ret->key1, bytes + AT_KEY1, sizeof ret->key1);
     memcpy(ret->key2, bytes + AT_KEY2, sizeof ret->key2);
@@ -184,6 +193,36 @@ enum base_status eng_progress_receive(struct net_link *link, size_t layer, struc
     uint8_t word[ENG_PROGRESS_BYTES];
     BASE_FAIL_RECEIVE("engine.progress.receive");
     return net_link_receive(link, PROGRESS_STEP + (uint32_t)layer, word, sizeof word, error);
+}
+
+enum { TEXT_STEP = 0x54455854 };
+
+enum base_status eng_text_word_send(struct net_link *link, const struct eng_text_word *word, struct base_error *error)
+{
+    uint8_t bytes[ENG_TEXT_WORD_BYTES];
+    base_store_u32(bytes, (uint32_t)word->source);
+    base_store_u32(bytes + 4, word->left);
+    memcpy(bytes + 8, word->key, sizeof word->key);
+    BASE_FAIL_SEND("engine.text.send");
+    enum base_status status = net_link_send(link, TEXT_STEP, bytes, sizeof bytes, error);
+    base_wipe(bytes, sizeof bytes);
+    return status;
+}
+
+enum base_status eng_text_word_receive(struct net_link *link, struct eng_text_word *ret, struct base_error *error)
+{
+    uint8_t bytes[ENG_TEXT_WORD_BYTES];
+    enum base_status status = BASE_OK;
+    BASE_FAIL_RECEIVE("engine.text.receive");
+    TRY(net_link_receive(link, TEXT_STEP, bytes, sizeof bytes, error));
+    uint32_t source = base_load_u32(bytes);
+    TRY_THAT(source < ENG_TEXT_SOURCES, error, BASE_ERR_PEER, "%s: material of kind %u: must be 0 to %d", net_link_peer(link), source, ENG_TEXT_SOURCES - 1);
+    ret->source = (enum eng_text_source)source;
+    ret->left = base_load_u32(bytes + 4);
+    memcpy(ret->key, bytes + 8, sizeof ret->key);
+out:
+    base_wipe(bytes, sizeof bytes);
+    return status;
 }
 
 /* The fields of a report in their order. */

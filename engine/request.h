@@ -29,6 +29,7 @@ enum eng_request_mode {
     ENG_REQUEST_SCORE,  /* the client sees the logits of every row */
     ENG_REQUEST_ARGMAX, /* the parties choose the largest logit inside; the client sees the token */
 };
+const char *eng_request_mode_name(enum eng_request_mode mode);
 
 struct eng_request {
     uint32_t prompt_tokens;
@@ -38,6 +39,8 @@ struct eng_request {
      * comes after a long prompt. Refused unless the parties were started for it. */
     uint32_t made_up;
     enum eng_request_mode mode;
+    /* Two parties without P0: no text yet. Each slot that opens is for one that will come, each step makes and keeps its material, and nothing is computed. */
+    bool prepare;
     uint8_t id[ENG_REQUEST_ID]; /* of slot 0, for logs */
     uint8_t nonce[16];
     uint8_t key1[ENG_REQUEST_KEY],
@@ -89,10 +92,27 @@ enum { ENG_STEP_REPORT_BYTES = 28 };
 void eng_step_report_encode(const struct eng_step_report *report, uint8_t ret[ENG_STEP_REPORT_BYTES]);
 void eng_step_report_decode(const uint8_t bytes[ENG_STEP_REPORT_BYTES], struct eng_step_report *ret);
 
-/* After each layer of a step that reads a prompt P1 says so: for people who wait. Its number, from 1. */
+/* After each layer of a step that reads a prompt, or that is made ahead of use, P1 says so: for people who wait. Its number, from 1. */
 enum { ENG_PROGRESS_BYTES = 4 };
 BASE_MUST_USE enum base_status eng_progress_send(struct net_link *link, size_t layer, struct base_error *error);
 BASE_MUST_USE enum base_status eng_progress_receive(struct net_link *link, size_t layer, struct base_error *error);
+
+/* Two parties without P0: what each of them says when a slot has opened, as masks that were drawn ahead of use are not those of the request's keys. */
+enum eng_text_source {
+    ENG_TEXT_MADE,    /* each step's material is made just before it: there is no spool */
+    ENG_TEXT_DRY,     /* the same: there is one, and it has no text of this form */
+    ENG_TEXT_SPOOLED, /* it was made ahead of use */
+    ENG_TEXT_SOURCES,
+};
+struct eng_text_word {
+    enum eng_text_source source;
+    uint32_t left; /* texts of this form that wait after it */
+    uint8_t key[ENG_REQUEST_KEY]; /* of this party's masks of the input. Secret */
+};
+enum { ENG_TEXT_WORD_BYTES = 24 };
+BASE_MUST_USE enum base_status eng_text_word_send(struct net_link *link, const struct eng_text_word *word, struct base_error *error);
+/* Errors: those of the link; BASE_ERR_PEER (not such a word). */
+BASE_MUST_USE enum base_status eng_text_word_receive(struct net_link *link, struct eng_text_word *ret, struct base_error *error);
 
 /* One phase of one party. */
 struct eng_phase_usage {

@@ -140,7 +140,6 @@ static void start_streams(struct eng_session *s, const struct eng_request *r)
     }
     if (own != 0)
         start_pair_stream(s, &p->s12, s->key12, r->nonce);
-    eng_session_start_ahead(s);
 }
 
 /* What two parties must have in common before either works on a request, under the key that they agreed on: the request's public fields, which
@@ -156,7 +155,7 @@ static void digest_request(const struct eng_session *s, const struct eng_request
     base_store_u32(fields, r->prompt_tokens);
     base_store_u32(fields + 4, r->new_tokens);
     base_store_u32(fields + 8, r->chunk);
-    base_store_u32(fields + 12, (uint32_t)r->mode);
+    base_store_u32(fields + 12, (uint32_t)r->mode | (uint32_t)r->prepare << 16);
     base_store_u64(fields + 16, s->requests);
     base_store_u32(fields + 24, r->made_up);
     (void)crypto_generichash_init(&state, agreed, ENG_SESSION_KEY, ENG_SESSION_KEY);
@@ -218,6 +217,9 @@ static enum base_status check_request(const struct eng_session *s, const struct 
              "the client feeds the prompt in chunks of %u rows, the parties in chunks of %zu", r->chunk, chunk);
     TRY_THAT(s->maker == NULL || r->mode != ENG_REQUEST_ARGMAX, error, BASE_ERR_SUPPORT,
              "tokens are chosen inside by gates that two parties without P0 do not make: let the client choose");
+    TRY_THAT(!r->prepare || s->maker != NULL, error, BASE_ERR_SUPPORT,
+             "P0 deals while it is asked, and nothing is made ahead of use: cachet prepare is for mode two-party");
+    TRY_THAT(!r->prepare || r->made_up == 0, error, BASE_ERR_ARGUMENT, "material is made for whole prompts: this request has %u made-up rows", r->made_up);
 out:
     return status;
 }
@@ -245,6 +247,32 @@ double eng_session_network_seconds(const struct eng_session *s)
         if (s->links.to[i] != NULL)
             seconds += net_link_used(s->links.to[i]);
     return seconds;
+}
+
+void eng_session_set_phase(struct eng_session *s, enum net_phase phase)
+{
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL)
+            net_link_set_phase(s->links.to[i], phase);
+    net_link_set_phase(s->party.client, phase);
+}
+
+uint64_t eng_session_sent(const struct eng_session *s)
+{
+    uint64_t sent = 0;
+    for (int i = 0; i < 3; i++)
+        for (int phase = 0; s->links.to[i] != NULL && (i != 0 || s->party.role == MPC_HELPER) && phase < NET_PHASE_COUNT; phase++)
+            sent += net_link_count(s->links.to[i], (enum net_phase)phase)->payload_bytes;
+    return sent;
+}
+
+double eng_session_waited(const struct eng_session *s)
+{
+    double waited = 0;
+    for (int i = 0; i < 3; i++)
+        if (s->links.to[i] != NULL)
+            waited += net_link_waited(s->links.to[i]);
+    return waited;
 }
 
 static void count_all(const struct eng_session *s, struct eng_usage *ret)

@@ -23,7 +23,21 @@ struct eng_slot {
     uint8_t id[ENG_REQUEST_ID];
 };
 
-/* Two parties without P0: what makes their material over the link between them (pair/, which stands beside this floor; parties/two.h). */
+/* The public sizes of a text that material is made for, ahead of use or for one that is there. */
+struct eng_text_form {
+    uint32_t prompt_tokens, new_tokens, chunk;
+    enum eng_request_mode mode;
+};
+/* A text's material: the keys under which a party draws all masks of it, which it shares with nobody (input: with the client, once the text is there). */
+struct eng_text {
+    enum eng_text_source source;
+    uint32_t new_tokens; /* that it was made for: those of the form or more */
+    uint32_t left;       /* of the form, that wait after it */
+    uint8_t own[ENG_REQUEST_KEY], input[ENG_REQUEST_KEY]; /* secret */
+};
+
+/* Two parties without P0: what makes their material over the link between them (pair/, which stands beside this floor; parties/two.h). Both parties call
+ * the same functions in one order. ret_refusal: what the client hears, alike at both, while the parties stay together; errors part them. */
 struct eng_session_maker {
     /* The parties have met anew: base OTs and what follows from them. party: 1 or 2. session: alike at both. */
     enum base_status (*join)(void *context, int party, struct net_link *peer, const uint8_t session[16], struct base_error *error);
@@ -32,6 +46,14 @@ struct eng_session_maker {
     enum base_status (*weights)(void *context, bool begin, struct base_error *error);
     /* Wipes what was made and not used: a step was cut short, or a run has ended. */
     void (*drop)(void *context);
+    /* A text made ahead of use: marked as used at both, on disk, when this returns; its steps come from `load`, in their order, each before it is computed.
+     * Where there is none, ret->source says so, and each step is made (notes) before it is computed. */
+    enum base_status (*take)(void *context, const struct eng_text_form *form, struct eng_text *ret, struct base_error *ret_refusal, struct base_error *error);
+    enum base_status (*load)(void *context, size_t rows, size_t answers, struct base_error *error);
+    /* Begins a text that is to be kept; keeps the step that was made; after the last one: it may be taken. */
+    void (*begin)(void *context, const struct eng_text_form *form, const struct eng_text *text, struct base_error *ret_refusal);
+    enum base_status (*keep)(void *context, size_t rows, size_t answers, struct base_error *ret_refusal, struct base_error *error);
+    enum base_status (*end)(void *context, struct base_error *ret_refusal, struct base_error *error);
     const struct mpc_maker *notes, *reads; /* of the party ahead of time, and of the one that computes */
     struct mpc_source source;
     void *context;

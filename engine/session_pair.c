@@ -1,6 +1,7 @@
-/* Two parties without P0: each step is noted and made by both, over the link between them, just before it is computed. */
+/* Two parties without P0: each step is noted and made by both, over the link between them, just before it is computed, or long before its text exists. */
 #include "engine/session_run.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 
 #include <sodium.h>
@@ -9,6 +10,7 @@
 struct eng_ahead {
     struct mpc_party party; /* in P0's role with own mask halves alone (mpc/maker.h) */
     struct eng_decoder decoder;
+    bool spooled; /* the slot's material was made before: steps read it */
 };
 
 enum base_status eng_session_set_maker(struct eng_session *s, const struct eng_session_maker *maker, struct base_error *error)
@@ -79,17 +81,6 @@ enum base_status eng_session_join_pair(struct eng_session *s, struct base_error 
     return status == BASE_OK ? walk_weights(s, error) : status;
 }
 
-void eng_session_start_ahead(struct eng_session *s)
-{
-    const struct mpc_party *p = &s->party;
-    bool left = p->role == MPC_LEFT;
-    if (s->ahead == NULL)
-        return;
-    /* The draws of the online half, before it makes them. */
-    s->ahead->party.s1 = left ? p->s1 : p->s2;
-    s->ahead->party.o1 = left ? p->o1 : p->o2;
-}
-
 void eng_session_clear_ahead(struct eng_session *s)
 {
     if (s->ahead == NULL)
@@ -105,15 +96,37 @@ void eng_session_clear_ahead(struct eng_session *s)
     p->declared = (struct mpc_cost){0};
     p->status = BASE_OK;
     p->error = (struct base_error){0};
+    s->ahead->spooled = false;
     s->made = s->made_sent = 0;
     s->maker->drop(s->maker->context);
 }
 
-enum base_status eng_session_begin_ahead(struct eng_session *s, const struct eng_order *order)
+/* A client that is gone misses it, and is seen to be gone by what comes after. */
+static void tell_client(struct eng_session *s, const struct eng_text *text)
+{
+    struct eng_text_word word = {.source = text->source, .left = text->left};
+    struct base_error late = {0};
+    memcpy(word.key, text->input, sizeof word.key);
+    if (eng_text_word_send(s->party.client, &word, &late) != BASE_OK)
+        s->party.client_lost = true;
+    base_wipe(&word, sizeof word);
+}
+
+/* Both parties part from the same keys: the one that computes, and the one ahead of time. */
+static void start_streams(struct eng_session *s, const struct eng_text *text)
+{
+    struct mpc_party *p = &s->party, *ahead = &s->ahead->party;
+    bool left = p->role == MPC_LEFT;
+    struct mpc_stream *own = left ? &p->s1 : &p->s2, *input = left ? &p->o1 : &p->o2;
+    mpc_stream_init(own, p->kern, text->own);
+    mpc_stream_init(input, p->kern, text->input);
+    ahead->s1 = *own;
+    ahead->o1 = *input;
+}
+
+static enum base_status begin_ahead(struct eng_session *s, const struct eng_order *order)
 {
     enum base_status status = BASE_OK;
-    if (s->ahead == NULL)
-        return BASE_OK;
     struct eng_ahead *a = s->ahead;
     eng_decoder_reset(&a->decoder);
     a->party.before_round = NULL;
@@ -123,16 +136,60 @@ out:
     return status;
 }
 
-enum base_status eng_session_make_ahead(struct eng_session *s, size_t rows, size_t answers)
+enum base_status eng_session_open_ahead(struct eng_session *s, const struct eng_request *r, const struct eng_order *order, uint32_t *new_tokens,
+                                        struct base_error *ret_refusal)
 {
+    enum base_status status = BASE_OK;
     if (s->ahead == NULL)
         return BASE_OK;
+    struct eng_text text = {0};
+    struct base_error *error = &s->party.error;
+    const struct eng_text_form form = {.prompt_tokens = order->prompt_tokens, .new_tokens = order->new_tokens, .chunk = r->chunk, .mode = r->mode};
+    eng_session_set_phase(s, NET_PHASE_SETUP);
+    s->maker->drop(s->maker->context);
+    if (!r->prepare && order->made_up == 0)
+        TRY(s->maker->take(s->maker->context, &form, &text, ret_refusal, error));
+    if (text.source != ENG_TEXT_SPOOLED) {
+        randombytes_buf(text.own, sizeof text.own);
+        randombytes_buf(text.input, sizeof text.input);
+    }
+    if (r->prepare)
+        s->maker->begin(s->maker->context, &form, &text, ret_refusal);
+    if (ret_refusal->code != BASE_OK)
+        goto out;
+    if (!r->prepare)
+        BASE_FINGERPRINT(text.own, sizeof text.own);
+    s->ahead->spooled = text.source == ENG_TEXT_SPOOLED;
+    start_streams(s, &text);
+    if (s->ahead->spooled)
+        *new_tokens = text.new_tokens;
+    else
+        TRY(begin_ahead(s, order));
+    if (!r->prepare)
+        tell_client(s, &text);
+out:
+    s->party.status = status;
+    base_wipe(&text, sizeof text);
+    return status;
+}
+
+/* Whoever prepares waits long, and hears of each layer. */
+static void layer_made(void *context, size_t layer)
+{
+    struct eng_session *s = context;
+    if (eng_progress_send(s->party.client, layer, NULL) != BASE_OK)
+        s->party.client_lost = true;
+}
+
+static enum base_status make(struct eng_session *s, size_t rows, size_t answers, bool tells)
+{
     struct mpc_party *p = &s->ahead->party;
     struct eng_logits out;
     size_t mark = base_arena_mark(&p->arena), vocab = s->ahead->decoder.form.shape->vocab;
     const struct net_count *sent = net_link_count(s->party.peer, NET_PHASE_SETUP);
     uint64_t before = p->declared.offline, before_sent = sent->payload_bytes;
-    eng_session_set_phase(s, NET_PHASE_SETUP);
+    p->layer_done = tells ? layer_made : NULL;
+    p->layer_done_context = s;
     struct mpc_wire hot = mpc_input(p, NULL, rows * vocab, SEC_ROW_RING, 0, 1);
     enum base_status status = eng_decoder_step(&s->ahead->decoder, p, hot, rows, answers, &out);
     mpc_make(p, true);
@@ -141,9 +198,30 @@ enum base_status eng_session_make_ahead(struct eng_session *s, size_t rows, size
     s->made_sent = sent->payload_bytes - before_sent;
     if (status == BASE_OK)
         status = p->status;
-    if (status != BASE_OK) {
+    if (status != BASE_OK)
         s->party.error = p->error;
-        s->party.status = status;
-    }
+    return status;
+}
+
+enum base_status eng_session_make_ahead(struct eng_session *s, const struct eng_request *r, size_t rows, size_t answers, struct base_error *ret_refusal)
+{
+    enum base_status status = BASE_OK;
+    if (s->ahead == NULL)
+        return BASE_OK;
+    const struct eng_session_maker *maker = s->maker;
+    const struct eng_slot *slot = &s->slot[0];
+    s->made = s->made_sent = 0;
+    eng_session_set_phase(s, NET_PHASE_SETUP);
+    if (s->ahead->spooled)
+        TRY(maker->load(maker->context, rows, answers, &s->party.error));
+    else
+        TRY(make(s, rows, answers, r->prepare && s->party.role == MPC_LEFT));
+    if (!r->prepare)
+        return BASE_OK;
+    TRY(maker->keep(maker->context, rows, answers, ret_refusal, &s->party.error));
+    if (ret_refusal->code == BASE_OK && slot->rows + rows + 1 >= slot->prompt_tokens + slot->new_tokens)
+        TRY(maker->end(maker->context, ret_refusal, &s->party.error));
+out:
+    s->party.status = status;
     return status;
 }

@@ -171,14 +171,6 @@ out:
 
 /* --- steps --------------------------------------------------------------------------------------------------------- */
 
-void eng_session_set_phase(struct eng_session *s, enum net_phase phase)
-{
-    for (int i = 0; i < 3; i++)
-        if (s->links.to[i] != NULL)
-            net_link_set_phase(s->links.to[i], phase);
-    net_link_set_phase(s->party.client, phase);
-}
-
 /* The slots of a step: one that reads its prompt, or any number that are past it. */
 struct lanes {
     struct eng_slot *slot[ENG_SLOTS];
@@ -248,25 +240,6 @@ out:
     return status;
 }
 
-/* Payload that this party has sent to those that wait for it. */
-static uint64_t sent_to_parties(const struct eng_session *s)
-{
-    uint64_t sent = 0;
-    for (int i = 0; i < 3; i++)
-        for (int phase = 0; s->links.to[i] != NULL && (i != 0 || s->party.role == MPC_HELPER) && phase < NET_PHASE_COUNT; phase++)
-            sent += net_link_count(s->links.to[i], (enum net_phase)phase)->payload_bytes;
-    return sent;
-}
-
-static double waited_for_parties(const struct eng_session *s)
-{
-    double waited = 0;
-    for (int i = 0; i < 3; i++)
-        if (s->links.to[i] != NULL)
-            waited += net_link_waited(s->links.to[i]);
-    return waited;
-}
-
 /* How things stood before a step. */
 struct before {
     struct mpc_cost declared;
@@ -279,11 +252,11 @@ static void report(struct run *run, const struct before *before)
 {
     struct mpc_party *p = &run->session->party;
     uint8_t bytes[ENG_STEP_REPORT_BYTES];
-    struct eng_step_report r = {.online = sent_to_parties(run->session) - before->sent,
+    struct eng_step_report r = {.online = eng_session_sent(run->session) - before->sent,
                                 .dealt = p->declared.offline - before->declared.offline + run->session->made,
                                 .rounds = (uint32_t)(p->declared.rounds - before->declared.rounds),
                                 .milliseconds = (uint32_t)((base_clock_seconds() - before->seconds) * 1e3),
-                                .waited = (uint32_t)((waited_for_parties(run->session) - before->waited) * 1e3)};
+                                .waited = (uint32_t)((eng_session_waited(run->session) - before->waited) * 1e3)};
     eng_step_report_encode(&r, bytes);
     mpc_tell_client(p, bytes, sizeof bytes);
 }
@@ -301,16 +274,18 @@ static enum base_status run_lanes(struct run *run, const struct lanes *lanes)
     struct mpc_party *p = &s->party;
     enum base_status status = BASE_OK;
     struct eng_logits out;
-    struct before before = {p->declared, sent_to_parties(s), base_clock_seconds(), waited_for_parties(s)};
+    struct before before = {p->declared, eng_session_sent(s), base_clock_seconds(), eng_session_waited(s)};
     size_t mark = base_arena_mark(&p->arena), vocab = s->slot[0].decoder.form.shape->vocab;
     p->layer_done = p->role == MPC_LEFT && !lanes->decoding ? layer_done : NULL;
     p->layer_done_context = p;
-    struct mpc_wire hot = mpc_input(p, NULL, lanes->rows * vocab, SEC_ROW_RING, 0, 1);
-    TRY(compute(run, lanes, hot, &out));
-    if (lanes->answers > 0)
-        TRY(answer(run, &out));
-    /* Also after a step that answers nothing: the client's next rows wait for it. */
-    TRY(mpc_open_guard(p));
+    if (!run->request->prepare) {
+        struct mpc_wire hot = mpc_input(p, NULL, lanes->rows * vocab, SEC_ROW_RING, 0, 1);
+        TRY(compute(run, lanes, hot, &out));
+        if (lanes->answers > 0)
+            TRY(answer(run, &out));
+        /* Also after a step that answers nothing: the client's next rows wait for it. */
+        TRY(mpc_open_guard(p));
+    }
     report(run, &before);
     for (size_t i = 0; i < lanes->count; i++)
         lanes->slot[i]->rows += (uint32_t)(lanes->decoding ? 1 : lanes->rows);
@@ -330,7 +305,12 @@ static enum base_status step(struct run *run, const struct eng_order *order)
         return BASE_OK;
     }
     struct eng_phase_usage *usage = lanes.decoding ? &run->usage->decode : &run->usage->prefill;
-    enum base_status status = eng_session_make_ahead(s, lanes.rows, lanes.answers);
+    struct base_error cause = {0};
+    enum base_status status = eng_session_make_ahead(s, run->request, lanes.rows, lanes.answers, &cause);
+    if (cause.code != BASE_OK) {
+        refuse(run, cause.code, cause.text);
+        return BASE_OK;
+    }
     eng_session_set_phase(s, lanes.decoding ? NET_PHASE_DECODE : NET_PHASE_PREFILL);
     if (status == BASE_OK)
         status = run_lanes(run, &lanes);
@@ -378,6 +358,12 @@ static enum base_status open_slot(struct run *run, size_t i, const struct eng_or
         refuse(run, status != BASE_OK ? status : BASE_ERR_PEER, status != BASE_OK ? cause.text : "the client opens a slot that is open");
         return BASE_OK;
     }
+    uint32_t new_tokens = order->new_tokens;
+    TRY(eng_session_open_ahead(s, run->request, order, &new_tokens, &cause));
+    if (cause.code != BASE_OK) {
+        refuse(run, cause.code, cause.text);
+        return BASE_OK;
+    }
     slot->open = true;
     slot->prompt_tokens = order->prompt_tokens;
     slot->new_tokens = order->new_tokens;
@@ -386,9 +372,10 @@ static enum base_status open_slot(struct run *run, size_t i, const struct eng_or
     s->party.before_round = NULL; /* that of another slot's last step */
     if (s->told != NULL)
         s->told(s->told_context, order);
-    TRY(eng_decoder_begin(&slot->decoder, &s->party, order->prompt_tokens, order->new_tokens, &s->party.error));
+    if (run->request->prepare)
+        return BASE_OK;
+    TRY(eng_decoder_begin(&slot->decoder, &s->party, order->prompt_tokens, new_tokens, &s->party.error));
     TRY(eng_decoder_make_up(&slot->decoder, &s->party, order->made_up));
-    TRY(eng_session_begin_ahead(s, order));
 out:
     return status;
 }

@@ -19,14 +19,21 @@ BASE_MUST_USE enum base_status eng_session_look_at_parties(struct eng_session *s
 /* Counts of the links from here on belong to `phase`. */
 void eng_session_set_phase(struct eng_session *session, enum net_phase phase);
 
-/* Two parties without P0 (session_pair.c); nothing where P0 deals. The party ahead of time: freed; its base OTs, after key12; its streams, after those of
- * the run; as before a run; with a slot that opens; and one step of it, made. */
+/* Bytes that this party has sent to those that wait for it, and seconds that it has waited for them. */
+uint64_t eng_session_sent(const struct eng_session *session);
+double eng_session_waited(const struct eng_session *session);
+
+/* Two parties without P0 (session_pair.c); nothing where P0 deals. The party ahead of time: freed; its base OTs, after key12; as before a run. */
 void eng_session_finish_ahead(struct eng_session *session);
 BASE_MUST_USE enum base_status eng_session_join_pair(struct eng_session *session, struct base_error *error);
-void eng_session_start_ahead(struct eng_session *session);
 void eng_session_clear_ahead(struct eng_session *session);
-BASE_MUST_USE enum base_status eng_session_begin_ahead(struct eng_session *session, const struct eng_order *order);
-BASE_MUST_USE enum base_status eng_session_make_ahead(struct eng_session *session, size_t rows, size_t answers);
+/* A slot opens: from where its material comes, and the streams of its masks; the client hears it. *new_tokens: those that the decoder begins with.
+ * ret_refusal: there is no material, or no place for it. */
+BASE_MUST_USE enum base_status eng_session_open_ahead(struct eng_session *session, const struct eng_request *request, const struct eng_order *order,
+                                                      uint32_t *new_tokens, struct base_error *ret_refusal);
+/* A step's material: read, or made, and kept where the request prepares. ret_refusal: it cannot be kept. */
+BASE_MUST_USE enum base_status eng_session_make_ahead(struct eng_session *session, const struct eng_request *request, size_t rows, size_t answers,
+                                                      struct base_error *ret_refusal);
 
 /* In microseconds. The client may work with P0, who must not time single rounds of P1 and P2. */
 static inline uint64_t eng_whole_milliseconds(double seconds)

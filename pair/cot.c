@@ -159,6 +159,16 @@ out:
     return status;
 }
 
+enum base_status pair_cot_of_delta(struct pair_party *p, struct pair_block delta, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY_THAT(p->cot == NULL, error, BASE_ERR_INTERNAL, "the session has a Delta of its own");
+    TRY(base_alloc(&p->cot, 1, sizeof *p->cot, error));
+    p->cot->delta = delta;
+out:
+    return status;
+}
+
 void pair_cot_finish(struct pair_party *p)
 {
     free_cot(&p->cot);

@@ -44,6 +44,10 @@ struct pair_cost pair_cot_extend_cost(const uint64_t count[3], int k);
  * less than it uses. */
 BASE_MUST_USE enum base_status pair_cot_take(struct pair_party *p, int sender, size_t count, struct pair_cots *ret, struct base_error *error);
 
+/* Delta and nothing else, for reading what was made under it in a session that has ended: there are no COTs to take. Ends with pair_cot_finish.
+ * Errors: BASE_ERR_MEMORY; BASE_ERR_INTERNAL where the party has COTs. */
+BASE_MUST_USE enum base_status pair_cot_of_delta(struct pair_party *p, struct pair_block delta, struct base_error *error);
+
 /* Own Delta as a sender. Secret. */
 struct pair_block pair_delta(const struct pair_party *p);
 int pair_cot_k(const struct pair_party *p);

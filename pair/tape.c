@@ -125,6 +125,15 @@ enum base_status pair_tape_take(struct pair_tape *tape, void *ret_data, size_t s
     return status;
 }
 
+bool pair_tape_next(struct pair_tape *tape, size_t *ret_size)
+{
+    (void)pthread_mutex_lock(&tape->mutex);
+    bool waits = tape->first != NULL;
+    *ret_size = waits ? tape->first->size : 0;
+    (void)pthread_mutex_unlock(&tape->mutex);
+    return waits;
+}
+
 static uint64_t read_locked(struct pair_tape *tape, const uint64_t *field)
 {
     (void)pthread_mutex_lock(&tape->mutex);

@@ -19,6 +19,8 @@ void pair_tape_drop(struct pair_tape *tape);
 void pair_tape_close(struct pair_tape *tape, const struct base_error *why);
 /* Waits for the next record. Errors: BASE_ERR_MISMATCH unless it has `size` bytes; BASE_ERR_CLOSED when none will come. */
 BASE_MUST_USE enum base_status pair_tape_take(struct pair_tape *tape, void *ret_data, size_t size, struct base_error *error);
+/* Size of the record that waits longest; false: none waits now. */
+bool pair_tape_next(struct pair_tape *tape, size_t *ret_size);
 uint64_t pair_tape_trees(struct pair_tape *tape);
 /* Bytes that wait. */
 uint64_t pair_tape_size(struct pair_tape *tape);

@@ -111,11 +111,19 @@ enum cachet_code cachet_tokenize(const struct cachet *client, const struct cache
                                  int32_t **ret_tokens, size_t *ret_count, struct cachet_error *error);
 void cachet_free_tokens(int32_t **tokens, size_t count);
 
+/* From where the correlated randomness of a request comes. */
+enum cachet_material {
+    CACHET_MATERIAL_DEALT,  /* P0 deals it; in mode two-party: not known yet */
+    CACHET_MATERIAL_MADE,   /* mode two-party: P1 and P2 make each step's before it */
+    CACHET_MATERIAL_DRY,    /* the same, as none waits that was made ahead of use */
+    CACHET_MATERIAL_SPOOLED /* mode two-party: made ahead of use (cachet prepare) */
+};
 struct cachet_progress {
     size_t ahead;             /* requests that must end before this one begins; 0 once it runs */
     size_t rows_done, rows;   /* of the prompt */
     size_t layer, layers;     /* of the step under way */
     double seconds, expected; /* since it began to run; how long the prompt will take in all, 0: not known yet */
+    enum cachet_material material;
 };
 struct cachet_token {
     size_t index;           /* 0 for the first new one */
@@ -172,6 +180,8 @@ struct cachet_result {
     bool alone;
     struct cachet_report report[3];
     uint64_t sent_prompt, sent_decode;
+    enum cachet_material material;
+    size_t texts_left; /* CACHET_MATERIAL_SPOOLED: texts that wait and fit such a request */
 };
 
 /* Queues a request. Errors: CACHET_BAD_REQUEST (empty, longer than the context, a number out of range: the text names it), CACHET_BUSY,

@@ -28,6 +28,10 @@ static _Noreturn void become_party(const struct child_form *form, int log, pid_t
         arguments[count++] = "--bind";
         arguments[count++] = form->bind;
     }
+    if (form->spool != NULL) {
+        arguments[count++] = "--spool";
+        arguments[count++] = form->spool;
+    }
     for (const char *const *flag = form->flags; flag != NULL && *flag != NULL && count < 23; flag++)
         arguments[count++] = *flag;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -19,6 +19,7 @@ struct children {
 /* The files of a child, as `cachet party` takes them, and where its log goes. */
 struct child_form {
     const char *config, *key, *shares, *log;
+    const char *spool; /* NULL: none */
     const char *bind;  /* NULL: where the config says */
     int threads;
     const char *const *flags; /* further ones, NULL after the last; NULL: none */

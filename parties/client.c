@@ -99,6 +99,8 @@ enum base_status client_generate(struct client *c, const struct generation_conte
     TRY(eng_remote_begin(&remote, &form, &request, false, error));
     struct eng_backend backend = eng_remote_backend(&remote);
     TRY(generation_run(context, &backend, prompt, true, ret, error));
+    ret->source = remote.text_source;
+    ret->texts_left = remote.texts_left;
     ret->sent_prefill = eng_remote_sent(&remote, NET_PHASE_PREFILL);
     ret->sent_decode = eng_remote_sent(&remote, NET_PHASE_DECODE);
     TRY(eng_remote_end(&remote, ret->usage, error));

@@ -1,5 +1,7 @@
 /* cachet check: says of config, key, shares, memory and links what is good, and what to do about the rest. */
 #include "base/clock.h"
+#include "base/memory.h"
+#include "engine/decoder.h"
 #include "parties/client.h"
 #include "parties/command.h"
 #include "parties/leakage.h"
@@ -21,7 +23,7 @@
 enum { CLOCK_SECONDS = 5, PINGS = 8, BULK = 4 << 20, TCP_MS = 3000 };
 
 struct check {
-    const char *config_path, *key_path, *shares;
+    const char *config_path, *key_path, *shares, *spool;
     bool json, trust, openings;
     json_t *lines; /* with --json */
     bool lacking;  /* one of them: memory was short */
@@ -201,6 +203,55 @@ static void check_client_links(struct check *c)
     client_close(&client);
 }
 
+static enum base_status survey(struct check *c, struct pair_spool *ret, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_decoder_form form = {.shape = &c->share.shape, .plan = &c->share.plan, .context = c->config.limits.context};
+    struct node_identity identity;
+    struct eng_gates gates = {0};
+    struct pair_spool_config config = {0};
+    struct base_log log = {.stream = stderr, .who = "check"}; /* names what is set aside */
+    uint8_t digest[32];
+    size_t chunk = 0;
+    log.level = BASE_LOG_WARNING;
+    TRY_THAT(c->config.mode == CONFIG_TWO_PARTY, error, BASE_ERR_ARGUMENT, "--spool: %s says mode %s, and material is made ahead of use in mode two-party alone",
+             c->config_path, party_config_mode_name(c->config.mode));
+    TRY(node_set_mode(&c->config, c->config_path, &c->share, error));
+    TRY(party_config_policy(&c->config, &form.policy, &form.config, error));
+    TRY(eng_decoder_chunk(&form, &chunk, error));
+    TRY(eng_gates_init(&gates, &c->share.shape, &c->share.plan, error));
+    eng_gates_digest(&gates, digest);
+    node_identify(&identity, &c->config, &c->share, chunk, digest);
+    const struct party_two_spool spool = {.directory = c->spool,
+                                          .log = &log,
+                                          .party = (int)c->owner.index,
+                                          .key = &c->key,
+                                          .fields = identity.fields,
+                                          .field_count = identity.field_count,
+                                          .most = c->config.spool.most};
+    party_two_spool_config(&spool, &config);
+    TRY(pair_spool_survey(ret, &config, error));
+out:
+    base_wipe(&config, sizeof config);
+    eng_gates_finish(&gates);
+    return status;
+}
+
+/* Whether a party's folder can be used, and what waits there. */
+static void check_spool(struct check *c)
+{
+    struct base_error error = {0};
+    struct pair_spool spool = {.lock = -1};
+    char waiting[256] = "";
+    if (survey(c, &spool, &error) == BASE_OK) {
+        pair_spool_describe(&spool, waiting, sizeof waiting);
+        if (spool.aside > 0)
+            (void)base_fail(&error, BASE_ERR_FORMAT, "%s: %zu files cannot be used, named above, beside texts that can: %s", c->spool, spool.aside, waiting);
+    }
+    line(c, "spool", &error, "%s: %zu texts wait, as prompt + new tokens: %s; the other party must have its part of each", c->spool, spool.count, waiting);
+    pair_spool_close(&spool);
+}
+
 static enum base_status check_all(struct check *c, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -218,6 +269,8 @@ static enum base_status check_all(struct check *c, struct base_error *error)
     bool shared = c->share.plan.layer != NULL;
     if (shared && c->owner.who == CONFIG_PARTY)
         check_memory(c);
+    if (shared && c->owner.who == CONFIG_PARTY && c->spool != NULL)
+        check_spool(c);
     if (readable && shared && c->owner.who == CONFIG_CLIENT)
         check_client_links(c);
     else if (readable)
@@ -249,6 +302,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "key pair of the party or client that asks",
          .target = &c.key_path},
         {.name = "shares", .value = "DIR", .help = "its share directory", .target = &c.shares},
+        {.name = "spool", .value = "DIR", .help = "mode two-party, a party's: its folder of material made ahead of use", .target = &c.spool},
         {.name = "trust", .help = "print who learns what instead", .kind = OPTION_FLAG, .target = &c.trust},
         {.name = "openings", .help = "print which values leave the shares instead", .kind = OPTION_FLAG, .target = &c.openings},
         {.name = "json", .help = "print an object instead of lines", .kind = OPTION_FLAG, .target = &c.json},

@@ -49,6 +49,8 @@ static void print_json(const struct party_config *c, const struct kv_policy *pol
         (json_int_t)c->limits.context, "connect_seconds", (json_int_t)c->limits.connect_seconds, "step_seconds",
         (json_int_t)c->limits.step_seconds, "ahead_mib", (json_int_t)c->limits.ahead_mib,
         "slots", (json_int_t)c->limits.slots);
+    if (c->mode == CONFIG_TWO_PARTY)
+        (void)json_object_set_new(root, "spool", json_pack("{s:I, s:s}", "most", (json_int_t)c->spool.most, "dry", party_config_dry_name(c->spool.dry)));
     (void)json_dumpf(root, stdout, JSON_INDENT(1));
     (void)putchar('\n');
     json_decref(root);

@@ -2,12 +2,14 @@
  * cheapest cache policy that is good enough. */
 #include "engine/cost.h"
 #include "parties/command.h"
+#include "parties/config.h"
 #include "parties/memory.h"
 #include "parties/model.h"
 #include "parties/options.h"
 #include "parties/policy_flags.h"
 #include "parties/recommend.h"
 #include "parties/time_model.h"
+#include "parties/two.h"
 #include "protocols/registry.h"
 
 #include <jansson.h>
@@ -17,7 +19,8 @@
 struct cost {
     struct model_input input;
     struct model_plan_options plan_options;
-    const char *plan_path;
+    const char *plan_path, *mode_name;
+    enum config_mode mode;
     struct policy_flags policy;
     char policy_text[KV_CONFIG_TEXT];
     uint64_t score_bits, range_bits, headroom, queue_mib;
@@ -46,7 +49,7 @@ static enum base_status make_plan(const struct cost *o, const struct model *mode
     TRY(kv_profile_init_uniform(&ret->profile, model->shape.layers, model->shape.kv_heads, error));
     ret->fold = o->plan_options.fold || model->shape.qkv_bias;
     eng_plan_set_typical(ret, model->shape.width, model->shape.norm_eps, (int)o->score_bits);
-    if (!o->plan_options.general)
+    if (!o->plan_options.general && o->mode != CONFIG_TWO_PARTY)
         eng_plan_set_cheap(ret, (int)o->range_bits, (int)o->headroom);
     TRY(eng_plan_check(ret, error));
 out:
@@ -58,11 +61,25 @@ struct row {
     double rounds, online, dealt, seconds;
 };
 
+/* What two parties make for a request they make before it. */
+static struct mpc_cost timed(struct mpc_cost c, const struct cost *o)
+{
+    if (o->mode == CONFIG_TWO_PARTY)
+        c.offline = 0;
+    return c;
+}
+
+/* Seconds of these bytes on the link of the two, both ways at once: what making them takes at least. */
+static double seconds_to_make(struct mpc_cost c, const struct cost *o)
+{
+    return o->mode == CONFIG_TWO_PARTY ? (double)c.offline / 2 / (o->link.mbit * 1e6 / 8) : 0;
+}
+
 static struct row row_of(struct mpc_cost c, size_t steps, const struct cost *o)
 {
     double n = (double)steps;
     return (struct row){(double)c.rounds / n, (double)c.online / n, (double)c.offline / n,
-                        time_on_link(&o->link, &(struct time_work){.cost = c}) / n};
+                        time_on_link(&o->link, &(struct time_work){.cost = timed(c, o)}) / n};
 }
 
 static json_t *json_cost(struct mpc_cost c, size_t steps, const struct cost *o)
@@ -97,6 +114,7 @@ struct seconds {
 static struct seconds seconds_of(const struct cost *o, struct time_work work, size_t steps)
 {
     double n = (double)steps;
+    work.cost = timed(work.cost, o);
     return (struct seconds){time_on_link(&o->link, &work) / n, time_computing(&o->machine, &work) / n};
 }
 
@@ -109,7 +127,11 @@ static void print_seconds(const struct cost *o, const struct model *model, const
     (void)printf("%-26s %13.3f  %13.3f  %13.3f\n", "prompt", p.link, p.computing, p.link + p.computing);
     (void)printf("%-26s %13.3f  %13.3f  %13.3f\n", "one token", t.link, t.computing, t.link + t.computing);
     (void)printf("computing: estimated from products timed here, %s\n",
-                 o->machine.shared ? "all three parties on this machine" : "each party on a machine like this one");
+                 o->machine.shared ? "all parties on this machine" : "each party on a machine like this one");
+    if (o->mode == CONFIG_TWO_PARTY)
+        (void)printf("with material that was made before (cachet prepare); its bytes take %.3f s of the link for the prompt and %.3f s for each token, "
+                     "at least\n",
+                     seconds_to_make(c->prefill, o), seconds_to_make(c->decode, o) / (double)c->steps);
 }
 
 static void print_table(const struct cost *o, const struct model *model, const struct eng_cost *c,
@@ -120,13 +142,14 @@ static void print_table(const struct cost *o, const struct model *model, const s
                  model->shape.model_type, prompt, o->policy_text,
                  o->plan_options.general ? ", general gates" : "", o->plan_options.thin ? ", thin" : "",
                  o->plan_options.fold ? ", fold" : "", c->chunk, o->link.rtt_ms, o->link.mbit);
-    (void)printf("%-26s %8s  %13s  %13s  %12s\n", "", "rounds", "online", "dealt", "on the link");
+    (void)printf("%-26s %8s  %13s  %13s  %12s\n", "", "rounds", "online", o->mode == CONFIG_TWO_PARTY ? "made" : "dealt", "on the link");
     print_row("prompt", c->prefill, 1, o);
     print_row("  of it, attention", c->cached_prefill, 1, o);
     print_row("one token", c->decode, c->steps, o);
     print_row("  of it, decoder layers", c->layers, c->steps, o);
     print_row("  of it, attention", c->cached, c->steps, o);
-    print_classes(c, o);
+    if (o->mode != CONFIG_TWO_PARTY) /* what is made belongs to no class */
+        print_classes(c, o);
     if (m->head_online > 0)
         (void)printf("%-26s %8s  %10.1f B   %10.1f B\n", "  per cached row and head", "", m->head_online,
                      m->head_offline);
@@ -139,7 +162,7 @@ static void print_table(const struct cost *o, const struct model *model, const s
             "have equal budgets\n");
     print_seconds(o, model, c, prompt);
     (void)printf("\n%-26s %13s  %13s  %13s\n", "memory", "weights", "cache", "work, queues");
-    for (int i = 0; i < 3; i++)
+    for (int i = party_config_first(o->mode); i < 3; i++)
         (void)printf("P%d%-24s %10.1f MB  %10.1f MB  %10.1f MB\n", i, "", (double)need[i].weights * 1e-6,
                      (double)need[i].cache * 1e-6, (double)(need[i].work + need[i].queues) * 1e-6);
 }
@@ -157,7 +180,7 @@ static void print_json(const struct cost *o, const struct model *model, const st
     for (int i = 0; i < ENG_CLASSES; i++)
         (void)json_object_set_new(classes, eng_class_name((enum eng_class)i),
                                   json_cost(c->by_class[i], c->steps, o));
-    for (int i = 0; i < 3; i++)
+    for (int i = party_config_first(o->mode); i < 3; i++)
         (void)json_array_append_new(memory,
                                     json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights,
                                               "cache", (json_int_t)need[i].cache, "work",
@@ -176,6 +199,9 @@ static void print_json(const struct cost *o, const struct model *model, const st
                   json_margin(m->element_online, m->element_offline), "memory", memory);
     (void)json_object_set_new(root, "prefill_seconds", json_pack("{s:f, s:f}", "link", p.link, "computing", p.computing));
     (void)json_object_set_new(root, "decode_seconds", json_pack("{s:f, s:f}", "link", t.link, "computing", t.computing));
+    (void)json_object_set_new(root, "mode", json_string(party_config_mode_name(o->mode)));
+    (void)json_object_set_new(root, "seconds_to_make", json_pack("{s:f, s:f}", "prefill", seconds_to_make(c->prefill, o), "decode",
+                                                                 seconds_to_make(c->decode, o) / (double)c->steps));
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     (void)putchar('\n');
     json_decref(root);
@@ -220,6 +246,7 @@ static enum base_status count(struct cost *o, struct base_error *error)
     struct eng_cost cost;
     struct eng_cost_margins margins = {0};
     struct memory_need need[3];
+    struct pair_maker maker;
     size_t prompt = o->plan_options.context, steps;
     TRY(policy_flags_read(&o->policy, &policy, &config, error));
     kv_config_print(policy, &config, o->policy_text);
@@ -238,6 +265,11 @@ static enum base_status count(struct cost *o, struct base_error *error)
              plan.context, prompt, steps);
     form.plan = &plan;
     form.context = prompt + steps;
+    if (o->mode == CONFIG_TWO_PARTY) {
+        eng_plan_set_pair(&plan);
+        party_two_count(&maker);
+        form.maker = &maker.of_party;
+    }
     base_progress_start(&progress, "counting", prompt);
     TRY(eng_cost_count(&cost, &form, prompt, &progress, error));
     base_progress_finish(&progress);
@@ -415,6 +447,10 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .kind = OPTION_COUNT,
          .target = &o.answer,
          .high = 1 << 20},
+        {.name = "mode",
+         .value = "NAME",
+         .help = "three-party (default), two-party-with-dealer: the same costs; two-party: P1 and P2 make what P0 deals elsewhere, and general gates alone",
+         .target = &o.mode_name},
         {.name = "gates",
          .help = "print what each secure function costs per element instead",
          .kind = OPTION_FLAG,
@@ -432,6 +468,11 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         return BASE_OK;
     if (o.link_name != NULL)
         TRY(time_link_parse(o.link_name, &o.link, error));
+    TRY_THAT(o.mode_name == NULL || party_config_find_mode(o.mode_name, &o.mode), error, BASE_ERR_ARGUMENT,
+             "--mode is \"%s\": must be three-party, two-party-with-dealer or two-party", o.mode_name);
+    TRY_THAT(o.mode != CONFIG_TWO_PARTY || (o.recommend == NULL && !o.gates), error, BASE_ERR_ARGUMENT,
+             "--mode two-party: costs of a model alone; leave out --recommend and --gates");
+    o.plan_options.general = o.plan_options.general || o.mode == CONFIG_TWO_PARTY;
     if (o.gates)
         print_gates(o.json);
     else if (o.recommend != NULL)

@@ -24,6 +24,7 @@ struct live {
     const struct generate *g;
     struct generation_run *run;
     struct base_progress progress;
+    bool told; /* that no material waits */
 };
 
 static bool show_token(void *context, const struct cachet_token *token)
@@ -42,6 +43,17 @@ static bool show_token(void *context, const struct cachet_token *token)
 static void show_progress(void *context, const struct cachet_progress *progress)
 {
     struct live *l = context;
+    if (progress->material == CACHET_MATERIAL_DRY && !l->told) {
+        bool shown = l->progress.stream != NULL;
+        base_progress_finish(&l->progress);
+        (void)fprintf(stderr,
+                      "no material waits for a request of %zu prompt tokens and %llu new ones: P1 and P2 make each step's before it; `cachet prepare` "
+                      "makes it ahead\n",
+                      progress->rows, (unsigned long long)l->g->flags.max_tokens);
+        if (shown)
+            base_progress_start(&l->progress, "prompt, on shares", progress->rows);
+        l->told = true;
+    }
     base_progress_update(&l->progress, progress->rows_done, 0);
 }
 
@@ -63,6 +75,8 @@ static void take_result(struct generation_run *run, const struct cachet_result *
     run->generated.decode_steps = result->steps;
     run->sent_prefill = result->sent_prompt;
     run->sent_decode = result->sent_decode;
+    run->source = result->material == CACHET_MATERIAL_SPOOLED ? ENG_TEXT_SPOOLED : result->material == CACHET_MATERIAL_DRY ? ENG_TEXT_DRY : ENG_TEXT_MADE;
+    run->texts_left = result->texts_left;
     for (int i = 0; i < 3; i++)
         run->usage[i] = (struct eng_usage){.prefill = usage_of(&result->report[i].prompt),
                                            .decode = usage_of(&result->report[i].decode),

@@ -6,6 +6,7 @@
 #include "parties/command.h"
 #include "parties/deployment.h"
 #include "parties/policy_flags.h"
+#include "parties/prepare.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -24,7 +25,7 @@ struct up {
     struct policy_flags policy_flags;
     const char *listen, *api_keys;
     uint64_t slots;
-    bool compare, verbose, serve;
+    bool compare, verbose, serve, prepare;
 
     struct model model;
     struct eng_tokenizer *tokenizer;
@@ -100,6 +101,19 @@ out:
 
 /* --- running ------------------------------------------------------------------------------------------- */
 
+/* The request's material, before the request. */
+static enum base_status prepare(struct up *u, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct prepare_form form = {.prompt_tokens = u->prompt.count, .tokens = u->flags.max_tokens, .texts = 1};
+    struct prepared made;
+    TRY(prepare_texts(&u->deployment.client, &form, &made, error));
+    TRY_THAT(!made.stopped, error, BASE_ERR_CLOSED, "asked to stop");
+    deployment_say("material: %.1f MB between P1 and P2, before there is a prompt (%.1f s)", (double)made.bytes * 1e-6, made.seconds);
+out:
+    return status;
+}
+
 static enum base_status generate(struct up *u, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -112,8 +126,13 @@ static enum base_status generate(struct up *u, struct base_error *error)
                                          .mode = u->mode,
                                          .prompt_tokens = u->prompt.count,
                                          .last_prompt_token = u->prompt.ids[u->prompt.count - 1]};
-    deployment_say("prompt: %zu tokens, as shares; answer:", u->prompt.count);
     status = deployment_connect(&u->deployment, error);
+    if (status == BASE_OK && u->prepare) {
+        status = prepare(u, error);
+        if (status == BASE_OK)
+            status = deployment_connect(&u->deployment, error);
+    }
+    deployment_say("prompt: %zu tokens, as shares; answer:", u->prompt.count);
     if (status == BASE_OK)
         status = deployment_generate(&u->deployment, &context, &u->prompt, &run, error);
     deployment_stop(&u->deployment);
@@ -212,6 +231,9 @@ static enum base_status run_all(struct up *u, struct base_error *error)
              "--mode is \"%s\": must be three-party, two-party-with-dealer or two-party", u->mode);
     enum { MOST_SECONDS = 3600 };
     bool alone = form.mode == CONFIG_TWO_PARTY;
+    TRY_THAT(!u->prepare || (alone && !u->serve), error, BASE_ERR_ARGUMENT,
+             "--prepare: with --mode two-party and one request, where material is made ahead of use");
+    form.spool = alone;
     if (alone) /* what two parties make */
         u->plan_options.general = true;
     TRY(model_open(&u->model, u->input, error));
@@ -290,6 +312,10 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .value = "NAME",
          .help = "three-party (default); two-party-with-dealer: the same protocol, P0 is called the dealer; two-party: no P0, slow",
          .target = &u->mode},
+        {.name = "prepare",
+         .help = "two-party: make the request's material first, as if its prompt were not there yet (cachet prepare)",
+         .kind = OPTION_FLAG,
+         .target = &u->prepare},
         {.name = "serve",
          .help = "instead of one request: the gateway (cachet serve), until it is stopped",
          .kind = OPTION_FLAG,

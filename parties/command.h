@@ -18,7 +18,7 @@ struct command {
 
 extern const struct command command_keygen, command_plan, command_share, command_party, command_generate,
     command_up, command_check, command_cost, command_eval, command_bench,
-    command_relay, command_serve, command_config, command_man, command_completion;
+    command_relay, command_serve, command_prepare, command_config, command_man, command_completion;
 
 /* All of them, NULL at the end, in the order of `cachet --help`. */
 const struct command *const *command_list(void);

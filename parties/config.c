@@ -79,6 +79,12 @@ int party_config_first(enum config_mode mode)
     return mode == CONFIG_TWO_PARTY;
 }
 
+const char *party_config_dry_name(enum config_dry dry)
+{
+    static const char *const names[CONFIG_DRIES] = {"make", "refuse"};
+    return names[dry];
+}
+
 bool party_config_find_mode(const char *name, enum config_mode *ret)
 {
     for (enum config_mode mode = CONFIG_THREE_PARTY; mode < CONFIG_MODES; mode++)
@@ -143,6 +149,9 @@ static void add_rest(struct text *text, const struct party_config *config)
     add(text, "  step_seconds: %u  # wait for a peer in one step\n", (unsigned)limits->step_seconds);
     add(text, "  ahead_mib: %u  # how far the dealer may run ahead, per link\n", (unsigned)limits->ahead_mib);
     add(text, "  slots: %u  # requests at the same time, in the rounds of one\n", (unsigned)limits->slots);
+    if (config->mode == CONFIG_TWO_PARTY)
+        add(text, "\nspool: {most: %u, dry: %s}  # material made ahead of use: texts that wait; what happens when none does, make or refuse\n",
+            (unsigned)config->spool.most, party_config_dry_name(config->spool.dry));
 }
 
 /* The canonical file. Whether the config is one that may be written is asked of the reader: it must give back
@@ -224,7 +233,8 @@ void party_config_digest(const struct party_config *config, uint8_t ret[PARTY_CO
     const uint32_t numbers[] = {config->cache.sinks,         config->cache.window,
                                 config->limits.context,      config->limits.connect_seconds,
                                 config->limits.step_seconds, config->limits.ahead_mib,
-                                config->limits.slots};
+                                config->limits.slots,        config->spool.most,
+                                (uint32_t)config->spool.dry};
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
     hash_text(&state, tag, sizeof tag);

@@ -11,6 +11,7 @@
  *       - {name: alice, key: "<public key>"}
  *     model: {digest: <64 hex digits>, plan: <64 hex digits>, shares: <16 to 64 hex digits>}
  *     cache: {policy: "select:budget=25:reuse=16"}     # optional: {policy: full}; {policy: window, sinks: 4, window: 256}
+ *     spool: {most: 64, dry: make}     # optional, mode two-party: material made ahead of use (party --spool, cachet prepare)
  *     limits: {context: 2048, connect_seconds: 60, step_seconds: 30, ahead_mib: 256, slots: 4}   # all optional
  *
  * Keys stand in double quotes, as their characters mean something to YAML. An unknown key is an error, so
@@ -30,6 +31,7 @@ enum {
     PARTY_CONFIG_PARTIES = 3,
     PARTY_CONFIG_CLIENTS = 64,        /* most clients */
     PARTY_CONFIG_SLOTS = 32,        /* most slots */
+    PARTY_CONFIG_TEXTS = 64,        /* spool.most where the file has none */
     PARTY_CONFIG_PORTS = 3,           /* a party listens on port, port + 1, port + 2 */
     PARTY_CONFIG_BYTES = 1024 * 1024, /* largest file */
     PARTY_CONFIG_DIGEST = 32,
@@ -81,6 +83,19 @@ struct config_limits {
     uint32_t slots;           /* requests that run at the same time; each has a cache of its own */
 };
 
+/* What happens to a request for which no material was made ahead of use. */
+enum config_dry {
+    CONFIG_DRY_MAKE, /* each step's is made before it */
+    CONFIG_DRY_REFUSE,
+    CONFIG_DRIES,
+};
+const char *party_config_dry_name(enum config_dry dry);
+
+struct config_spool {
+    uint32_t most; /* texts that wait at the same time */
+    enum config_dry dry;
+};
+
 struct party_config {
     enum config_mode mode;
     struct config_party parties[PARTY_CONFIG_PARTIES];
@@ -89,6 +104,7 @@ struct party_config {
     struct config_model model;
     struct config_cache cache;
     struct config_limits limits;
+    struct config_spool spool; /* mode two-party; else zero */
 };
 
 /* Reads a file. Errors: BASE_ERR_IO (no such file, not a regular one); BASE_ERR_FORMAT (not UTF-8, not YAML,

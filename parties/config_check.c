@@ -227,6 +227,26 @@ out:
     return status;
 }
 
+static enum base_status take_spool(const struct config_source *source, const struct config_raw *raw, enum config_mode mode, struct config_spool *ret,
+                                   struct base_error *error)
+{
+    enum { MOST = 4096 };
+    enum base_status status = BASE_OK;
+    *ret = (struct config_spool){.most = mode == CONFIG_TWO_PARTY ? PARTY_CONFIG_TEXTS : 0};
+    if (mode != CONFIG_TWO_PARTY && (raw->spool.most != NULL || raw->spool.dry != NULL))
+        return refuse(source, "spool", error, "belongs to mode two-party, where material is made ahead of use: remove it, or set the mode");
+    TRY(take_number(source, "spool.most", raw->spool.most, 1, MOST, &ret->most, error));
+    for (int dry = 0; raw->spool.dry != NULL; dry++) {
+        if (dry == CONFIG_DRIES)
+            return refuse_value(source, "spool.dry", raw->spool.dry, "make or refuse", error);
+        ret->dry = (enum config_dry)dry;
+        if (strcmp(raw->spool.dry, party_config_dry_name(ret->dry)) == 0)
+            break;
+    }
+out:
+    return status;
+}
+
 static enum base_status take_parties(const struct config_source *source, const struct config_raw *raw,
                                      struct party_config *ret, struct base_error *error)
 {
@@ -333,6 +353,7 @@ enum base_status party_raw_convert(struct party_config *ret, const struct config
     TRY(take_hex(source, "model.shares", raw->model.shares, 16, ret->model.shares, error));
     TRY(take_cache(source, raw, &ret->cache, error));
     TRY(take_limits(source, raw, &ret->limits, error));
+    TRY(take_spool(source, raw, ret->mode, &ret->spool, error));
     TRY(check_keys(source, ret, error));
     TRY(check_ports(source, ret, error));
 out:

@@ -37,6 +37,10 @@ struct config_raw_limits {
     char *context, *connect_seconds, *step_seconds, *ahead_mib, *slots; /* NULL where the file has none */
 };
 
+struct config_raw_spool {
+    char *most, *dry; /* NULL where the file has none */
+};
+
 struct config_raw {
     char *version, *mode;
     struct config_raw_parties parties;
@@ -45,6 +49,7 @@ struct config_raw {
     struct config_raw_model model;
     struct config_raw_cache cache;
     struct config_raw_limits limits;
+    struct config_raw_spool spool;
 };
 
 /* Reads the structure: known keys, each once, no required one missing. The text is UTF-8 without NUL.

@@ -13,7 +13,7 @@
 
 enum {
     LEVELS = 8, /* deeper than the format nests */
-    FIELDS = 8, /* more than any section has, with its end */
+    FIELDS = 9, /* more than any section has, with its end */
     KEY_ROOM = 32,
 };
 
@@ -80,6 +80,12 @@ static const cyaml_schema_field_t limits_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t spool_fields[] = {
+    TEXT("most", CYAML_FLAG_OPTIONAL, struct config_raw_spool, most),
+    TEXT("dry", CYAML_FLAG_OPTIONAL, struct config_raw_spool, dry),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
     TEXT("version", 0, struct config_raw, version),
     TEXT("mode", 0, struct config_raw, mode),
@@ -89,6 +95,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_MAPPING("model", CYAML_FLAG_DEFAULT, struct config_raw, model, model_fields),
     CYAML_FIELD_MAPPING("cache", CYAML_FLAG_OPTIONAL, struct config_raw, cache, cache_fields),
     CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL, struct config_raw, limits, limits_fields),
+    CYAML_FIELD_MAPPING("spool", CYAML_FLAG_OPTIONAL, struct config_raw, spool, spool_fields),
     CYAML_FIELD_END,
 };
 

@@ -126,6 +126,8 @@ static enum base_status make_config(struct deployment *d, struct base_error *err
     kv_config_print(d->form.policy, &d->form.policy_config, c->cache.policy);
     c->mode = d->form.mode;
     c->limits = d->form.limits;
+    if (c->mode == CONFIG_TWO_PARTY)
+        c->spool.most = PARTY_CONFIG_TEXTS;
     struct loopback_form form = {.directory = d->directory,
                                  .model = d->form.model->digest,
                                  .set = d->set_id,
@@ -152,17 +154,19 @@ out:
 enum base_status deployment_start(struct deployment *d, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    char config[ENG_PATH_MAX], key[ENG_PATH_MAX], shares[ENG_PATH_MAX], log[ENG_PATH_MAX];
+    char config[ENG_PATH_MAX], key[ENG_PATH_MAX], shares[ENG_PATH_MAX], log[ENG_PATH_MAX], spool[ENG_PATH_MAX];
     TRY(eng_path_print(config, error, "%s/config.yaml", d->directory));
     for (int i = party_config_first(d->config.mode); i < 3; i++) {
         d->children.name[i] = party_config_name(&d->config, (size_t)i);
         TRY(eng_path_print(key, error, "%s/%s.key", d->directory, loopback_end(i)));
         TRY(eng_path_print(shares, error, "%s/%s", d->set, loopback_end(i)));
         TRY(eng_path_print(log, error, "%s/%s.log", d->directory, loopback_end(i)));
+        TRY(eng_path_print(spool, error, "%s/%s.spool", d->directory, loopback_end(i)));
         struct child_form child = {.config = config,
                                    .key = key,
                                    .shares = shares,
                                    .log = log,
+                                   .spool = d->form.spool ? spool : NULL,
                                    .bind = d->form.bind,
                                    .threads = (kern_cores() + 1) / 2, /* P1 and P2 work at the same time */
                                    .flags = d->form.party_flags};

@@ -18,6 +18,7 @@ struct deployment_form {
     const char *shares;    /* a share set of this model and plan, borrowed, with its id in `set`; NULL: made here */
     const char *set;
     const char *bind; /* address that parties listen on where it is not the config's: a relay lies between them. NULL: none does */
+    bool spool;        /* mode two-party: parties have folders for material made ahead of use, beside their keys */
     bool quiet;        /* does not say what memory it needs */
     const char *const *party_flags; /* of `cachet party`, NULL after the last; NULL: none */
 };

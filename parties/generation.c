@@ -344,6 +344,14 @@ static json_t *json_parties(const struct generation_run *run)
     return list;
 }
 
+/* Mode two-party: from where the material came. */
+static const char *source_name(const struct generation_run *run)
+{
+    static const char *const names[ENG_TEXT_SOURCES] = {
+        [ENG_TEXT_MADE] = "made before each step", [ENG_TEXT_DRY] = "made before each step, as none waited", [ENG_TEXT_SPOOLED] = "made ahead of use"};
+    return names[run->source];
+}
+
 /* How many leading tokens are the twin's. */
 static size_t equal_tokens(const struct generation_run *a, const struct generation_run *b)
 {
@@ -368,6 +376,10 @@ static enum base_status report_json(const struct generation_context *c, const st
                              "prefill", json_phase(phase_of(run, false, c->prompt_tokens)), "decode",
                              json_phase(phase_of(run, true, c->prompt_tokens)), "parties", json_parties(run),
                              "policy", c->policy, "mode", c->mode, "commit", CACHET_COMMIT);
+    if (strcmp(c->mode, party_config_mode_name(CONFIG_TWO_PARTY)) == 0) {
+        (void)json_object_set_new(root, "material", json_string(source_name(run)));
+        (void)json_object_set_new(root, "texts_left", json_integer((json_int_t)run->texts_left));
+    }
     if (clear != NULL)
         (void)json_object_set_new(root, "clear",
                                   json_pack("{s:f, s:f, s:I, s:b, s:I}", "prefill_seconds",
@@ -425,6 +437,8 @@ static void print_parties(const struct generation_context *c, const struct gener
     (void)printf("mode %s, cache policy %s. %s saw masked words only; the client was sent %llu "
                  "values through the registry of openings.\n",
                  c->mode, c->policy, mode == CONFIG_TWO_PARTY ? "P1 and P2" : "P0, P1 and P2", (unsigned long long)run->usage[1].opened);
+    if (mode == CONFIG_TWO_PARTY)
+        (void)printf("material %s; %zu more texts wait that fit such a request.\n", source_name(run), run->texts_left);
 }
 
 static void report_table(const struct generation_context *c, const struct generation_run *run,

@@ -3,6 +3,7 @@
 #define CACHET_PARTIES_GENERATION_H
 
 #include "engine/generate.h"
+#include "engine/request.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "parties/options.h"
 
@@ -31,6 +32,8 @@ struct generation_run {
     struct eng_generated generated;
     struct eng_usage usage[3]; /* zero in the clear */
     uint64_t sent_prefill, sent_decode; /* bytes from the client to the parties */
+    enum eng_text_source source; /* mode two-party, on shares */
+    size_t texts_left;
     uint64_t violations;       /* in the clear: values outside a declared range */
 };
 struct generation_context {

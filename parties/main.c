@@ -14,7 +14,7 @@
 
 static const struct command *const commands[] = {&command_up,    &command_generate, &command_keygen,
                                                  &command_plan,  &command_share,    &command_party,
-                                                 &command_check, &command_cost, &command_eval,
+                                                 &command_prepare, &command_check, &command_cost, &command_eval,
                                                  &command_serve, &command_bench, &command_relay,
                                                  &command_config, &command_man, &command_completion,
                                                  NULL};

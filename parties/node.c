@@ -63,6 +63,18 @@ static enum base_status keep_weights(struct node *n, const char *shares, struct 
     return party_two_keep(&n->two, n->index, shares, digest, error);
 }
 
+static enum base_status open_spool(struct node *n, const struct node_options *options, struct base_error *error)
+{
+    const struct party_two_spool form = {.directory = options->spool,
+                                         .log = &n->log,
+                                         .party = n->index,
+                                         .key = &n->key,
+                                         .fields = n->identity.fields,
+                                         .field_count = n->identity.field_count,
+                                         .most = n->config.spool.most};
+    return party_two_open_spool(&n->two, &form, error);
+}
+
 static enum base_status open_engine(struct node *n, const struct node_options *options,
                                     struct base_error *error)
 {
@@ -102,6 +114,7 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
     if (n->config.mode == CONFIG_TWO_PARTY) {
         TRY(party_two_init(&n->two, kern, error));
         TRY(keep_weights(n, options->shares, error));
+        n->two.refuses = n->config.spool.dry == CONFIG_DRY_REFUSE;
         TRY(eng_session_set_maker(&n->session, &n->two.of_session, error));
     }
     TRY(party_device_place(&n->device, &n->session, error));
@@ -112,6 +125,11 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
     n->session.told_context = n;
     n->session.made_up_rows = options->made_up_rows;
     node_identify(&n->identity, &n->config, &n->share, n->session.slot[0].decoder.form.chunk, gates);
+    TRY_THAT(options->spool == NULL || n->config.mode == CONFIG_TWO_PARTY, error, BASE_ERR_ARGUMENT,
+             "--spool: %s says mode %s, and material is made ahead of use in mode two-party alone: leave it out", options->config,
+             party_config_mode_name(n->config.mode));
+    if (options->spool != NULL)
+        TRY(open_spool(n, options, error));
 out:
     return status;
 }

@@ -69,6 +69,7 @@ struct node_options {
     const char *bind; /* address to listen on; NULL: the one of the config */
     bool made_up_rows; /* takes requests that begin with made-up cached rows: for benchmarks */
     const char *kernels; /* highest level of its kernels (kern_level_name); NULL: the best one */
+    const char *spool; /* folder of texts made ahead of use, mode two-party; NULL: none */
     uint64_t threads; /* of its products; 0: one */
     struct party_device_form device;
     bool time_kernels; /* measures slots (kernels/timed.h) */

@@ -44,6 +44,7 @@ static const char public_facts[] =
     "benchmarks), and the timing of its steps (a\n"
     "  client that takes time between tokens shows how much); which requests of a client share steps, and after which "
     "layer a step was left in its middle;\n"
+    "- in mode two-party: which requests were prepared for (their lengths), when, how many wait, and which request used one; each client may ask for more;\n"
     "- P1 and P2 compute on masked values m in a time that may depend on m, which is uniform to everybody "
     "but P0: P0 must not be able to measure how long\n"
     "  single rounds of P1 and P2 take. It hears of the end of a run; a client that works with it hears of each step, and "

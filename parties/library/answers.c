@@ -62,6 +62,7 @@ void library_tell_progress(const struct run *run, struct cachet_job *job, size_t
                                 .layer = layer,
                                 .layers = layers,
                                 .seconds = base_clock_seconds() - job->began};
+    p.material = job->result.material;
     double done = (double)job->rows_done + (double)run->step_rows * (double)layer / (double)layers;
     p.expected = done > 0 ? p.seconds * (double)p.rows / done : 0;
     if (job->request.progress != NULL)

@@ -134,6 +134,24 @@ static void layer_done(void *context, size_t layer)
         library_tell_progress(run, run->step_job, layer);
 }
 
+/* Mode two-party: the first step of a request tells. */
+static void source_known(void *context, enum eng_text_source source, uint32_t left)
+{
+    static const enum cachet_material material[ENG_TEXT_SOURCES] = {
+        [ENG_TEXT_MADE] = CACHET_MATERIAL_MADE, [ENG_TEXT_DRY] = CACHET_MATERIAL_DRY, [ENG_TEXT_SPOOLED] = CACHET_MATERIAL_SPOOLED};
+    const struct run *run = context;
+    struct cachet_job *job = run->step_job;
+    if (job == NULL || job != library_at(run, job->slot))
+        return;
+    job->result.material = material[source];
+    job->result.texts_left = left;
+    if (source == ENG_TEXT_DRY)
+        library_log(run->c, 2, job, "no material waits for it: each step's is made before it");
+    else if (source == ENG_TEXT_SPOOLED)
+        library_log(run->c, 2, job, "its material was made ahead of use; %u more such texts wait", left);
+    library_tell_progress(run, job, 0);
+}
+
 /* Tokens of the step's rows: those of slots whose request has ended are of no account. */
 static void fill_tokens(struct run *run, const struct eng_order *order, size_t rows)
 {
@@ -162,7 +180,7 @@ static enum base_status carry_out(struct run *run, struct base_error *error)
     enum base_status status = BASE_OK;
     struct eng_answer answer = {.logits = c->logits, .squares = c->squares};
     struct eng_remote_step step = {.answer = &answer};
-    struct eng_remote_watch watch = {.wanted = wanted, .layer = layer_done, .context = run};
+    struct eng_remote_watch watch = {.wanted = wanted, .layer = layer_done, .source = source_known, .context = run};
     struct eng_order order = c->remote.planned[0];
     if (order.kind != ENG_ORDER_STEP)
         return eng_remote_run(&c->remote, NULL, &watch, &step, error);

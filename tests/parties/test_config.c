@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "tests/parties/config_text.h"
 
 #include <fcntl.h>
@@ -87,6 +88,34 @@ static void test_names_and_keys(void **state)
     assert_int_equal(config.mode, CONFIG_TWO_PARTY_WITH_DEALER);
     assert_string_equal(party_config_name(&config, 0), "dealer");
     assert_string_equal(party_config_name(&config, 1), "P1");
+}
+
+/* Mode two-party alone has a spool; every number of it is in the digest. */
+static void test_spool(void **state)
+{
+    struct party_config config, again;
+    struct base_error error = {0}, none = {0};
+    uint8_t digest[3][PARTY_CONFIG_DIGEST];
+    char *text = NULL;
+    size_t size = 0;
+    parse_good(&config, 0, NULL);
+    assert_int_equal(config.spool.most, 0);
+    config.mode = CONFIG_TWO_PARTY;
+    config.parties[0] = (struct config_party){0};
+    assert_int_equal(party_config_text(&config, &text, &size, &none), BASE_ERR_ARGUMENT);
+    check_says(&none, "spool.most: \"0\" is not a whole number from 1 to 4096");
+    config.spool = (struct config_spool){.most = 7, .dry = CONFIG_DRY_REFUSE};
+    check_ok(party_config_text(&config, &text, &size, &error), &error);
+    check_ok(party_config_parse(&again, "text", text, size, &error), &error);
+    assert_int_equal(again.spool.most, 7);
+    assert_int_equal(again.spool.dry, CONFIG_DRY_REFUSE);
+    base_free(&text);
+    for (int i = 0; i < 3; i++) {
+        config.spool = (struct config_spool){.most = i == 1 ? 8 : 7, .dry = i == 2 ? CONFIG_DRY_MAKE : CONFIG_DRY_REFUSE};
+        party_config_digest(&config, digest[i]);
+        for (int j = 0; j < i; j++)
+            assert_memory_not_equal(digest[i], digest[j], sizeof digest[i]);
+    }
 }
 
 /* A folder of its own per test. */
@@ -264,7 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),         cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_names_and_keys), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_spool), cmocka_unit_test(test_names_and_keys), cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_write_refuses),  cmocka_unit_test(test_digest),
         cmocka_unit_test(test_files),
     };

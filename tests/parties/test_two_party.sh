@@ -30,6 +30,8 @@ says() {
 echo "1..10"
 up --prompt "a b" --compare --keep "$work/kept" && says 'every one of the 3 tokens is the one that the same model gives in the clear'
 check $? "two processes give the clear's tokens"
+says 'material made before each step'
+check $? "each step's material is made before it"
 says 'P1 and P2 run as two processes' && ! [ -e "$work/kept/p0.key" ] && [ -e "$work/kept/p1.key" ]
 check $? "there is no third"
 [ "$(stat -c %a "$work/kept/set/p1/encrypted-weights" "$work/kept/set/p2/encrypted-weights" | tr '\n' ' ')" = "600 600 " ] && grep -q 'are encrypted, once for this model' "$work/kept/p1.log"
@@ -50,6 +52,9 @@ sed 's/^\( *\)p1: \(.*\)$/&\n\1p0: \2/' "$work/kept/config.yaml" >"$work/with.ya
 check $? "a p0 is refused"
 ! up --prompt "$(printf 'a b %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)" --policy h2o --budget 90 && says 'whose choices take material that only P0 can deal'
 check $? "a policy that ranks is refused"
+up --prompt "a b" --prepare --compare && says 'MB between P1 and P2, before there is a prompt' && says 'material made ahead of use' &&
+    says 'every one of the 3 tokens is the one that the same model gives in the clear'
+check $? "or before there is a prompt, for the same tokens"
 ! up --prompt "a b" --inside && says 'let the client choose'
 check $? "tokens chosen inside are refused"
 "$cachet" plan --model "$root/tests/support/transformers/qwen2" --context 64 --out "$work/plan.json" >"$work/out" 2>"$work/err" &&
