@@ -206,22 +206,50 @@ size_t eng_row_head(const struct eng_step *step, const struct eng_pairs *pairs, 
     return (r < pairs->answered ? r : r - pairs->answered) / step->n;
 }
 
-/* Biases of Q, K and V, where the model has them: public linear maps of masked rows, 0 bytes. They join t u.
- */
-static void add_biases(const struct eng_step *step, struct mpc_share *q, struct mpc_share *k,
-                       struct mpc_share *v)
+/* A bias of Q, K or V, where the model has them: public linear maps of masked rows, 0 bytes. It joins t u; `turned`: the heads of Q or K. */
+static void add_bias(const struct eng_step *step, const struct mpc_matrix *row, size_t turned, struct mpc_share *share)
 {
-    const struct eng_model_shape *shape = step->decoder->form.shape;
-    const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
-    if (!shape->qkv_bias)
+    if (!step->decoder->form.shape->qkv_bias)
         return;
-    struct mpc_share bias = mpc_share_of_row(step->p, &w->q_bias, step->n);
-    rotate(step, &bias, shape->heads);
-    mpc_share_add(step->p, q, bias);
-    bias = mpc_share_of_row(step->p, &w->k_bias, step->n);
-    rotate(step, &bias, shape->kv_heads);
-    mpc_share_add(step->p, k, bias);
-    mpc_share_add(step->p, v, mpc_share_of_row(step->p, &w->v_bias, step->n));
+    struct mpc_share bias = mpc_share_of_row(step->p, row, step->n);
+    if (turned > 0)
+        rotate(step, &bias, turned);
+    mpc_share_add(step->p, share, bias);
+}
+
+/* v = t u_v, whose share is given. Queues one opening. */
+static void queue_values(const struct eng_step *step, struct eng_projections *u, struct mpc_share v, struct eng_normal_form form)
+{
+    struct mpc_party *p = step->p;
+    const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_plan *l = &plan->layer[step->layer];
+    int lost = l->ft[ENG_NORM_ATTENTION] + plan->fu - form.v_frac;
+    add_bias(step, &step->decoder->form.weights->layer[step->layer].v_bias, 0, &v);
+    u->v = mpc_cut(p, v, v.ring, lost, eng_bound(form.v_frac, l->bits[ENG_V]), false, "v");
+}
+
+bool eng_values_wait(const struct eng_projections *u)
+{
+    return u->t.count > 0;
+}
+
+void eng_queue_values(const struct eng_step *step, struct eng_projections *u, struct eng_normal_form form)
+{
+    if (!eng_values_wait(u))
+        return;
+    const struct eng_model_shape *shape = step->decoder->form.shape;
+    const struct eng_plan *plan = step->decoder->form.plan;
+    int lost = plan->layer[step->layer].ft[ENG_NORM_ATTENTION] + plan->fu - form.v_frac;
+    struct mpc_cost *before = eng_account(step, ENG_CLASS_NORM);
+    queue_values(step, u, mpc_share_mul(step->p, u->v, u->t, shape->kv_heads * shape->head_dim, form.v + lost), form);
+    step->p->account = before;
+}
+
+void eng_swap_values(const struct eng_step *step, struct eng_projections *u)
+{
+    if (eng_values_wait(u))
+        u->v = eng_swap_axes(step, u->v, step->n, step->decoder->form.shape->kv_heads);
+    u->t = (struct mpc_wire){0};
 }
 
 enum base_status eng_normalise_projections(const struct eng_step *step, struct eng_projections *u,
@@ -230,11 +258,13 @@ enum base_status eng_normalise_projections(const struct eng_step *step, struct e
     struct mpc_party *p = step->p;
     const struct eng_model_shape *shape = step->decoder->form.shape;
     const struct eng_plan *plan = step->decoder->form.plan;
+    const struct eng_layer_weights *w = &step->decoder->form.weights->layer[step->layer];
     const int *b = plan->layer[step->layer].bits;
     int ft = plan->layer[step->layer].ft[ENG_NORM_ATTENTION], lost = ft + plan->fu - form.v_frac;
     size_t wide = shape->heads * shape->head_dim, narrow = shape->kv_heads * shape->head_dim;
     enum base_status status = BASE_OK;
     struct mpc_wire t;
+    u->t = (struct mpc_wire){0};
     (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm[ENG_NORM_ATTENTION], u->squares,
                     &t, "rsqrt");
@@ -243,20 +273,28 @@ enum base_status eng_normalise_projections(const struct eng_step *step, struct e
     u->k = mpc_ready(p, u->k, ring_qk, "u_k ready");
     u->v = mpc_ready(p, u->v, ring_v, "u_v ready");
     TRY(mpc_round(p));
-    t = mpc_ready(p, t, ring_qk > ring_v ? ring_qk : ring_v, "t ready");
-    TRY(eng_ready_round(step));
-    struct mpc_factor factor[] = {{u->q, wide, ring_qk}, {u->k, narrow, ring_qk}, {u->v, narrow, ring_v}};
+    bool wait = p->maker != NULL && t.ring >= ring_qk && t.ring < ring_v;
+    if (wait) {
+        u->t = mpc_ready(p, t, ring_v, "t ready");
+    } else {
+        t = mpc_ready(p, t, base_larger(ring_qk, ring_v), "t ready");
+        TRY(eng_ready_round(step));
+    }
+    const struct mpc_factor factor[] = {{u->q, wide, ring_qk}, {u->k, narrow, ring_qk}, {u->v, narrow, ring_v}};
     struct mpc_share times_t[3];
-    mpc_share_mul_all(p, factor, 3, t, times_t);
-    struct mpc_share q = times_t[0], k = times_t[1], v = times_t[2];
-    add_biases(step, &q, &k, &v);
+    mpc_share_mul_all(p, factor, wait ? 2 : 3, t, times_t);
+    struct mpc_share q = times_t[0], k = times_t[1];
+    add_bias(step, &w->q_bias, shape->heads, &q);
+    add_bias(step, &w->k_bias, shape->kv_heads, &k);
     u->q = mpc_cut(p, q, form.qk + ft, ft, eng_bound(plan->fu, b[ENG_Q]), false, "q");
     u->k = mpc_cut(p, k, form.qk + ft, ft, eng_bound(plan->fu, b[ENG_K]), false, "k");
-    u->v = mpc_cut(p, v, form.v + lost, lost, eng_bound(form.v_frac, b[ENG_V]), false, "v");
+    if (!wait)
+        queue_values(step, u, times_t[2], form);
     TRY(mpc_round(p));
     u->q = eng_swap_axes(step, u->q, step->n, shape->heads);
     u->k = eng_swap_axes(step, u->k, step->n, shape->kv_heads);
-    u->v = eng_swap_axes(step, u->v, step->n, shape->kv_heads);
+    if (!wait)
+        u->v = eng_swap_axes(step, u->v, step->n, shape->kv_heads);
 out:
     return status;
 }

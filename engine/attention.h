@@ -20,6 +20,7 @@ struct eng_pairs {
 /* Round 1: W x, with RoPE on q and k, and sum x^2. */
 struct eng_projections {
     struct mpc_wire q, k, v, squares;
+    struct mpc_wire t; /* of two parties, where v waits for it: in the ring of that product (eng_normalise_values) */
 };
 
 /* Attention of one decoder's rows, from round 2 on. */
@@ -58,6 +59,11 @@ struct eng_normal_form {
 BASE_MUST_USE enum base_status eng_normalise_projections(const struct eng_step *step,
                                                          struct eng_projections *u,
                                                          struct eng_normal_form form);
+/* Between two parties v may still be u_v: t fits the ring of q and k at once, but that of v a round later. Then queues
+ * v in the round of the scores; after it eng_swap_values puts v in the order of heads. Nothing where v is there. */
+bool eng_values_wait(const struct eng_projections *u);
+void eng_queue_values(const struct eng_step *step, struct eng_projections *u, struct eng_normal_form form);
+void eng_swap_values(const struct eng_step *step, struct eng_projections *u);
 
 /* o' = sum e v of every row that has an o: [answered][head_dim]. */
 struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e,

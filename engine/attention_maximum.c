@@ -113,19 +113,29 @@ out:
     return status;
 }
 
+enum { WEIGHT_FRACTION = 12 };
+
+/* Ring of the counted rows' e / S. */
+static int weight_ring(const struct eng_step *step, const struct eng_unit_sums *sums)
+{
+    return eng_score_ring(sums, WEIGHT_FRACTION + step->decoder->form.plan->fy);
+}
+
+/* e of each unit as a factor. */
+static void ready_units(const struct eng_step *step, struct eng_unit_sums *sums)
+{
+    int cut = sums->sum.frac - WEIGHT_FRACTION;
+    struct mpc_wire units = mpc_truncate(step->p, sums->sum, cut, sums->sum.bound > cut ? sums->sum.bound - cut : 1, "e of units");
+    sums->sum = mpc_ready(step->p, units, weight_ring(step, sums), "e of units ready");
+}
+
 /* The counted rows' e / S of each unit, to be opened with o. */
 static void score_units(const struct eng_step *step, size_t target, struct mpc_wire inverse,
                         struct eng_unit_sums *sums)
 {
-    struct mpc_party *p = step->p;
     struct eng_step own = eng_target(step, target);
-    enum { WEIGHT_FRACTION = 12 };
-    int f = WEIGHT_FRACTION, ring = eng_score_ring(sums, f + step->decoder->form.plan->fy),
-        cut = sums->sum.frac - f;
-    struct mpc_wire units = mpc_truncate(p, sums->sum, cut, sums->sum.bound > cut ? sums->sum.bound - cut : 1,
-                                         "e of units"),
-                    inverses = mpc_gather(p, inverse, sums->row, sums->rows);
-    eng_queue_scores(&own, mpc_share_mul(p, units, inverses, sums->units, ring), sums);
+    struct mpc_wire inverses = mpc_gather(step->p, inverse, sums->row, sums->rows);
+    eng_queue_scores(&own, mpc_share_mul(step->p, sums->sum, inverses, sums->units, weight_ring(step, sums)), sums);
 }
 
 /* o = o' / S: two rounds. */
@@ -151,6 +161,9 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     TRY(mpc_round(p));
     o = mpc_ready(p, o, plan->ring, "o ready");
     inverse = mpc_ready(p, inverse, plan->ring, "1/S ready");
+    for (size_t i = 0; i < eng_targets(step); i++)
+        if (sums[i].units > 0)
+            ready_units(step, &sums[i]);
     TRY(eng_ready_round(step));
     share = mpc_share_mul(p, o, mpc_slice(inverse, 0, pairs->answered), d->form.shape->head_dim, plan->ring);
     o = mpc_cut(p, share, plan->ring, plan->fo2 + plan->fy - plan->fu, eng_bound(plan->fu, b[ENG_O]), false,
@@ -208,22 +221,24 @@ static enum base_status run_folded(const struct eng_step *step, struct eng_proje
     struct mpc_wire e;
     enum base_status status = BASE_OK;
     int ring = plan->ring - plan->layer[step->layer].ft[ENG_NORM_ATTENTION];
-    TRY(eng_normalise_projections(
-        step, u, (struct eng_normal_form){.qk = cache->all.form.ring_k, .v = ring, .v_frac = plan->fu}));
+    struct eng_normal_form form = {.qk = cache->all.form.ring_k, .v = ring, .v_frac = plan->fu};
+    TRY(eng_normalise_projections(step, u, form));
+    bool late = plan->ring_sv != 0 || eng_values_wait(u);
     TRY(eng_choose_rows(step, u->q));
-    /* K must be in place for the scores; V may still wait for its extension, and is stored again when it has
-     * it. */
-    struct mpc_wire early =
-        plan->ring_sv != 0 ? mpc_wire_make(p, u->v.count, plan->ring_sv, u->v.frac, u->v.bound) : u->v;
+    /* K must be in place for the scores; V may still wait for its extension or its product, and is stored again
+     * when it has it. */
+    struct mpc_wire early = late ? mpc_wire_make(p, u->v.count, cache->all.form.ring_v, cache->all.form.frac_v, cache->all.form.bound_v) : u->v;
     eng_append(step, u->k, early);
     if (!eng_list_pairs(step, false, &pairs))
         return p->status;
     int log;
     (void)eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_wire score = cut_scores(step, eng_score_share(step, u->q, &log), &pairs);
+    eng_queue_values(step, u, form);
     TRY(mpc_round(p));
+    eng_swap_values(step, u);
     TRY(exponentiate(step, score, &pairs, &u->v, &e));
-    if (plan->ring_sv != 0)
+    if (late)
         eng_append(step, u->k, u->v);
     eng_weigh_rows(step, &pairs, &e);
     TRY(normalise(step, e, &pairs, ret_o));

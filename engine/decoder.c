@@ -29,7 +29,7 @@ static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
     int ring = plan->ring - l->ft[ENG_NORM_ATTENTION], ring_v = plan->ring_sv != 0 ? plan->ring_sv : ring;
     struct kv_form form = {.kv_heads = d->form.shape->kv_heads,
                            .head_dim = d->form.shape->head_dim,
-                           .ring_k = ring,
+                           .ring_k = eng_plan_key_ring(plan, layer),
                            .frac_k = plan->fu,
                            .bound_k = eng_bound(plan->fu, l->bits[ENG_K]),
                            .ring_v = ring_v,
@@ -37,7 +37,6 @@ static struct kv_form cache_form(const struct eng_decoder *d, size_t layer)
                            .bound_v = eng_bound(plan->fu, l->bits[ENG_V])};
     if (l->attention == ENG_ATTENTION_CEILINGS) {
         struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
-        form.ring_k = w.score_cut + w.score;
         form.ring_v = w.e_ring;
         form.frac_v = w.v_frac;
         form.bound_v = eng_bound(w.v_frac, l->bits[ENG_V]);
@@ -73,6 +72,7 @@ static struct kv_dims dims_of(const struct eng_decoder_form *form, size_t prompt
                             .kv_heads = form->shape->kv_heads,
                             .prompt = prompt,
                             .context = context,
+                            .pair = form->plan->pair,
                             .profile = &form->plan->profile,
                             .chunk = form->chunk != 0 ? form->chunk
                                                       : eng_decoder_choose_chunk(form->shape, form->context)};

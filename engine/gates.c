@@ -21,7 +21,7 @@ static enum base_status init_norm(struct sec_spline *ret, const struct eng_model
     struct sec_spline_form form = {.k = plan->kn,
                                    .low = low < 2 ? 2 : low,
                                    .per_octave = plan->per_octave,
-                                   .F = ENG_NORM_FRACTION,
+                                   .F = eng_plan_norm_fraction(plan, layer, norm),
                                    .ring = plan->ring,
                                    .functions = squared ? 2 : 1,
                                    .pair = plan->pair && !squared};

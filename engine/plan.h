@@ -40,8 +40,8 @@ const char *eng_wire_name(enum eng_wire wire);
 /* The norm before attention (0) and before the MLP (1). */
 enum { ENG_NORM_ATTENTION, ENG_NORM_MLP, ENG_NORMS };
 
-/* Fraction bits that no plan chooses: of the norms' results, of the un-normalised logits, and bits that the
- * final sum of squares loses. */
+/* Fraction bits that no plan chooses: of the norms' tables (eng_plan_norm_fraction may take fewer), of the
+ * un-normalised logits, and bits that the final sum of squares loses. */
 enum { ENG_NORM_FRACTION = 44, ENG_LOGIT_FRACTION = 14, ENG_SQUARES_CUT = 16 };
 
 /* And those of a layer with ceilings: fraction bits of scores before they count units of 2^-s of their range,
@@ -183,7 +183,15 @@ struct eng_reading {
     int fraction, ring, cut;
 };
 struct eng_reading eng_plan_activation_reading(const struct eng_plan *plan, size_t layer);
-/* Ring of t u_up: segments lift it inside their payload and want it wide; after a wave a small ring costs least. */
+/* Ring of K as attention reads it: of two parties no larger than what is read of a score. */
+int eng_plan_key_ring(const struct eng_plan *plan, size_t layer);
+/* Fraction bits of the table of t = rho / rms. Two parties cannot lift t: before attention its table keeps as many as let t have
+ * the ring of q and k at once, where that leaves ENG_NORM_LEAST_EXTRA bits beyond those of t; else t is extended in a
+ * round of its own. */
+enum { ENG_NORM_LEAST_EXTRA = 11 };
+int eng_plan_norm_fraction(const struct eng_plan *plan, size_t layer, int norm);
+/* Ring of t u_up: segments lift it inside their payload and want it wide; after a wave a small ring costs least. Two parties extend
+ * the product before segments in any case: the smallest ring that holds it. */
 int eng_plan_up_ring(const struct eng_plan *plan, size_t layer);
 /* Where logits have a bias: fraction bits of the final sum x^2 as its root reads it, integer bits of the root, the ring that
  * it and the logits share before they are cut, and the fraction bits of the root's table. */

@@ -118,6 +118,8 @@ static void check_maximum(const struct eng_plan *p, struct checker *c)
     check_projections(p, c);
     if (!p->fold)
         need(c, "deferred scores", 2 * p->fu + base_larger(b[ENG_A], b[ENG_AOWN]), ring_uq - 2);
+    need(c, "q or k", p->fu + base_larger(b[ENG_Q], b[ENG_K]), eng_plan_key_ring(p, c->layer) - 2);
+    need(c, "q . k as a score is read", 2 * p->fu - p->fs + eng_plan_score_ring(p, c->layer), eng_plan_key_ring(p, c->layer));
     need(c, "sum e v", p->fo + p->fu + eng_plan_log_context(p) + b[ENG_V], sum_ring(p, c->layer) - 2);
     int ring_o = p->ring - (p->fo2 + p->fy - p->fu);
     need(c, "o", p->fo2 + p->fy + b[ENG_O] + 1, p->ring - 1);
@@ -161,7 +163,7 @@ static void check_rest(const struct eng_plan *p, struct checker *c)
     need(c, "x", p->fx + b[ENG_X] + 2, p->ring - 2);
     need(c, "sum x^2", 2 * p->fx + l->high[ENG_NORM_ATTENTION] + 14, p->ring - 1);
     for (int i = 0; i < ENG_NORMS; i++)
-        need(c, "1/rms", l->bt[i] + 2, p->ring - (ENG_NORM_FRACTION - l->ft[i]) - 2);
+        need(c, "1/rms", l->bt[i] + 2, p->ring - (eng_plan_norm_fraction(p, c->layer, i) - l->ft[i]) - 2);
 }
 
 /* Every shift is to the right and every small ring has room: what a hostile plan could break before any bound
@@ -213,7 +215,8 @@ static void check_root(const struct eng_plan *p, struct checker *c)
 enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *error)
 {
     struct checker c = {.error = error};
-    double slack = base_power_of_two(p->bin + 1) * 1.4427;
+    /* Of S below a row's true sum, and of e above 1 within a cell: a reading of two parties may lie a bin and a cell further. */
+    double slack = base_power_of_two(p->bin) * (p->pair ? 3 : 2) * 1.4427, over = base_power_of_two(p->cell) * (p->pair ? 3 : 1.5);
     for (c.layer = 0; c.layer < p->layers; c.layer++) {
         check_widths(p, &c);
         if (p->layer[c.layer].attention == ENG_ATTENTION_CEILINGS) {
@@ -232,6 +235,6 @@ enum base_status eng_plan_check(const struct eng_plan *p, struct base_error *err
     need(&c, "1/S", p->f_reciprocal + slack + 1, p->ring - 1);
     need(&c, "lift of 1/S", p->fy + slack + 1, p->ring - (p->f_reciprocal - p->fy) - 2);
     need(&c, "e", p->fo, exp_ring(p) - 2);
-    need(&c, "exp", p->fb + p->fe + 1.5 * base_power_of_two(p->cell), p->ring - 1);
+    need(&c, "exp", p->fb + p->fe + over, p->ring - 1);
     return c.status;
 }

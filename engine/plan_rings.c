@@ -74,9 +74,30 @@ struct eng_reading eng_plan_activation_reading(const struct eng_plan *plan, size
     return r;
 }
 
+int eng_plan_key_ring(const struct eng_plan *plan, size_t layer)
+{
+    const struct eng_layer_plan *l = &plan->layer[layer];
+    int most = plan->ring - l->ft[ENG_NORM_ATTENTION];
+    if (l->attention == ENG_ATTENTION_CEILINGS) {
+        struct eng_ceiling_widths w = eng_plan_ceiling_widths(plan, layer);
+        return w.score_cut + w.score;
+    }
+    int score = 2 * plan->fu - plan->fs + eng_plan_score_ring(plan, layer),
+        value = plan->fu + base_larger(base_larger(l->bits[ENG_Q], l->bits[ENG_K]), 1 - plan->fu) + 2;
+    return plan->pair ? base_smaller(base_larger(score, value), most) : most;
+}
+
+int eng_plan_norm_fraction(const struct eng_plan *plan, size_t layer, int norm)
+{
+    int room = plan->ring - eng_plan_key_ring(plan, layer);
+    if (!plan->pair || norm != ENG_NORM_ATTENTION || room < plan->layer[layer].ft[norm] + ENG_NORM_LEAST_EXTRA)
+        return ENG_NORM_FRACTION;
+    return base_smaller(room, ENG_NORM_FRACTION);
+}
+
 int eng_plan_up_ring(const struct eng_plan *plan, size_t layer)
 {
     const struct eng_layer_plan *l = &plan->layer[layer];
     int bound = plan->fu + l->bits[ENG_P], small = l->ft[ENG_NORM_MLP] + (bound < 1 ? 1 : bound) + 2;
-    return l->wave == ENG_WAVE_NONE ? plan->ring : base_smaller(small, plan->ring);
+    return l->wave == ENG_WAVE_NONE && !plan->pair ? plan->ring : base_smaller(small, plan->ring);
 }

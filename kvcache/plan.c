@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "kvcache/policy.h"
 #include "protocols/choice.h"
+#include "protocols/sign.h"
 
 static size_t larger(size_t a, size_t b)
 {
@@ -56,6 +57,9 @@ static enum base_status check_selection(const struct kv_plan *plan, size_t layer
         return BASE_OK;
     TRY_THAT(is_unit(s->unit), error, BASE_ERR_ARGUMENT,
              "policy %s: units of %zu rows: must be 1, 2, 4, .. 64", name, s->unit);
+    TRY_THAT(!plan->dims.pair || !kv_reads_boxes(s), error, BASE_ERR_SUPPORT,
+             "policy %s: a choice by boxes of keys compares whole keys, which two parties without P0 cannot do: choose by means (select:score=mean) or by "
+             "attention (refresh)", name);
     TRY_THAT(!plan->layer[layer].evict.means, error, BASE_ERR_ARGUMENT,
              "policy %s: a selection cannot rank mean rows", name);
     TRY_THAT(s->score != KV_SCORE_ATTENTION || plan->layer[layer].evict.keep == 0, error, BASE_ERR_ARGUMENT,
@@ -126,6 +130,9 @@ static size_t evicting_slots(const struct kv_plan *plan, const struct kv_evictio
     return larger(peak, left);
 }
 
+/* Counts of units are read in as many bits as two parties can take the sign of. */
+enum { PAIR_MOST_UNITS = (1 << (SEC_SIGN_TABLE_BITS - 1)) - 1 };
+
 /* Units that one choice ranks at most. */
 static enum base_status check_choices(const struct kv_plan *plan, const struct kv_layer_plan *layer,
                                       const char *name, struct base_error *error)
@@ -138,12 +145,13 @@ static enum base_status check_choices(const struct kv_plan *plan, const struct k
                           ? 0
                           : (layer->capacity - s->first - s->last) / s->unit,
            most = larger(evicted, selected), unit = evicted > selected ? e->unit : s->unit;
-    if (most <= SEC_CHOICE_MOST_N)
+    size_t limit = plan->dims.pair ? PAIR_MOST_UNITS : SEC_CHOICE_MOST_N;
+    if (most <= limit)
         return BASE_OK;
     return base_fail(
         error, BASE_ERR_ARGUMENT,
-        "policy %s: %zu units of %zu rows to choose from: %d at most, raise unit or shorten the prompt", name,
-        most, unit, SEC_CHOICE_MOST_N);
+        "policy %s: %zu units of %zu rows to choose from: %zu at most%s, raise unit or shorten the prompt", name,
+        most, unit, limit, plan->dims.pair ? " between two parties" : "");
 }
 
 static void set_capacity(const struct kv_plan *plan, struct kv_layer_plan *layer)

@@ -20,6 +20,7 @@ struct kv_dims {
     size_t prompt;  /* rows */
     size_t context; /* prompt plus new rows, at most */
     size_t chunk;   /* rows of one prefill step at most */
+    bool pair; /* two parties without P0, who cannot make every choice */
     const struct kv_profile *profile; /* borrowed while a plan is made; NULL: the model has none */
 };
 

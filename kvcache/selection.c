@@ -71,7 +71,7 @@ static int score_bits(const struct kv_selection *s, bool pairs)
                            : kv_scorer_bits(plan_of(s)) + (!pairs && plan_of(s)->pairs > 0);
 }
 
-static struct sec_choice_form choice_form(const struct kv_selection *s, bool pairs)
+static struct sec_choice_form choice_form(const struct mpc_party *p, const struct kv_selection *s, bool pairs)
 {
     const struct kv_selection_plan *plan = plan_of(s);
     struct sec_choice_form choice = {.rows = s->sets,
@@ -79,7 +79,8 @@ static struct sec_choice_form choice_form(const struct kv_selection *s, bool pai
                                      .k = pairs ? plan->pairs : plan->units,
                                      .bits = score_bits(s, pairs),
                                      .ring = pairs ? kv_scorer_bits(plan) + KV_UNIT_FINE + 3 : s->hot_ring,
-                                     .flags_only = pairs};
+                                     .flags_only = pairs,
+                                     .pair = p->maker != NULL};
     choice.way = sec_choice_cheapest(choice, kv_scorer_bits(plan) == KV_UNIT_BITS_FRESH ? KV_CHOICE_ROUNDS
                                                                                         : UINT64_MAX);
     return choice;
@@ -137,7 +138,7 @@ static bool queue_stage(struct mpc_party *p, struct kv_selection *s, int stage)
         return true;
     case PAIRS_FIRST:
         if (plan_of(s)->pairs > 0)
-            sec_choice_start(&s->choice, choice_form(s, true), s->pair_scores);
+            sec_choice_start(&s->choice, choice_form(p, s, true), s->pair_scores);
         return false;
     case PAIRS:
         if (plan_of(s)->pairs == 0)
@@ -153,7 +154,7 @@ static bool queue_stage(struct mpc_party *p, struct kv_selection *s, int stage)
                                     : kv_scorer_rank(p, s->scores, score_bits(s, false));
         return true;
     case CHOOSE_FIRST:
-        sec_choice_start(&s->choice, choice_form(s, false), s->scores);
+        sec_choice_start(&s->choice, choice_form(p, s, false), s->scores);
         return false;
     case CHOOSE:
         if (sec_choice_queue(p, &s->choice)) {

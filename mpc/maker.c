@@ -34,6 +34,12 @@ void mpc_note_turned(struct mpc_party *p, struct mpc_turned_form form, const uin
         p->status = p->maker->turned(p->maker->context, form, by, &p->error);
 }
 
+void mpc_note_bits(struct mpc_party *p, struct mpc_bits_form form, const uint64_t *own)
+{
+    if (mpc_notes(p) && !mpc_failed(p) && form.count > 0)
+        p->status = p->maker->bits(p->maker->context, form, own, &p->error);
+}
+
 void mpc_make(struct mpc_party *p, bool last)
 {
     uint64_t bytes = 0;

@@ -62,6 +62,7 @@ enum mpc_payload {
     MPC_PAYLOAD_POWERS,  /* 1, b, b^2 */
     MPC_PAYLOAD_TIMES,   /* 1, b, b^2, D, D b, D b^2, with D = d1 + d2 the mask of a second wire */
     MPC_PAYLOAD_FACTORS, /* one word, f1 f2 / 2^frac with f_i of `bits` bits a function of b_i */
+    MPC_PAYLOAD_BIT,     /* 1, and rho1 xor rho2 as a number: a bit in the place of b_i */
 };
 struct mpc_point_form {
     size_t count;
@@ -74,7 +75,7 @@ struct mpc_point_form {
 
 static inline int mpc_point_words(enum mpc_payload payload)
 {
-    return payload == MPC_PAYLOAD_POWERS ? 3 : payload == MPC_PAYLOAD_TIMES ? 6 : 1;
+    return payload == MPC_PAYLOAD_POWERS ? 3 : payload == MPC_PAYLOAD_TIMES ? 6 : payload == MPC_PAYLOAD_BIT ? 2 : 1;
 }
 
 /* Bits of 2^h words at the place l1 + l2 mod 2^h turns them to: word[i] = pattern[i - l1 - l2 mod 2^h], as XOR shares packed into one word of 2^h bits. */
@@ -82,6 +83,13 @@ struct mpc_turned_form {
     size_t count;
     int h; /* 6 at most */
     uint64_t pattern;
+};
+
+/* Products of `bits` bits each, every one of them rho1 xor rho2 with rho_i at P_i alone: words [count]. */
+struct mpc_bits_form {
+    size_t count;
+    int bits; /* 5 at most */
+    int ring;
 };
 
 /* Each function notes one job. Masks are the caller's own ones, copied; NULL in the count role. Words that come out of it are taken in the
@@ -95,6 +103,8 @@ struct mpc_maker {
     enum base_status (*points)(void *context, struct mpc_point_form form, const uint64_t *index, const uint64_t *low, const uint64_t *times,
                                struct base_error *error);
     enum base_status (*turned)(void *context, struct mpc_turned_form form, const uint64_t *by, struct base_error *error);
+    /* own [count]: own factors of each product, bit b for factor b. */
+    enum base_status (*bits)(void *context, struct mpc_bits_form form, const uint64_t *own, struct base_error *error);
     /* Between two rounds of the graph, and `last` after a step: makes what is noted when there is enough of it, or all of it. Sets the
      * bytes that were made, both ways. */
     enum base_status (*run)(void *context, bool last, uint64_t *ret_bytes, struct base_error *error);
@@ -135,6 +145,7 @@ void mpc_note_cross(struct mpc_party *p, struct mpc_cross_form form, const uint6
 void mpc_note_wraps(struct mpc_party *p, struct mpc_wraps_form form, const uint64_t *l);
 void mpc_note_points(struct mpc_party *p, struct mpc_point_form form, const uint64_t *index, const uint64_t *low, const uint64_t *times);
 void mpc_note_turned(struct mpc_party *p, struct mpc_turned_form form, const uint64_t *by);
+void mpc_note_bits(struct mpc_party *p, struct mpc_bits_form form, const uint64_t *own);
 
 /* The next `count` words of `ring` bits, or bytes, that were made; NULL after a failure. Only where mpc_reads_made. */
 uint64_t *mpc_made(struct mpc_party *p, size_t count, int ring);

@@ -167,6 +167,17 @@ static enum base_status turned(void *context, struct mpc_turned_form form, const
     return status;
 }
 
+static enum base_status bits(void *context, struct mpc_bits_form form, const uint64_t *own, struct base_error *error)
+{
+    struct pair_maker *m = context;
+    struct pair_note *note = NULL;
+    if (m->weights_only)
+        return BASE_OK;
+    enum base_status status = m->party == NULL ? BASE_OK : pair_note_bits(m, form, own, &note, error);
+    keep(m, note, pair_note_bits_cost(form), 0);
+    return status;
+}
+
 static enum base_status run(void *context, bool last, uint64_t *ret_bytes, struct base_error *error)
 {
     struct pair_maker *m = context;
@@ -181,7 +192,8 @@ static enum base_status run(void *context, bool last, uint64_t *ret_bytes, struc
 void pair_maker_init(struct pair_maker *ret, struct pair_party *party, struct pair_tape *tape)
 {
     *ret = (struct pair_maker){.model = &ret->own_model, .party = party, .tape = tape, .k = party == NULL ? 0 : pair_cot_k(party)};
-    ret->of_party = (struct mpc_maker){.product = product, .cross = cross, .wraps = wraps, .points = points, .turned = turned, .run = run, .context = ret};
+    ret->of_party = (struct mpc_maker){.product = product, .cross = cross, .wraps = wraps, .points = points, .turned = turned, .bits = bits, .run = run,
+                                       .context = ret};
 }
 
 void pair_maker_count(struct pair_maker *ret, int k)

@@ -12,6 +12,7 @@
  * | wraps    | thermometer bits of a2 times rows of P1's         | share of V for each reading M             |
  * | points   | payload, trees (pair/payload.h, pair/point.h)     | keys (pair_point_pack)                    |
  * | turned   | P2's pattern at P1's place (pair/table.h)         | one word of 2^h bits                      |
+ * | bits     | P2's bits choose words of P1 (pair/bits.h)        | share of the product                      |
  *
  * wraps: V(a1, a2) = V(a1, 0) + sum over j = 1 .. 3 of [a2 >= j] (V(a1, j) - V(a1, j - 1)), so three bits of P2 choose among words of P1.
  * Cost: 2 exchanges; per element 3 COTs with P1 as sender, 3 bits from P2, 12 words from P1.

@@ -1,5 +1,6 @@
 /* Notes of gates: keys of point functions with their payloads, and turned patterns. */
 #include "base/memory.h"
+#include "pair/bits.h"
 #include "pair/notes.h"
 #include "pair/payload.h"
 #include "pair/point.h"
@@ -14,6 +15,7 @@ struct points_note {
     struct pair_job *all[2]; /* the payload's, where it has one, and the trees' */
     struct pair_powers powers;
     struct pair_factors factors;
+    struct pair_bits bit;
     struct pair_point point;
     struct pair_point_keys keys;
     uint64_t *index, *low, *beta; /* [count]; [count], with `times` behind it; [words][count] */
@@ -37,11 +39,18 @@ static struct pair_factors_form factors_form(struct mpc_point_form form)
     return (struct pair_factors_form){.count = form.count, .bits = form.bits, .frac = form.frac, .ring = form.ring};
 }
 
+static struct pair_bits_form bit_form(struct mpc_point_form form)
+{
+    return (struct pair_bits_form){.count = form.count, .bits = 1, .ring = form.ring};
+}
+
 struct pair_cost pair_note_points_cost(struct mpc_point_form form)
 {
     struct pair_cost cost = pair_point_cost(point_form(form));
     if (form.payload == MPC_PAYLOAD_FACTORS)
         cost = pair_cost_beside(cost, pair_factors_cost(factors_form(form)));
+    else if (form.payload == MPC_PAYLOAD_BIT)
+        cost = pair_cost_beside(cost, pair_bits_cost(bit_form(form)));
     else if (form.payload != MPC_PAYLOAD_WORD)
         cost = pair_cost_beside(cost, pair_powers_cost(powers_form(form)));
     return cost;
@@ -78,13 +87,17 @@ static enum base_status add_payload(struct pair_maker *m, struct points_note *n,
 {
     enum base_status status = BASE_OK;
     struct pair_job *job = &n->powers.job;
-    for (size_t i = 0; form.payload == MPC_PAYLOAD_WORD && i < form.count; i++)
-        n->beta[i] = m->party->id == 1 ? form.word : 0;
+    bool begins = form.payload == MPC_PAYLOAD_WORD || form.payload == MPC_PAYLOAD_BIT;
+    for (size_t i = 0; begins && i < form.count; i++)
+        n->beta[i] = m->party->id == 2 ? 0 : form.payload == MPC_PAYLOAD_WORD ? form.word : 1;
     if (form.payload == MPC_PAYLOAD_WORD)
         return BASE_OK;
     if (form.payload == MPC_PAYLOAD_FACTORS) {
         TRY(pair_factors_init(&n->factors, m->party, factors_form(form), n->low, n->beta, error));
         job = &n->factors.job;
+    } else if (form.payload == MPC_PAYLOAD_BIT) {
+        TRY(pair_bits_init(&n->bit, m->party, bit_form(form), n->low, n->beta + form.count, error));
+        job = &n->bit.job;
     } else {
         TRY(pair_powers_init(&n->powers, m->party, powers_form(form), n->low, n->beta, error));
     }

@@ -32,6 +32,7 @@ struct pair_cost pair_note_cross_cost(struct mpc_cross_form form);
 struct pair_cost pair_note_wraps_cost(struct mpc_wraps_form form);
 struct pair_cost pair_note_points_cost(struct mpc_point_form form);
 struct pair_cost pair_note_turned_cost(struct mpc_turned_form form);
+struct pair_cost pair_note_bits_cost(struct mpc_bits_form form);
 
 BASE_MUST_USE enum base_status pair_note_product(struct pair_maker *m, struct mpc_product_form form, const uint64_t *x, const uint64_t *w,
                                                  struct pair_note **ret, struct base_error *error);
@@ -43,6 +44,8 @@ BASE_MUST_USE enum base_status pair_note_points(struct pair_maker *m, struct mpc
                                                 const uint64_t *times, struct pair_note **ret, struct base_error *error);
 BASE_MUST_USE enum base_status pair_note_turned(struct pair_maker *m, struct mpc_turned_form form, const uint64_t *by, struct pair_note **ret,
                                                 struct base_error *error);
+BASE_MUST_USE enum base_status pair_note_bits(struct pair_maker *m, struct mpc_bits_form form, const uint64_t *own, struct pair_note **ret,
+                                              struct base_error *error);
 
 /* By encrypted masks (pair/lasting.h), for either role; not *ret_made: it is cheaper by Gilboa, or the maker is told to. Keys, and weights that are met for
  * the first time, are made and sent at once: maker->once. */

@@ -82,25 +82,16 @@ out:
 
 enum base_status node_set_mode(const struct party_config *config, const char *config_path, struct eng_share *share, struct base_error *error)
 {
-    /* What is kept is public: nothing is ranked, shuffled or chosen on shares. */
-    static const char *const policies[] = {"full", "window", "a-shape"};
-    const struct kv_policy *policy;
-    struct kv_config numbers;
-    bool known = false;
     enum base_status status = BASE_OK;
     if (config->mode != CONFIG_TWO_PARTY)
         return BASE_OK;
-    TRY(party_config_policy(config, &policy, &numbers, error));
-    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
-        known = known || strcmp(policy->name, policies[i]) == 0;
-    TRY_THAT(known, error, BASE_ERR_SUPPORT, "%s says mode two-party and policy %s, whose choices take material that only P0 can deal: choose full, window or a-shape",
-             config_path, policy->name);
     for (size_t l = 0; l < share->plan.layers; l++)
         TRY_THAT(share->plan.layer[l].attention == ENG_ATTENTION_MAXIMUM && share->plan.layer[l].wave == ENG_WAVE_NONE, error, BASE_ERR_SUPPORT,
                  "%s says mode two-party, and the plan has gates in layer %zu that only P0 can deal for: make a plan with --general, and share again", config_path, l);
     TRY_THAT(config->limits.slots == 1, error, BASE_ERR_SUPPORT, "%s says mode two-party and limits.slots %u: two parties serve one slot, set it to 1", config_path,
              (unsigned)config->limits.slots);
     eng_plan_set_pair(&share->plan);
+    TRY(eng_plan_check(&share->plan, error));
 out:
     return status;
 }

@@ -29,16 +29,40 @@ static uint64_t *product_of(struct mpc_party *p, const struct sec_bit_terms *ter
     return product;
 }
 
+/* Two parties, ahead of time: notes the product of the subset's rhos, each an XOR of both parties' own. */
+static void note_product(struct mpc_party *p, const struct sec_bit_terms *terms, unsigned subset)
+{
+    struct mpc_bits_form form = {.count = terms->count, .ring = terms->ring};
+    size_t mark = base_arena_mark(&p->arena);
+    uint64_t *own = p->role == MPC_COUNT ? NULL : mpc_words(p, terms->count);
+    for (size_t i = 0; own != NULL && i < terms->count; i++)
+        own[i] = 0;
+    for (int b = 0; b < SEC_TERM_BITS; b++) {
+        if ((subset >> b & 1) == 0)
+            continue;
+        for (size_t i = 0; own != NULL && i < terms->count; i++)
+            own[i] |= terms->bit[b].rho[i] << form.bits;
+        form.bits++;
+    }
+    mpc_note_bits(p, form, own);
+    base_arena_release(&p->arena, mark);
+}
+
 void sec_terms_deal(struct mpc_party *p, struct sec_bit_terms *terms, uint32_t subsets)
 {
     uint32_t missing = subsets & ~terms->dealt;
     if (mpc_failed(p))
         return;
-    mpc_declare(p, sec_terms_cost(missing, terms->count, terms->ring));
+    if (p->maker == NULL)
+        mpc_declare(p, sec_terms_cost(missing, terms->count, terms->ring));
     for (unsigned s = 1; s < SEC_TERM_SUBSETS && !mpc_failed(p); s++) {
         if ((missing >> s & 1) == 0)
             continue;
-        if (p->role == MPC_HELPER) {
+        if (mpc_notes(p)) {
+            note_product(p, terms, s);
+        } else if (mpc_reads_made(p)) {
+            terms->rho[s] = mpc_made(p, terms->count, terms->ring);
+        } else if (p->role == MPC_HELPER) {
             size_t mark = base_arena_mark(&p->arena);
             const uint64_t *product = product_of(p, terms, s);
             if (product != NULL)

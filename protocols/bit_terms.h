@@ -4,7 +4,7 @@
  * therefore a sum, over the subsets of its factors, of a public coefficient times the product of the subset's
  * rhos; P0 deals those products, one word each. A word that was dealt serves every later product and every
  * smaller ring: so terms are kept and grow. Shapes: bits [n] each, a product [n]. Cost: n ring bits offline
- * for each subset that is dealt. Reveals: nothing (dealt halves; what is opened later is opened under fresh
+ * for each subset that is dealt (two parties make it: pair/bits.h). Reveals: nothing (dealt halves; what is opened later is opened under fresh
  * masks). Source: specification, rank.py (bit_terms). */
 #ifndef CACHET_PROTOCOLS_BIT_TERMS_H
 #define CACHET_PROTOCOLS_BIT_TERMS_H

@@ -1,5 +1,6 @@
 #include "protocols/choice_steps.h"
 #include "protocols/digits.h"
+#include "protocols/sign.h"
 
 #include <string.h>
 
@@ -109,7 +110,8 @@ enum sec_choice_way sec_choice_cheapest(struct sec_choice_form form, uint64_t mo
     uint64_t least = UINT64_MAX;
     for (int way = 0; way < SEC_CHOICE_WAYS; way++) {
         form.way = (enum sec_choice_way)way;
-        if (!is_possible(&form) || sec_choice_rounds(form) > most_rounds)
+        bool wide = form.pair && form.way == SEC_CHOICE_PAIRS && form.bits + 1 > SEC_SIGN_TABLE_BITS;
+        if (!is_possible(&form) || sec_choice_rounds(form) > most_rounds || wide)
             continue;
         uint64_t bytes = bytes_of(sec_choice_cost(form));
         best = bytes < least ? form.way : best;

@@ -46,6 +46,7 @@ struct sec_choice_form {
     bool flags_only;
     bool lost;    /* rows only: the others, too */
     bool ordered; /* PAIRS: rows in index order. The other ways always are */
+    bool pair;    /* two parties without P0: signs of SEC_SIGN_TABLE_BITS at most; only sec_choice_cheapest asks */
 };
 
 /* One run. Members other than form and result are the run's own. */
@@ -76,7 +77,7 @@ uint64_t sec_choice_rounds(struct sec_choice_form form);
 /* Elements of the result. */
 size_t sec_choice_count(struct sec_choice_form form);
 /* The way of fewest bytes among those of at most most_rounds rounds; SEC_CHOICE_PAIRS if there is none.
- * form.way is not read. */
+ * form.way is not read. Two parties: among those whose signs they can make. */
 enum sec_choice_way sec_choice_cheapest(struct sec_choice_form form, uint64_t most_rounds);
 
 extern const struct sec_gate sec_gate_choice_pairs, sec_gate_choice_one_digit, sec_gate_choice_two_digits;

@@ -154,12 +154,22 @@ struct mpc_cost sec_bit_to_wire_cost(size_t n, int ring)
     return mpc_cost_add(mpc_open_share_cost(n, ring, 0), (struct mpc_cost){0, 0, mpc_bits(n, ring)});
 }
 
+/* Shares of rho: P0's word, dealt; or made by two. NULL where there are none. */
+static uint64_t *rho_shares(struct mpc_party *p, struct sec_masked_bit bit, int ring)
+{
+    if (p->maker == NULL)
+        return mpc_deal(p, bit.count, ring, bit.rho);
+    mpc_note_bits(p, (struct mpc_bits_form){.count = bit.count, .bits = 1, .ring = ring}, bit.rho);
+    return mpc_reads_made(p) ? mpc_made(p, bit.count, ring) : NULL;
+}
+
 struct mpc_wire sec_bit_to_wire(struct mpc_party *p, struct sec_masked_bit bit, int ring, const char *label)
 {
     if (mpc_failed(p))
         return (struct mpc_wire){0};
-    sec_declare_dealt(p, sec_bit_to_wire_cost(bit.count, ring));
-    uint64_t *share = p->role == MPC_CLEAR ? bit.x : mpc_deal(p, bit.count, ring, bit.rho);
+    if (p->maker == NULL)
+        sec_declare_dealt(p, sec_bit_to_wire_cost(bit.count, ring));
+    uint64_t *share = p->role == MPC_CLEAR ? bit.x : rho_shares(p, bit, ring);
     for (size_t i = 0; mpc_computes(p) && !mpc_failed(p) && i < bit.count; i++)
         share[i] = (p->role == MPC_LEFT ? bit.delta[i] : 0) + (1 - 2 * bit.delta[i]) * share[i];
     return mpc_open_share(p, share, bit.count, (struct mpc_opening_form){.ring = ring, .ulp = -1, .label = label});

@@ -13,7 +13,7 @@
 
 struct sec_masked_bit {
     uint64_t *delta; /* P1, P2; complete after the round */
-    uint64_t *rho;   /* P0 */
+    uint64_t *rho;   /* P0; of two parties ahead of time: their own part, rho = rho1 xor rho2 */
     uint64_t *x;     /* twin */
     size_t count;
 };
@@ -27,7 +27,7 @@ struct mpc_cost sec_compare_cost(size_t n, int k);
 void sec_masked_bit_queue(struct mpc_party *p, const struct sec_masked_bit *bit, const char *label);
 
 /* The bit as 0 or 1 in Z_2^ring: bit = delta + (1 - 2 delta) rho from dealt shares of rho. Queues one opening.
- * Cost: 2 n ring bits online, n ring bits offline. Reveals: nothing. */
+ * Cost: 2 n ring bits online, n ring bits offline (two parties make the shares: pair/bits.h). Reveals: nothing. */
 struct mpc_wire sec_bit_to_wire(struct mpc_party *p, struct sec_masked_bit bit, int ring, const char *label);
 struct mpc_cost sec_bit_to_wire_cost(size_t n, int ring);
 

@@ -53,6 +53,55 @@ static uint64_t *read_tables(struct mpc_party *p, const uint64_t *m, size_t n, i
     return share;
 }
 
+/* --- two parties: a point key at the sum of the low parts of both masks, which is not reduced --- */
+
+static struct mpc_point_form points_of(int ring, int low)
+{
+    return (struct mpc_point_form){.h = low + 1, .ring = ring, .payload = MPC_PAYLOAD_WORD, .word = 1};
+}
+
+static void note_points(struct mpc_party *p, const uint64_t *mask, size_t n, int ring, int low)
+{
+    size_t mark = base_arena_mark(&p->arena);
+    uint64_t *rest = mask == NULL ? NULL : mpc_words(p, n);
+    for (size_t i = 0; rest != NULL && i < n; i++)
+        rest[i] = mask[i] & kern_ring_mask(low);
+    sec_points_note(p, points_of(ring, low), rest, n, 0, NULL, NULL);
+    base_arena_release(&p->arena, mark);
+}
+
+struct borrowing {
+    const uint64_t *m, *own; /* own mask */
+    uint64_t *share;
+    int low;
+    bool left;
+};
+
+/* m_high less what the low digits borrow, 0, 1 or 2: by how much their sum c exceeds m_low. */
+static void borrow(void *context, size_t i, const uint64_t *hot)
+{
+    const struct borrowing *to = context;
+    size_t entries = (size_t)1 << to->low, at = to->m[i] & (entries - 1);
+    uint64_t high = (to->left ? to->m[i] >> to->low : 0) - (to->own[i] >> to->low);
+    for (size_t c = at + 1; c < 2 * entries; c++)
+        high -= hot[c];
+    for (size_t c = at + entries + 1; c < 2 * entries; c++)
+        high -= hot[c];
+    to->share[i] = high;
+}
+
+static uint64_t *read_points(struct mpc_party *p, struct mpc_wire x, int bits, int low)
+{
+    uint64_t *share = mpc_words(p, x.count), *own = mpc_words(p, x.count), keep = kern_ring_mask(bits + 1);
+    const uint64_t *mask = mpc_own_mask(p, &x);
+    for (size_t i = 0; !mpc_failed(p) && i < x.count; i++)
+        own[i] = mask[i] & keep;
+    struct borrowing to = {sec_read_open(p, x, bits + 1, 0), own, share, low, p->role == MPC_LEFT};
+    if (!mpc_failed(p))
+        sec_points_read(p, points_of(bits - low + 1, low), x.count, borrow, &to);
+    return share;
+}
+
 static uint64_t *clear(struct mpc_party *p, const struct mpc_wire *x, int bits, int low)
 {
     uint64_t *high = mpc_words(p, x->count);
@@ -70,9 +119,14 @@ struct mpc_wire sec_high_digit(struct mpc_party *p, struct mpc_wire x, int bits,
                  low, bits, SEC_DIGITS_MAX_LOW, x.ring);
     if (mpc_failed(p))
         return (struct mpc_wire){0};
-    sec_declare_dealt(p, sec_high_digit_cost(x.count, bits, low));
+    if (p->maker == NULL)
+        sec_declare_dealt(p, sec_high_digit_cost(x.count, bits, low));
     const uint64_t *share = NULL;
-    if (p->role == MPC_HELPER)
+    if (mpc_notes(p))
+        note_points(p, sec_read_mask(p, x, bits + 1), x.count, ring, low);
+    else if (mpc_reads_made(p))
+        share = read_points(p, x, bits, low);
+    else if (p->role == MPC_HELPER)
         deal_tables(p, sec_read_mask(p, x, bits + 1), x.count, ring, low);
     else if (p->role == MPC_CLEAR)
         share = clear(p, &x, bits, low);

@@ -2,7 +2,9 @@
  *
  * With m = 2^low m_high + m_low and the same for lambda, high = m_high - lambda_high - [m_low < lambda_low].
  * P0 deals the last two terms as a one-time table over m_low; the rest is local. (A truncation would add its
- * random carry, and then the pair (high, rest) does not have the order of x.) Shapes: x [n] -> [n] each.
+ * random carry, and then the pair (high, rest) does not have the order of x.) Two parties make a point key of
+ * low + 1 levels at the sum of the low parts of both masks; what m_low borrows, 0 to 2, is a sum of its cells, and
+ * the high parts are each party's own. Shapes: x [n] -> [n] each.
  * Units: 0 <= x < 2^bits, x in a ring of bits + 1 at least; the digits are exact, in rings one bit larger
  * than they need, so that a difference of two fits. Cost: 1 round, 2 n (high + 1) bits online, n 2^low (high
  * + 1) bits offline, high = bits - low; the low digit is free. Reveals: nothing (dealt halves; opened under a

@@ -1,5 +1,6 @@
 #include "protocols/grid.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 #include "base/realmath.h"
 #include "protocols/pieces.h"
@@ -8,7 +9,8 @@
 
 /* --- tables ----------------------------------------------------------------------------------------------------------------- */
 
-/* Piece q through three Chebyshev nodes of [-2 w, w] around its lower end, in units of the cut x. */
+/* Piece q through three Chebyshev nodes of [-2 w, w] around its lower end, in units of the cut x. The square's coefficient is rounded first: what that
+ * leaves, `lost` d^2, the constant halves. */
 static void fit_piece(struct sec_grid *gate, int e, size_t q)
 {
     double w = base_power_of_two(gate->s), unit = base_power_of_two(gate->cut), scale = base_power_of_two(gate->form.F);
@@ -19,8 +21,9 @@ static void fit_piece(struct sec_grid *gate, int e, size_t q)
         double y[3];
         for (int i = 0; i < 3; i++)
             y[i] = gate->form.value(gate->form.context, e, (at + middle + (i - 1) * t) * unit);
-        double slope = (y[2] - y[0]) / (2 * t), bend = (y[2] - 2 * y[1] + y[0]) / (2 * t * t);
-        c[0] = y[1] + middle * (bend * middle - slope);
+        double slope = (y[2] - y[0]) / (2 * t), exact = (y[2] - 2 * y[1] + y[0]) / (2 * t * t),
+               bend = (double)sec_pieces_nearest(exact * scale) * base_power_of_two(-gate->form.F), lost = exact - bend;
+        c[0] = y[1] + lost * (1.5 * w) * (1.5 * w) / 2 + middle * (bend * middle - slope);
         c[1] = slope - 2 * bend * middle;
         c[2] = bend;
     }
@@ -67,10 +70,14 @@ static void measure(struct sec_grid *gate, int e)
 enum base_status sec_grid_init(struct sec_grid *ret, struct sec_grid_form form, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    struct sec_grid gate = {.form = form};
-    while (gate.h < form.k && form.low >> (form.k - gate.h) < SEC_GRID_LOWEST)
+    struct sec_grid gate = {.form = form, .s = SEC_GRID_LOW_BITS};
+    for (int e = 0; e < form.functions; e++)
+        gate.s = base_smaller(gate.s, base_larger(1, (form.F - form.fo[e] + 1) / 2));
+    int64_t lowest = base_larger(SEC_GRID_LOWEST, 1 << base_larger(0, SEC_GRID_LOW_RESOLUTION - gate.s));
+    while (gate.h < form.k && (form.low >> (form.k - gate.h) < SEC_GRID_LOWEST ||
+                               (gate.h < SEC_GRID_MOST_BITS && form.low >> (form.k - gate.h) < lowest)))
         gate.h++;
-    gate.s = form.k - gate.h < SEC_GRID_LOW_BITS ? form.k - gate.h : SEC_GRID_LOW_BITS;
+    gate.s = base_smaller(gate.s, form.k - gate.h);
     gate.cut = form.k - gate.h - gate.s;
     size_t cells = (size_t)1 << gate.h;
     TRY_THAT(gate.h <= SEC_GRID_MOST_BITS && gate.s >= 1 && form.low > 0 && form.functions <= SEC_GRID_FUNCTIONS, error, BASE_ERR_RANGE,

@@ -2,7 +2,9 @@
  *
  * What sec_spline reads by a comparison key over its whole domain, which two parties cannot make: x, cut to k = h + s bits, in 2^h cells, payload
  * (1, b, b^2). A reading is off by two cells at most, so a piece fits three widths; h is such that the lowest x lies SEC_GRID_LOWEST cells up, where
- * three widths are narrow enough. Below half of that pieces are constant.
+ * three widths are narrow enough. Below half of that pieces are constant. A cell has 2^s steps: the coefficient of b^2 has F fraction bits, and what its
+ * rounding leaves after the fit of the others, 1.1 * 2^(2 s - F - 1), is about a unit of y at most: 2 s <= F - fo + 1. Smaller cells are more of them,
+ * so that the lowest x keeps SEC_GRID_LOW_RESOLUTION bits, as far as SEC_GRID_MOST_BITS allows.
  * Units: y_e has fo[e] fraction bits in Z_2^(ring - (F - fo[e])); `error[e]` and `ulp[e]` are measured when the table is made: relative, against the
  * function; and share against twin.
  * Cost: 1 round, 2 n sum(ring - F + fo) bits online; ahead of time a key of h bits with three words. Reveals: nothing.
@@ -12,7 +14,7 @@
 
 #include "protocols/gate.h"
 
-enum { SEC_GRID_FUNCTIONS = 2, SEC_GRID_LOWEST = 24, SEC_GRID_LOW_BITS = 11, SEC_GRID_MOST_BITS = 18 };
+enum { SEC_GRID_FUNCTIONS = 2, SEC_GRID_LOWEST = 24, SEC_GRID_LOW_BITS = 11, SEC_GRID_LOW_RESOLUTION = 13, SEC_GRID_MOST_BITS = 18 };
 
 struct sec_grid_form {
     int k;             /* bits of x */

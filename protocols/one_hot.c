@@ -1,5 +1,7 @@
 #include "protocols/one_hot.h"
 
+#include "base/bits.h"
+
 #include <string.h>
 
 /* A block of elements: whole bytes of any ring, about BLOCK_WORDS words of rows. */
@@ -98,12 +100,22 @@ struct reader {
     void *context;
 };
 
-static void turn(const struct reader *to, size_t element, int group, const uint64_t *row)
+/* `row` has a cell for each sum of masks below `cells`, which is the entries or a multiple of them. */
+static void turn_from(const struct reader *to, size_t element, int group, const uint64_t *row, size_t cells)
 {
     size_t entries = (size_t)1 << to->form.bits;
     uint64_t *out = to->row + (size_t)group * entries;
-    for (size_t v = 0; v < entries; v++)
-        out[v] = row[(to->m[element] - v) & (entries - 1)];
+    for (size_t v = 0; v < entries; v++) {
+        size_t at = (to->m[element] - v) & (entries - 1);
+        out[v] = row[at];
+        for (at += entries; at < cells; at += entries)
+            out[v] += row[at];
+    }
+}
+
+static void turn(const struct reader *to, size_t element, int group, const uint64_t *row)
+{
+    turn_from(to, element, group, row, (size_t)1 << to->form.bits);
 }
 
 static void read_table(struct mpc_party *p, const struct reader *to, size_t first, size_t n)
@@ -140,6 +152,28 @@ static void read_keys(struct mpc_party *p, const struct reader *to, size_t first
             to->take(to->context, first + at + i, to->row);
         }
     }
+}
+
+/* --- two parties --- */
+
+/* A point key over the whole digit: exact, as nothing is cut off. A bit in its payload takes two exchanges, and the tree
+ * no fewer levels. */
+static struct mpc_point_form points_of(struct sec_one_hot form)
+{
+    enum { BIT_LEVELS = 2 };
+    return (struct mpc_point_form){.h = form.times ? base_larger(form.bits, BIT_LEVELS) : form.bits,
+                                   .ring = form.ring,
+                                   .payload = form.times ? MPC_PAYLOAD_BIT : MPC_PAYLOAD_WORD,
+                                   .word = 1};
+}
+
+static void take_made(void *context, size_t element, const uint64_t *hot)
+{
+    const struct reader *to = context;
+    size_t cells = (size_t)1 << points_of(to->form).h;
+    for (int g = 0; g < groups_of(to->form); g++)
+        turn_from(to, element, g, hot + (size_t)g * cells, cells);
+    to->take(to->context, element, to->row);
 }
 
 /* --- the twin --- */
@@ -181,16 +215,21 @@ void sec_one_hot_read(struct mpc_party *p, struct sec_one_hot form, struct mpc_w
                  SEC_ONE_HOT_MAX_BITS, x.ring);
     if (mpc_failed(p))
         return;
-    mpc_declare(p, sec_one_hot_cost(form, x.count));
-    if (p->role == MPC_COUNT)
-        return;
+    if (p->maker == NULL)
+        mpc_declare(p, sec_one_hot_cost(form, x.count));
     size_t mark = base_arena_mark(&p->arena);
     const uint64_t *mask = sec_read_mask(p, x, form.bits), *m = sec_read_open(p, x, form.bits, 0);
-    struct reader to = {form, m, mpc_words(p, (size_t)groups_of(form) << form.bits), take, context};
-    if (p->role == MPC_CLEAR && !mpc_failed(p))
-        give_values(&to, times, x.count);
-    else if (p->role != MPC_CLEAR)
-        run_blocks(p, &to, mask, times, x.count);
+    if (mpc_notes(p))
+        sec_points_note(p, points_of(form), mask, x.count, 0, times, NULL);
+    if (!mpc_notes(p) && p->role != MPC_COUNT) {
+        struct reader to = {form, m, mpc_words(p, (size_t)groups_of(form) << form.bits), take, context};
+        if (p->role == MPC_CLEAR && !mpc_failed(p))
+            give_values(&to, times, x.count);
+        else if (mpc_reads_made(p) && !mpc_failed(p))
+            sec_points_read(p, points_of(form), x.count, take_made, &to);
+        else if (p->role != MPC_CLEAR)
+            run_blocks(p, &to, mask, times, x.count);
+    }
     base_arena_release(&p->arena, mark);
 }
 

@@ -5,7 +5,8 @@
  * table of 2^bits words or as a DPF with payload (1, word), whichever has fewer bytes, and P1 and P2 read it
  * backwards from the public m. Shapes: x [n] -> n rows [groups][2^bits], handed out one after the other, so
  * that no more than a block of them exists at a time. Units: x is read mod 2^bits; shares in Z_2^ring. Cost:
- * 0 rounds, 0 online; offline the smaller of groups n 2^bits ring bits and two DPF keys per element. Reveals:
+ * 0 rounds, 0 online; offline the smaller of groups n 2^bits ring bits and two DPF keys per element. Two parties
+ * make a point key of `bits` levels for each element; the word is then a bit, an XOR of one of each. Reveals:
  * nothing (dealt halves, or keys). Errors: of the source, through the party. Source: specification, rank.py
  * (one_hot, hot_bytes). */
 #ifndef CACHET_PROTOCOLS_ONE_HOT_H
@@ -25,7 +26,7 @@ struct sec_one_hot {
  * Valid during the call. */
 typedef void (*sec_one_hot_fn)(void *context, size_t element, const uint64_t *hot);
 
-/* `times` [n] is P0's, and the twin's own; NULL at P1 and P2. `take` is called at P1 and P2 (shares) and at
+/* `times` [n] is P0's, and the twin's own; NULL at P1 and P2. (Two parties: own bits, ahead of time.) `take` is called at P1 and P2 (shares) and at
  * the twin (values). */
 void sec_one_hot_read(struct mpc_party *p, struct sec_one_hot form, struct mpc_wire x, const uint64_t *times,
                       sec_one_hot_fn take, void *context);

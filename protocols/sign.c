@@ -89,6 +89,32 @@ static void read_tables(struct mpc_party *p, const uint64_t *m, size_t n, int k,
     }
 }
 
+/* --- two parties: a point key over all of Z_2^k, read mod 2 --- */
+
+static struct mpc_point_form points_of(int k)
+{
+    return (struct mpc_point_form){.h = k, .ring = 1, .payload = MPC_PAYLOAD_WORD, .word = 1};
+}
+
+struct reading {
+    const uint64_t *m;
+    int k;
+    uint64_t *negative, *zero; /* XORed into */
+};
+
+/* x = m - c with c the sum of both masks: negative for the half of all c that begins behind m. */
+static void read_cells(void *context, size_t i, const uint64_t *hot)
+{
+    const struct reading *to = context;
+    size_t all = (size_t)1 << to->k;
+    uint64_t negative = 0;
+    for (size_t step = 1; step <= all / 2; step++)
+        negative ^= hot[(to->m[i] + step) & (all - 1)];
+    to->negative[i] ^= negative & 1;
+    if (to->zero != NULL)
+        to->zero[i] ^= hot[to->m[i]] & 1;
+}
+
 /* --- masked bits --- */
 
 /* P0: rho = rho1 xor rho2, for [x < 0] xor the top bit of the mask, in place of rho1. */
@@ -98,13 +124,13 @@ static void fold_mask(uint64_t *rho1, const uint64_t *rho2, const uint64_t *mask
         rho1[i] ^= rho2[i] ^ (mask == NULL ? 0 : mask[i] >> (k - 1) & 1);
 }
 
-/* rho of a new masked bit at P0, and at P1 and P2 their own part of it in the place of delta. */
+/* rho of a new masked bit at P0, and at P1 and P2 their own part of it in the place of delta. (Two parties ahead of time: own part.) */
 static struct sec_masked_bit fresh_bit(struct mpc_party *p, size_t n, const uint64_t *mask, int k)
 {
     struct sec_masked_bit bit = {.count = n};
     uint64_t *rho1 = NULL, *rho2 = NULL;
     mpc_fresh(p, n, 1, &rho1, &rho2);
-    if (p->role == MPC_HELPER && !mpc_failed(p))
+    if (p->role == MPC_HELPER && p->maker == NULL && !mpc_failed(p))
         fold_mask(rho1, rho2, mask, n, k);
     if (p->role == MPC_HELPER)
         bit.rho = rho1;
@@ -130,12 +156,17 @@ static void clear(struct mpc_party *p, const struct mpc_wire *x, int k, uint64_t
 static void by_table(struct mpc_party *p, struct mpc_wire x, int k, struct sec_masked_bit *negative,
                      struct sec_masked_bit *zero, const char *label)
 {
-    mpc_declare(p, cost_of(x.count, k, zero == NULL ? 1 : 2));
+    struct mpc_cost cost = cost_of(x.count, k, zero == NULL ? 1 : 2);
+    mpc_declare(p, p->maker == NULL ? cost : (struct mpc_cost){.online = cost.online});
     const uint64_t *mask = sec_read_mask(p, x, k), *m = sec_read_open(p, x, k, 0);
     *negative = fresh_bit(p, x.count, mask, k);
     if (zero != NULL)
         *zero = fresh_bit(p, x.count, NULL, k);
-    if (p->role == MPC_HELPER && !mpc_failed(p))
+    if (mpc_notes(p))
+        sec_points_note(p, points_of(k), mask, x.count, 0, NULL, NULL);
+    else if (mpc_reads_made(p) && !mpc_failed(p))
+        sec_points_read(p, points_of(k), x.count, read_cells, &(struct reading){m, k, negative->delta, zero == NULL ? NULL : zero->delta});
+    else if (p->role == MPC_HELPER && !mpc_failed(p))
         deal_tables(p, mask, x.count, k);
     else if (mpc_computes(p) && !mpc_failed(p))
         read_tables(p, m, x.count, k, negative->delta, zero == NULL ? NULL : zero->delta);

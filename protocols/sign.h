@@ -5,6 +5,8 @@
  * at the public m_low: for k <= 11 that is smaller than two bit keys (k = 5: 2 bytes, 9: 32, 11: 128); a
  * larger k is sec_compare's. T[m_low] xor T[m_low - 1] = [m_low = lambda_low] (T[-1] = 1): whether x is a
  * multiple of 2^(k-1), so 0 where |x| < 2^(k-1). The table is read twice, so that bit costs no dealt byte.
+ * Two parties make a point key of k levels over all of Z_2^k: both bits are sums of its cells mod 2; a larger k is
+ * refused.
  * Reveals: nothing. The table's halves are dealt (one party's is a draw, the other's uniform by it); delta is
  * uniform by the peer's fresh rho, and every bit has its own. Errors: x outside the range wraps; the twin
  * counts it. Source: specification, rank.py (Sign) and README 9.1. */

@@ -8,6 +8,7 @@
 #include "tests/pair/support.h"
 
 #include "pair/and.h"
+#include "pair/bits.h"
 #include "pair/gilboa.h"
 
 /* --- one private word times another ------------------------------------------------------------------------------------------------ */
@@ -223,10 +224,66 @@ static void test_jobs_share_exchanges(void **state)
     base_free(&c);
 }
 
+/* --- products of XOR-shared bits --------------------------------------------------------------------------------------------------- */
+
+struct bit_products {
+    struct pair_bits_form form;
+    uint64_t *own[3], *share[3];
+};
+
+static enum base_status multiply_bits(struct pair_party *p, void *context, struct base_error *error)
+{
+    struct bit_products *c = context;
+    struct pair_bits job;
+    struct pair_job *jobs[1] = {&job.job};
+    enum base_status status = pair_bits_init(&job, p, c->form, c->own[p->id], c->share[p->id], error);
+    return status == BASE_OK ? pair_run(p, jobs, 1, error) : status;
+}
+
+/* Every pair of both parties' numbers. */
+static uint64_t check_bits(int bits, int ring, uint64_t seed)
+{
+    size_t all = (size_t)1 << bits, n = all * all;
+    struct bit_products c = {.form = {.count = n, .bits = bits, .ring = ring}};
+    struct pair_ran ran;
+    for (int id = 1; id <= 2; id++) {
+        c.own[id] = pair_test_alloc(n, 8);
+        c.share[id] = pair_test_alloc(n, 8);
+        for (size_t i = 0; i < n; i++)
+            c.own[id][i] = id == 1 ? i % all : i / all;
+    }
+    pair_run_well((struct pair_run_options){.k = 8, .seed = seed}, multiply_bits, &c, &ran);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal((c.share[1][i] + c.share[2][i]) & kern_ring_mask(ring), (i % all ^ i / all) == all - 1);
+        assert_int_equal(c.share[1][i] & ~kern_ring_mask(ring), 0);
+    }
+    for (int id = 1; id <= 2; id++) {
+        base_free(&c.own[id]);
+        base_free(&c.share[id]);
+    }
+    return ran.frames;
+}
+
+static void test_bits(void **state)
+{
+    static const int rings[] = {1, 4, 17, 64};
+    struct base_error error = {0};
+    struct pair_bits job;
+    (void)state;
+    for (int bits = 1; bits <= PAIR_BITS_MOST; bits++)
+        for (size_t r = 0; r < sizeof rings / sizeof *rings; r++)
+            (void)check_bits(bits, rings[r], (uint64_t)(10 * bits) + r);
+    assert_int_equal(check_bits(3, 10, 1), check_bits(3, 10, 2));
+    assert_int_equal(pair_bits_cost((struct pair_bits_form){.count = 8, .bits = 3, .ring = 10}).cots[1], 8 * 7);
+    struct pair_party p = {.id = 1};
+    for (int bits = 0; bits <= PAIR_BITS_MOST + 1; bits += PAIR_BITS_MOST + 1)
+        assert_int_equal(pair_bits_init(&job, &p, (struct pair_bits_form){.count = 1, .bits = bits, .ring = 8}, NULL, NULL, &error), BASE_ERR_INTERNAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gilboa), cmocka_unit_test(test_cost), cmocka_unit_test(test_cross),
+        cmocka_unit_test(test_gilboa), cmocka_unit_test(test_bits), cmocka_unit_test(test_cost), cmocka_unit_test(test_cross),
         cmocka_unit_test(test_and),    cmocka_unit_test(test_jobs_share_exchanges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

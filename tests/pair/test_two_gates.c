@@ -73,10 +73,40 @@ static void test_guard(void **state)
     check_gate("guard", N);
 }
 
+static void test_bits(void **state)
+{
+    (void)state;
+    check_gate("sign", N);
+    check_gate("sign-zero", N);
+}
+
+static void test_digits(void **state)
+{
+    (void)state;
+    check_gate("digits", N);
+}
+
+static void test_one_hot(void **state)
+{
+    (void)state;
+    check_gate("one-hot-table", N);
+    check_gate("one-hot-dpf", 16);
+    check_gate("kept-rows", 8);
+}
+
+static void test_choices(void **state)
+{
+    (void)state;
+    check_gate("choice-pairs", 4);
+    check_gate("choice-one-digit", 4);
+    check_gate("choice-two-digits", 4);
+}
+
 /* Every other gate of the registry is refused by the count role already, or runs; none of them computes something else. */
 static void test_others(void **state)
 {
-    static const char *const able[] = {"exp", "gelu", "silu-times", "reciprocal", "inverse-root", "coarse-max", "guard"};
+    static const char *const able[] = {"exp", "gelu", "silu-times", "reciprocal", "inverse-root", "coarse-max", "guard",
+                                       "sign", "sign-zero", "digits", "one-hot-table", "one-hot-dpf", "kept-rows", "choice-pairs", "choice-one-digit", "choice-two-digits"};
     size_t count, refused = 0;
     const struct sec_gate *const *gates = sec_gates(&count);
     (void)state;
@@ -110,6 +140,8 @@ static void test_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_exp),        cmocka_unit_test(test_segments), cmocka_unit_test(test_splines),
-                                       cmocka_unit_test(test_coarse_max), cmocka_unit_test(test_guard),    cmocka_unit_test(test_others)};
+                                       cmocka_unit_test(test_coarse_max), cmocka_unit_test(test_guard),    cmocka_unit_test(test_bits),
+                                       cmocka_unit_test(test_digits),     cmocka_unit_test(test_one_hot),  cmocka_unit_test(test_choices),
+                                       cmocka_unit_test(test_others)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ says() {
     grep -q -- "$1" "$work/err" "$work/out"
 }
 
-echo "1..10"
+echo "1..11"
 up --prompt "a b" --compare --keep "$work/kept" && says 'every one of the 3 tokens is the one that the same model gives in the clear'
 check $? "two processes give the clear's tokens"
 says 'material made before each step'
@@ -50,8 +50,11 @@ check $? "another mode wants its p0"
 sed 's/^\( *\)p1: \(.*\)$/&\n\1p0: \2/' "$work/kept/config.yaml" >"$work/with.yaml"
 ! "$cachet" config print --config "$work/with.yaml" >"$work/out" 2>"$work/err" && says 'mode two-party has no P0: remove it'
 check $? "a p0 is refused"
-! up --prompt "$(printf 'a b %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20)" --policy h2o --budget 90 && says 'whose choices take material that only P0 can deal'
-check $? "a policy that ranks is refused"
+long=$(printf 'a b %.0s' 1 2 3 4 5 6 7 8 9 10 11 12)
+up --prompt "$long" --policy snapkv:budget=60:window=8 --compare && says 'every one of the 3 tokens is the one that the same model gives in the clear'
+check $? "rows that go by secret scores: the clear's tokens"
+! up --prompt "$long" --policy select:score=box:keep=24:window=4:unit=4 && says 'a choice by boxes of keys compares whole keys'
+check $? "a policy that compares whole keys is refused"
 up --prompt "a b" --prepare --compare && says 'MB between P1 and P2, before there is a prompt' && says 'material made ahead of use' &&
     says 'every one of the 3 tokens is the one that the same model gives in the clear'
 check $? "or before there is a prompt, for the same tokens"

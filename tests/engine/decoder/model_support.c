@@ -31,8 +31,16 @@ static void calibrate(struct model *m, struct model_options options)
                                 .thin = options.thin,
                                 .fold = options.fold};
     check_ok(eng_calibrate(&m->plan, &m->source, &c, NULL, NULL, &error), &error, "plan");
+    enum { ROOMY_SCORE = 9, ROOMY_FRACTION = 20 };
+    for (size_t l = 0; options.roomy && l < m->plan.layers; l++) {
+        struct eng_layer_plan *layer = &m->plan.layer[l];
+        layer->bits[ENG_SCORE] = ROOMY_SCORE;
+        layer->bt[ENG_NORM_ATTENTION] += ROOMY_FRACTION - layer->ft[ENG_NORM_ATTENTION];
+        layer->ft[ENG_NORM_ATTENTION] = ROOMY_FRACTION;
+    }
     if (options.pair)
         eng_plan_set_pair(&m->plan);
+    check_ok(eng_plan_check(&m->plan, &error), &error, "plan");
 }
 
 const struct eng_model_shape model_odd_shape = {.layers = 2,

@@ -37,6 +37,7 @@ extern const struct eng_model_shape model_odd_shape;
 struct model_options {
     size_t context;
     bool general_attention, general_activation, thin, fold, pair;
+    bool roomy; /* scores and 1 / rms get more bits than the text asks for, so many that two parties extend t */
     const struct eng_model_shape *shape; /* synthetic weights of this shape instead of a file */
     struct model_gain gain;              /* no rows: none */
 };

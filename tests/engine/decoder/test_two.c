@@ -9,13 +9,19 @@ static struct model_options two(void)
     return (struct model_options){.general_attention = true, .general_activation = true, .fold = true, .pair = true};
 }
 
-/* Rounds of a step: three for embedding and head, two more where the logits have a bias; per layer 17, one each for t, o and 1/S, t and
- * p; the last two where the MLP has a gate, whose products are wide. */
+/* Whether t is extended before q and k. */
+static bool waits_for_t(const struct model *m)
+{
+    return eng_plan_norm_fraction(&m->plan, 0, ENG_NORM_ATTENTION) + eng_plan_key_ring(&m->plan, 0) > m->plan.ring;
+}
+
+/* Rounds of a step: three for embedding and head, two more where the logits have a bias; per layer 17, one for o and 1/S, and one
+ * for p where the MLP has a gate. */
 static size_t rounds_of(const struct model *m, const struct request *r)
 {
     const struct eng_model_shape *shape = m->source.shape;
-    size_t layer = 17 + 2 + 2 * (shape->activation != ENG_ACTIVATION_GELU);
-    return r->steps * (3 + m->plan.layers * layer);
+    size_t layer = 17 + 1 + (shape->activation != ENG_ACTIVATION_GELU) + waits_for_t(m);
+    return r->steps * (3 + 2 * shape->layer_norm + m->plan.layers * layer);
 }
 
 /* The largest logit of each step. */
@@ -79,6 +85,29 @@ static void test_odd_extents(void **state)
     check_model("odd", o, plain_request);
 }
 
+/* The widest layer takes 19 rounds, of any plan that leaves room for t; else 20, and every wire is right all the same. */
+static void test_rounds(void **state)
+{
+    const struct request few = {.policy = &kv_policy_full, .rows = {2, 1}, .steps = 2, .context = 24, .chunk = 4};
+    struct model_options o = two();
+    struct model model;
+    (void)state;
+    o.shape = &model_odd_shape;
+    o.context = few.context;
+    assert_true(model_open(&model, "odd", o));
+    struct request r = few;
+    r.model = &model;
+    assert_false(waits_for_t(&model));
+    assert_int_equal(rounds_of(&model, &r), r.steps * (3 + model.plan.layers * 19));
+    assert_true(model.gates.layer[0].norm[ENG_NORM_ATTENTION].grid.error[0] < 0x1p-11);
+    model_close(&model);
+    o.roomy = true;
+    assert_true(model_open(&model, "odd, roomy", o));
+    assert_true(waits_for_t(&model));
+    model_close(&model);
+    check_model("odd, roomy", o, few);
+}
+
 /* GELU and biases of Q, K and V. */
 static void test_mlp_without_gate(void **state)
 {
@@ -89,6 +118,18 @@ static void test_mlp_without_gate(void **state)
     shape.qkv_bias = true;
     o.shape = &shape;
     check_model("odd, GELU", o, plain_request);
+}
+
+/* LayerNorm, learned positions, biases everywhere: two rounds more for the rms that the logits' biases are multiplied by. */
+static void test_gpt2(void **state)
+{
+    const struct eng_model_shape shape = {.layers = 2, .width = 24, .heads = 4, .kv_heads = 4, .head_dim = 6, .ffn = 50, .vocab = 97, .context = 64,
+                                          .norm_eps = 1e-5, .tied = true, .qkv_bias = true, .linear_bias = true, .layer_norm = true, .positions = true,
+                                          .activation = ENG_ACTIVATION_GELU, .bos = -1, .model_type = "gpt2"};
+    struct model_options o = two();
+    (void)state;
+    o.shape = &shape;
+    check_model("GPT-2", o, plain_request);
 }
 
 /* Slots turn while decoding. */
@@ -161,10 +202,71 @@ static void test_stories260k(void **state)
     check_model("../shared/models/stories260K/stories260K.bin", two(), plain_request);
 }
 
+/* Rows that go, or are chosen, by secret scores. */
+static struct request chosen(const char *policy, struct model *ret)
+{
+    struct base_error error = {0};
+    struct model_options o = two();
+    struct request r = {.rows = {8, 8, 1, 1, 1}, .steps = 5, .context = 24, .chunk = 8, .prompt = 16, .ahead = &two_parties, .model = ret};
+    check_ok(kv_config_parse(policy, 0, &r.policy, &r.config, &error), &error, policy);
+    o.shape = &model_odd_shape;
+    o.context = r.context;
+    assert_true(model_open(ret, "odd", o));
+    return r;
+}
+
+/* All but snapkv are run once: its transcripts stand for those of the gates that they share. */
+static void check_policy(const char *policy, bool twice)
+{
+    struct model model;
+    struct trio a = {0}, b = {0};
+    struct base_error error = {0};
+    struct request r = chosen(policy, &model);
+    request_run(&r, 5, &a, policy);
+    if (twice) {
+        request_run(&r, 6, &b, policy);
+        check_ok(two_parties_same_transcript(&a, &b, &error), &error, "transcripts");
+    }
+    trio_finish(&a);
+    trio_finish(&b);
+    model_close(&model);
+}
+
+static void test_evictions(void **state)
+{
+    (void)state;
+    check_policy("snapkv:budget=50:window=4", true);
+    check_policy("h2o:keep=10:window=4:every=2", false);
+    check_policy("blocks:keep=12:window=4:unit=4:sinks=0:means=1", false);
+}
+
+static void test_selections(void **state)
+{
+    (void)state;
+    check_policy("select:keep=12:window=4:unit=4:reuse=2:async=1", false);
+    check_policy("refresh:keep=12:window=4:unit=4:before=4:reuse=1:probe=2", false);
+}
+
+/* Boxes of keys take comparisons of whole keys. */
+static void test_boxes_are_refused(void **state)
+{
+    struct model model;
+    struct trio trio = {0};
+    struct base_error error = {0};
+    (void)state;
+    struct request r = chosen("select:keep=12:window=4:unit=4:reuse=2:score=box", &model);
+    assert_int_equal(request_try(&r, 5, &trio, &error), BASE_ERR_SUPPORT);
+    assert_non_null(strstr(error.text, "boxes"));
+    trio_finish(&trio);
+    model_close(&model);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_odd_extents), cmocka_unit_test(test_mlp_without_gate), cmocka_unit_test(test_window),
-                                       cmocka_unit_test(test_odd_extents_encrypted), cmocka_unit_test(test_window_encrypted),
-                                       cmocka_unit_test(test_dealt_gates_are_refused), cmocka_unit_test(test_stories260k)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_odd_extents), cmocka_unit_test(test_rounds), cmocka_unit_test(test_mlp_without_gate),
+                                       cmocka_unit_test(test_gpt2), cmocka_unit_test(test_window), cmocka_unit_test(test_odd_extents_encrypted),
+                                       cmocka_unit_test(test_window_encrypted), cmocka_unit_test(test_dealt_gates_are_refused),
+                                       cmocka_unit_test(test_evictions), cmocka_unit_test(test_selections), cmocka_unit_test(test_boxes_are_refused),
+                                       cmocka_unit_test(test_stories260k)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,10 +74,10 @@ static _Noreturn void run_party(struct deployment *d, int index)
         node.session.party.observe = see;
         node.session.party.observe_context = d;
     }
-    if (status == BASE_OK) {
+    if (status == BASE_OK && node.config.mode != CONFIG_TWO_PARTY)
         eng_session_set_keys(&node.session, deployment_key1, deployment_key2, deployment_key12);
+    if (status == BASE_OK)
         status = node_serve(&node, false, &error);
-    }
     node_close(&node);
 out:
     if (status != BASE_OK)
@@ -111,8 +111,15 @@ enum base_status deployment_start(struct deployment *ret, const struct model *mo
                                   const struct eng_plan *plan, const char *policy, const char *const *watched,
                                   struct base_error *error)
 {
+    return deployment_start_mode(ret, model, plan, CONFIG_THREE_PARTY, policy, watched, error);
+}
+
+enum base_status deployment_start_mode(struct deployment *ret, const struct model *model, const struct eng_plan *plan, enum config_mode mode,
+                                       const char *policy, const char *const *watched, struct base_error *error)
+{
     enum base_status status = BASE_OK;
     char path[ENG_PATH_MAX], set[ENG_SET_ID], config[ENG_PATH_MAX], key[ENG_PATH_MAX];
+    int first = party_config_first(mode);
     *ret = (struct deployment){.watched = watched};
     command_catch_signals();
     (void)snprintf(ret->directory, sizeof ret->directory, "%s/cachet-exact-XXXXXX",
@@ -121,22 +128,23 @@ enum base_status deployment_start(struct deployment *ret, const struct model *mo
     TRY(eng_path_print(path, error, "%s/set", ret->directory));
     TRY(eng_share_set_write(path, &model->source, plan, NULL, kern_table_select(~0u), NULL, set, error));
     struct party_config config_of_all = {
+        .mode = mode,
         .limits = {
-            .context = (uint32_t)plan->context, .connect_seconds = 60, .step_seconds = 60, .ahead_mib = 64, .slots = 1}};
+            .context = (uint32_t)plan->context, .connect_seconds = 60, .step_seconds = mode == CONFIG_TWO_PARTY ? 600 : 60, .ahead_mib = 64, .slots = 1}};
     (void)snprintf(config_of_all.cache.policy, sizeof config_of_all.cache.policy, "%s", policy);
     struct loopback_form form = {
         .directory = ret->directory, .model = model->digest, .set = set, .plan = plan};
     TRY(loopback_make(&config_of_all, &form, error));
     for (int i = 0; i < 2 && watched != NULL; i++)
         TRY(open_seen(ret, i, "w+b", error));
-    for (int i = 0; i < 3; i++) {
+    for (int i = first; i < 3; i++) {
         ret->pid[i] = fork();
         TRY_THAT(ret->pid[i] >= 0, error, BASE_ERR_MEMORY, "cannot fork");
         if (ret->pid[i] == 0)
             run_party(ret, i);
-        (void)setpgid(ret->pid[i], ret->pid[0]);
+        (void)setpgid(ret->pid[i], ret->pid[first]);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = first; i < 3; i++) {
         TRY(eng_path_print(path, error, "%s/set/%s", ret->directory, loopback_end(i)));
         TRY(eng_share_open(&ret->share[i], path, i, NULL, error));
     }
@@ -153,8 +161,9 @@ enum base_status deployment_stop(struct deployment *d, struct base_error *error)
     enum base_status status = BASE_OK;
     client_close(&d->client);
     /* All at once: one that saw another one go would look for it. */
-    if (d->pid[0] > 0)
-        (void)kill(-d->pid[0], SIGTERM);
+    pid_t group = d->pid[0] > 0 ? d->pid[0] : d->pid[1];
+    if (group > 0)
+        (void)kill(-group, SIGTERM);
     for (int i = 0; i < 3; i++)
         eng_share_close(&d->share[i]);
     for (int i = 0; i < 3; i++) {

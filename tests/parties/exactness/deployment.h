@@ -29,6 +29,10 @@ extern const uint8_t deployment_key1[DEPLOYMENT_KEY], deployment_key2[DEPLOYMENT
 BASE_MUST_USE enum base_status deployment_start(struct deployment *ret, const struct model *model,
                                                 const struct eng_plan *plan, const char *policy,
                                                 const char *const *watched, struct base_error *error);
+/* The same in another mode; two-party: P1 and P2 alone, with keys of their own, and nothing watched. */
+BASE_MUST_USE enum base_status deployment_start_mode(struct deployment *ret, const struct model *model, const struct eng_plan *plan,
+                                                     enum config_mode mode, const char *policy, const char *const *watched,
+                                                     struct base_error *error);
 /* Whether a wire of that label is watched. */
 bool deployment_watches(const struct deployment *deployment, const char *label);
 /* The next watched wire that the parties have completed, put together: `count` values of Z_2^ring. Errors:

@@ -1,0 +1,58 @@
+/* Notes of masked bits: products of them. */
+#include "base/memory.h"
+#include "pair/bits.h"
+#include "pair/notes.h"
+
+struct bits_note {
+    struct pair_note note;
+    struct pair_job *only;
+    struct mpc_bits_form form;
+    struct pair_bits bits;
+    uint64_t *share; /* [count] */
+};
+
+static struct pair_bits_form bits_form(struct mpc_bits_form form)
+{
+    return (struct pair_bits_form){.count = form.count, .bits = form.bits, .ring = form.ring};
+}
+
+struct pair_cost pair_note_bits_cost(struct mpc_bits_form form)
+{
+    return pair_bits_cost(bits_form(form));
+}
+
+static void finish_bits(struct pair_note *note)
+{
+    struct bits_note *n = (struct bits_note *)note;
+    for (size_t i = 0; i < note->jobs; i++)
+        note->job[i]->finish(note->job[i]);
+    base_free_secret(&n->share);
+    base_free(&n);
+}
+
+static enum base_status emit_bits(struct pair_maker *m, struct pair_note *note, struct base_error *error)
+{
+    struct bits_note *n = (struct bits_note *)note;
+    return pair_emit_words(m, n->share, n->form.count, n->form.ring, error);
+}
+
+enum base_status pair_note_bits(struct pair_maker *m, struct mpc_bits_form form, const uint64_t *own, struct pair_note **ret, struct base_error *error)
+{
+    enum base_status status;
+    struct bits_note *n = NULL;
+    TRY(base_alloc(&n, 1, sizeof *n, error));
+    n->note.emit = emit_bits;
+    n->note.finish = finish_bits;
+    n->note.job = &n->only;
+    n->form = form;
+    TRY(base_alloc(&n->share, form.count, sizeof *n->share, error));
+    TRY(pair_bits_init(&n->bits, m->party, bits_form(form), own, n->share, error));
+    n->only = &n->bits.job;
+    n->note.jobs = 1;
+    *ret = &n->note;
+    n = NULL;
+out:
+    if (n != NULL)
+        finish_bits(&n->note);
+    return status;
+}
