@@ -20,7 +20,7 @@ static size_t bytes_per_head(enum mpc_role role, const struct kv_form *form)
 size_t kv_store_size(enum mpc_role role, struct kv_form form)
 {
     return form.kv_heads * (bytes_per_head(role, &form) + 2 * sizeof(struct mpc_matrix)) +
-           form.capacity * (sizeof(uint32_t) + 1);
+           form.capacity * (2 * sizeof(uint32_t) + 1);
 }
 
 void kv_store_set_used(struct kv_store *store, size_t used)
@@ -53,6 +53,7 @@ enum base_status kv_store_init(struct kv_store *ret, enum mpc_role role, struct 
     TRY(base_alloc(&store.k, form.kv_heads, sizeof *store.k, error));
     TRY(base_alloc(&store.v, form.kv_heads, sizeof *store.v, error));
     TRY(base_alloc(&store.position, form.capacity, sizeof *store.position, error));
+    TRY(base_alloc(&store.stamp, form.capacity, sizeof *store.stamp, error));
     TRY(base_alloc(&store.weight, form.capacity, sizeof *store.weight, error));
     store.size = form.kv_heads * per_head;
     TRY(base_alloc(&store.memory, store.size, 1, error));
@@ -124,6 +125,7 @@ void kv_store_finish(struct kv_store *store)
     base_free(&store->k);
     base_free(&store->v);
     base_free(&store->position);
+    base_free(&store->stamp);
     base_free(&store->weight);
     base_free_secret(&store->memory);
 }
@@ -139,13 +141,15 @@ void kv_store_clear(struct kv_store *store)
 
 struct mpc_identity kv_store_identity(const struct kv_store *store, enum mpc_lasting lasting, size_t copies)
 {
-    return (struct mpc_identity){.lasting = lasting, .of = lasting == MPC_KEYS ? store->k : store->v, .text = store->text, .stamp = store->position,
+    return (struct mpc_identity){.lasting = lasting, .of = lasting == MPC_KEYS ? store->k : store->v, .text = store->text, .stamp = store->stamp,
                                  .room = store->form.capacity, .copies = copies};
 }
 
+/* A row that a choice kept has masks of its own each time, whatever the slot held. */
 static void mark(struct kv_store *store, size_t slot, uint32_t position)
 {
     store->position[slot] = position;
+    store->stamp[slot] = position == KV_KEPT ? KEPT_STAMPS + store->kept++ : position;
     store->weight[slot] = 1;
     if (slot + 1 > store->used)
         kv_store_set_used(store, slot + 1);

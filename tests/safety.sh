@@ -2,11 +2,13 @@
 # What was driven against the program, and what came of it: a row for each kind. A part is one function below that prints its row; add one, and its
 # name to `parts`. Rows are made of the last lines that the parts print themselves, so that there is one source for each figure.
 #
-# usage: safety.sh BUILD_DIR SECONDS       SECONDS: of each fuzz target
+# usage: safety.sh BUILD_DIR SECONDS [all]       SECONDS: of each fuzz target; all: every fault, 100 restarts, an hour of requests, the whole suite under
+# sanitizers (three hours), where otherwise a spread of them is driven (half an hour)
 set -u
 build=$1
 seconds=$2
-parts="streams views parsers memory branches canary"
+all=${3:-}
+parts="streams views parsers memory branches canary lies faults restarts soak sanitizers"
 failed=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
@@ -55,6 +57,47 @@ branches() {
 canary() {
     quiet python3 tests/parties/serve/test_canary.py "$build/cachet" . "$build/tests/parties/serve/find_marks" && row "marked secrets found" "$(sum marks)" 0 ||
         row "marked secrets found" - 1
+}
+
+# Columns of the last table that a driver printed, from the first number on, added up over its rows.
+columns() { awk -F'|' '/^\|[- |]*$/ { split("", sum); next } /^\|.*[0-9]/ { for (i = 2; i < NF; i++) sum[i] += $i } END { for (i = 2; i in sum; i++) printf "%d ", sum[i] }' "$log"; }
+
+lies() {
+    ./run liar "$([ -n "$all" ] && echo 1000 || echo 100)" >"$log" 2>&1 || cat "$log" >&2
+    row "lies of a peer: reports of sanitizers, hangs" "$(sum 'lies told')" "$(sed -n 's/.*errors; the longest.*; \([0-9]*\) hangs$/\1/p' "$log" | grep . || echo 1)"
+}
+
+# The columns: driven, survived, hangs, wrong answers.
+faults() {
+    status=0
+    python3 tests/faults/faults.py "$build/cachet" "$build/cachet-failpoints" . ${all:+--all} >"$log" 2>"$log.err" || status=1
+    [ "$status" -eq 0 ] || cat "$log.err" >&2
+    rm -f "$log.err"
+    set -- $(columns)
+    row "faults not survived" "${2:-0}" "$((${2:-1} - ${3:-0}))"
+    row "faults: hangs" "${2:-0}" "${4:-1}"
+    row "faults: wrong answers" "${2:-0}" "${5:-1}"
+    [ "$status" -eq 0 ] || failed=1
+}
+
+restarts() {
+    times=$([ -n "$all" ] && echo 100 || echo 12)
+    quiet python3 tests/faults/restart.py "$build/cachet-failpoints" . "$times" || failed=1
+    set -- $(columns)
+    row "restarts not survived, keys that came back" "${1:-0}" "$((${1:-1} - ${2:-0}))"
+}
+
+soak() {
+    minutes=$([ -n "$all" ] && echo 60 || echo 5)
+    quiet python3 tests/faults/soak.py "$build/cachet-failpoints" . "$minutes" || failed=1
+    set -- $(columns)
+    row "requests with faults: wrong answers, hangs" "${2:-0}" "$((${5:-1} + ${7:-0}))"
+}
+
+sanitizers() {
+    [ -n "$all" ] || return 0
+    ./run sanitizers >"$log" 2>&1 || cat "$log" >&2
+    row "tests under ASan, UBSan, LSan; TSan: reports" "$(sum 'passed')" "$(sum 'failed')"
 }
 
 cd "$(dirname "$0")/.." || exit 1

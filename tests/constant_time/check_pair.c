@@ -18,6 +18,7 @@
 #include "pair/base_ot.h"
 #include "pair/bits.h"
 #include "pair/cot.h"
+#include "pair/maker.h"
 #include "pair/payload.h"
 #include "pair/permutation.h"
 #include "pair/point.h"
@@ -203,6 +204,34 @@ out:
     return status;
 }
 
+/* Notes of a maker: K of two heads, encrypted as it comes, and scalars with their words; what they leave on the tape. */
+static enum base_status run_notes(struct pair_party *p, struct end *end, struct base_error *error)
+{
+    enum { HEADS = 2, SLOTS = 2, RING = 40 };
+    enum base_status status;
+    struct pair_maker m;
+    struct pair_tape *tape = NULL;
+    uint64_t bytes;
+    uint8_t record[8 * HEADS * SLOTS];
+    static const uint32_t stamp[SLOTS] = {0, 1};
+    const struct mpc_maker *maker = &m.of_party;
+    pair_maker_init(&m, p, NULL);
+    TRY(pair_tape_create(&tape, error));
+    m.tape = tape;
+    m.linear = PAIR_LINEAR_ENCRYPTED;
+    struct mpc_identity which = {.lasting = MPC_KEYS, .of = stamp, .stamp = stamp, .room = SLOTS, .copies = 1};
+    struct mpc_product_form form = {.heads = HEADS, .rows = 1, .outs = SLOTS, .inner = COLUMNS, .ring = RING, .which = which};
+    TRY(maker->product(&m, form, end->given[0], end->given[5], error));
+    TRY(maker->cross(&m, (struct mpc_cross_form){.count = ROWS, .group = ROWS, .ring = RING, .scalars = true}, end->given[0], end->given[5], error));
+    TRY(maker->run(&m, true, &bytes, error));
+    TRY(pair_tape_take(tape, record, mpc_bits(HEADS * SLOTS, RING), error));
+    expect_secret(end, "a record of a product", record, mpc_bits(HEADS * SLOTS, RING));
+out:
+    pair_maker_finish(&m);
+    pair_tape_destroy(&tape);
+    return status;
+}
+
 static enum base_status run_end(struct end *end)
 {
     enum base_status status;
@@ -219,6 +248,7 @@ static enum base_status run_end(struct end *end)
     }
     TRY(run_places(&p, end, &end->error));
     TRY(run_matrix(&p, end, &end->error));
+    TRY(run_notes(&p, end, &end->error));
 out:
     pair_point_keys_finish(&end->keys);
     pair_party_finish(&p);

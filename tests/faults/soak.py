@@ -63,8 +63,9 @@ class Soak:
                 continue
             process = self.d.process[name]
             with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
-                size = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
-            self.memory.setdefault(process.pid, []).append(size)
+                size = re.search(r"VmRSS:\s+(\d+)", file.read())
+            if size is not None:  # it may have died a moment ago
+                self.memory.setdefault(process.pid, []).append(int(size.group(1)))
 
     def growth(self):
         """Between the first quarter of a party's life and its last: medians, as what waits in queues comes and goes."""
