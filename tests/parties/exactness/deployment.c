@@ -127,10 +127,13 @@ enum base_status deployment_start_mode(struct deployment *ret, const struct mode
     TRY_THAT(mkdtemp(ret->directory) != NULL, error, BASE_ERR_IO, "cannot make %s", ret->directory);
     TRY(eng_path_print(path, error, "%s/set", ret->directory));
     TRY(eng_share_set_write(path, &model->source, plan, NULL, kern_table_select(~0u), NULL, set, error));
+    /* Two parties encrypt their weights for each other where they meet. */
+    bool two = mode == CONFIG_TWO_PARTY;
     struct party_config config_of_all = {
         .mode = mode,
+        .spool.most = two ? PARTY_CONFIG_TEXTS : 0,
         .limits = {
-            .context = (uint32_t)plan->context, .connect_seconds = 60, .step_seconds = mode == CONFIG_TWO_PARTY ? 600 : 60, .ahead_mib = 64, .slots = 1}};
+            .context = (uint32_t)plan->context, .connect_seconds = two ? 3600 : 60, .step_seconds = two ? 600 : 60, .ahead_mib = 64, .slots = 1}};
     (void)snprintf(config_of_all.cache.policy, sizeof config_of_all.cache.policy, "%s", policy);
     struct loopback_form form = {
         .directory = ret->directory, .model = model->digest, .set = set, .plan = plan};
