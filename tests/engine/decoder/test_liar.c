@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* DEADLINE_MS: of every wait, long for an honest peer under a sanitizer; LIFE_SECONDS: of a run with a lie, after which it hangs. */
-enum { CONTEXT = 64, CHUNK = 26, PROMPT = 52, NEW_TOKENS = 4, DEADLINE_MS = 12000, LIFE_SECONDS = 300, LIES = 40, SEED = 5, HONEST_EVERY = 10, CLIENT = 3, ROLES = 4 };
+enum { CONTEXT = 64, CHUNK = 26, PROMPT = 52, NEW_TOKENS = 4, DEADLINE_MS = 12000, LIFE_SECONDS = 300, LIES = 16, SEED = 5, HONEST_EVERY = 10, CLIENT = 3, ROLES = 4 };
 
 enum lie {
     LIE_BIT,      /* one bit turned */
