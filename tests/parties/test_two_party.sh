@@ -27,7 +27,7 @@ says() {
     grep -q -- "$1" "$work/err" "$work/out"
 }
 
-echo "1..11"
+echo "1..13"
 up --prompt "a b" --compare --keep "$work/kept" && says 'every one of the 3 tokens is the one that the same model gives in the clear'
 check $? "two processes give the clear's tokens"
 says 'material made before each step'
