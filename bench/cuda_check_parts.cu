@@ -125,12 +125,19 @@ static void check_trees(struct lab *lab)
     uint8_t *words = (uint8_t *)calloc(bytes, 1);
     uint64_t *table = (uint64_t *)calloc((size_t)1 << BITS, 8), *m = (uint64_t *)calloc(KEYS, 8), *out = (uint64_t *)calloc(KEYS, 8);
     struct kern_dpf_keys keys = {{BITS, NU, 1, {64}}, KEYS, words, words, (uint64_t *)(void *)words};
+    struct kern_gate_keys gate = {&keys, 0, words, 0, KEYS, m};
+    struct kern_product row = {};
+    row.word = KERN_WORD_64;
+    row.w = table;
+    row.w_stride = sizeof *table << BITS;
+    row.outs = 1;
+    row.inner = (size_t)1 << BITS;
     struct call *call = &lab->call;
     if (words == NULL || table == NULL || m == NULL || out == NULL)
         call->status = base_fail(call->error, BASE_ERR_MEMORY, "no memory for %d keys", (int)KEYS);
     double seconds = best_of([&] {
         if (call->status == BASE_OK)
-            call->status = gate_grid(call->device, &keys, 0, words, 0, KEYS, table, m, 0, out, call->error);
+            call->status = gate_grid(call->device, &gate, &row, 0, out, call->error);
     });
     lab_print(lab, "AES blocks in trees and their sums", 1e-9 * KEYS * 3.0 * (1 << LEVELS) / seconds, "G/s", 0);
     free(words);
