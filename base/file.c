@@ -30,18 +30,19 @@ static enum base_status write_all(int fd, const unsigned char *data, size_t coun
     return fsync(fd) == 0 ? BASE_OK : fail_io(path, "cannot be written", error);
 }
 
-/* Makes the new entry of the folder durable. */
-static void sync_folder(const char *path)
+enum base_status base_file_sync_folder(const char *path, struct base_error *error)
 {
     char folder[4096];
+    enum base_status status = BASE_OK;
     const char *slash = strrchr(path, '/');
-    int length = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
+    int length = slash == NULL || slash == path ? 1 : (int)(slash - path);
     (void)snprintf(folder, sizeof folder, "%.*s", length, slash == NULL ? "." : path);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
+    if (fd < 0 || fsync(fd) != 0)
+        status = fail_io(folder, "cannot be written", error);
+    if (fd >= 0)
         (void)close(fd);
-    }
+    return status;
 }
 
 enum base_status base_file_map(struct base_file *ret, const char *path, struct base_error *error)
@@ -91,7 +92,7 @@ enum base_status base_file_replace(const char *path, const void *data, size_t si
     if (status != BASE_OK)
         (void)unlink(temporary);
     else
-        sync_folder(path);
+        (void)base_file_sync_folder(path, NULL);
 out:
     return status;
 }

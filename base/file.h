@@ -21,4 +21,7 @@ void base_file_unmap(struct base_file *file);
 BASE_MUST_USE enum base_status base_file_replace(const char *path, const void *data, size_t size,
                                                  struct base_error *error);
 
+/* Makes it durable that a file was made in its folder, or renamed there. Errors: BASE_ERR_IO; who can go on without need not look. */
+enum base_status base_file_sync_folder(const char *path, struct base_error *error);
+
 #endif

@@ -41,9 +41,10 @@ struct eng_text {
 struct eng_session_maker {
     /* The parties have met anew: base OTs and what follows from them. party: 1 or 2. session: alike at both. */
     enum base_status (*join)(void *context, int party, struct net_link *peer, const uint8_t session[16], struct base_error *error);
-    /* After each join the graph is walked once between two calls, with begin and without: weights that were never met are made ready, for
-     * the life of the model, and nothing else is noted. */
-    enum base_status (*weights)(void *context, bool begin, struct base_error *error);
+    /* After each join: whether there are weights to make ready, for the life of the model. If so the graph is walked once, of which nothing else is noted
+     * until has_weights. */
+    bool (*wants_weights)(void *context);
+    void (*has_weights)(void *context);
     /* Wipes what was made and not used: a step was cut short, or a run has ended. */
     void (*drop)(void *context);
     /* A text made ahead of use: marked as used at both, on disk, when this returns; its steps come from `load`, in their order, each before it is computed.

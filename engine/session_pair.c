@@ -48,9 +48,9 @@ static enum base_status walk_weights(struct eng_session *s, struct base_error *e
     struct mpc_party *p = &a->party;
     struct eng_logits out;
     const struct eng_decoder_form *form = &a->decoder.form;
-    enum base_status status = s->maker->weights(s->maker->context, true, error);
-    if (status != BASE_OK)
-        return status;
+    enum base_status status = BASE_OK;
+    if (!s->maker->wants_weights(s->maker->context))
+        return BASE_OK;
     mpc_stream_init(&p->s1, p->kern, no_key);
     mpc_stream_init(&p->o1, p->kern, no_key);
     eng_decoder_reset(&a->decoder);
@@ -64,7 +64,7 @@ static enum base_status walk_weights(struct eng_session *s, struct base_error *e
         *error = p->error;
     TRY(status);
     eng_session_clear_ahead(s);
-    status = s->maker->weights(s->maker->context, false, error);
+    s->maker->has_weights(s->maker->context);
 out:
     return status;
 }

@@ -23,6 +23,18 @@ struct kern_gemm_panel {
 /* y[r ..][o ..] (+)= the products of a panel, for as many rows and outs as the function stands for. */
 typedef void (*kern_gemm_tile)(const struct kern_gemm_job *job, const struct kern_gemm_panel *panel, size_t r, size_t o);
 
+/* tile_N and column_N of a level: its `tile` with N rows as a constant, against `outs` of w and against one. Tiles of fewer rows than a full one, too:
+ * heads that share a key meet it with so many. */
+#define KERN_GEMM_TILES(N, outs)                                                                                    \
+    GEMM_APART void tile_##N(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o)   \
+    {                                                                                                                \
+        tile(job, p, r, N, o, outs);                                                                                 \
+    }                                                                                                                \
+    GEMM_APART void column_##N(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o) \
+    {                                                                                                                \
+        tile(job, p, r, N, o, 1);                                                                                    \
+    }
+
 enum { KERN_GEMM_WIDE_WORDS = 1536 };
 
 struct kern_gemm_cut {

@@ -6,6 +6,8 @@
 #include <string.h>
 
 enum { ALIGNMENT = 64 };
+/* Above every position. */
+#define KEPT_STAMPS (UINT32_MAX / 2)
 
 static size_t bytes_of_k(enum mpc_role role, const struct kv_form *form)
 {

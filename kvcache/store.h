@@ -33,7 +33,7 @@ struct kv_store {
     struct mpc_matrix *k;  /* [kv_heads], outs = used slots */
     struct mpc_matrix *v;  /* [kv_heads], inner = used slots */
     uint32_t *position;    /* [capacity]: KV_EMPTY where nothing is stored */
-    uint32_t *stamp;       /* [capacity]: another number for what a slot holds with other masks; positions, and numbers from KEPT_STAMPS on */
+    uint32_t *stamp;       /* [capacity]: another number for what a slot holds with other masks; its position, or a number of its own */
     uint32_t kept;         /* rows so far that got such a number */
     uint8_t *weight;       /* [capacity]: how many rows a row stands for: 1, or a unit's rows for its mean */
     size_t used;           /* slots below this number are in use */
@@ -45,7 +45,6 @@ struct kv_store {
 };
 
 #define KV_EMPTY UINT32_MAX
-#define KEPT_STAMPS (UINT32_MAX / 2)
 #define KV_KEPT (UINT32_MAX - 1)
 
 BASE_MUST_USE enum base_status kv_store_init(struct kv_store *ret, enum mpc_role role, struct kv_form form,

@@ -1,6 +1,7 @@
 #include "net/keys.h"
 
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -73,20 +74,6 @@ static enum base_status fail_io(const char *path, const char *what, struct base_
     return base_fail(error, BASE_ERR_IO, "key file %s: %s: %s", path, what, strerror(errno));
 }
 
-/* Makes the entry of a new file in its folder durable. */
-static void sync_folder(const char *path)
-{
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    int length = slash == NULL ? 0 : slash == path ? 1 : (int)(slash - path);
-    (void)snprintf(folder, sizeof folder, "%.*s", length == 0 ? 1 : length, length == 0 ? "." : path);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        (void)close(fd);
-    }
-}
-
 /* Puts the finished file in place unless there is one. Not every file system can do that in one step; there a
  * file that appears in the same instant would be lost. */
 static int rename_new(const char *from, const char *to)
@@ -151,7 +138,7 @@ enum base_status net_key_save(const struct net_key *key, const char *path, struc
     if (status != BASE_OK)
         (void)unlink(temporary);
     else
-        sync_folder(path);
+        (void)base_file_sync_folder(path, NULL);
 out:
     base_wipe(secret_text, sizeof secret_text);
     base_wipe(text, sizeof text);

@@ -50,6 +50,14 @@ void pair_store_finish(struct pair_store *store)
     memset(store->id, 0, sizeof store->id);
 }
 
+bool pair_store_is_met(const struct pair_store *store)
+{
+    const struct pair_lasting *l = store->first;
+    while (l != NULL && l->which.of != NULL)
+        l = l->next;
+    return l == NULL;
+}
+
 /* --- groups ------------------------------------------------------------------------------------------------------------------------ */
 
 /* What a decode step with all slots in use sends for one owner. */

@@ -73,6 +73,8 @@ static inline const struct pair_rlwe_params *pair_store_params(bool narrow)
 /* Wipes and forgets the matrices; all of it. */
 void pair_store_drop(struct pair_store *store);
 void pair_store_finish(struct pair_store *store);
+/* Whether each of its matrices is known by the address that it has here: those of a file are not, until they are found. */
+bool pair_store_is_met(const struct pair_store *store);
 
 /* Whether products of the batch that waits read what this one would change: it must be made before. */
 bool pair_lasting_waits(const struct pair_store *store, const struct mpc_product_form *form);

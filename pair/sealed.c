@@ -1,6 +1,7 @@
 #include "pair/sealed.h"
 
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -213,18 +214,11 @@ enum base_status pair_sealed_place(struct pair_sealed **file, struct base_error 
 {
     struct pair_sealed *s = *file;
     enum base_status status = BASE_OK;
-    char folder[PATH_ROOM];
-    const char *slash = strrchr(s->path, '/');
     if (rename(s->partial, s->path) != 0)
         TRY(fail_io(s->path, "cannot be put in place", error));
     s->placed = true;
     BASE_FAIL_WRITE("pair.sealed.placed");
-    (void)snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - s->path) + 1, slash == NULL ? "." : s->path);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0)
-        status = fail_io(folder, "cannot be written", error);
-    if (fd >= 0)
-        (void)close(fd);
+    status = base_file_sync_folder(s->path, error);
     if (status != BASE_OK)
         (void)unlink(s->path);
 out:

@@ -1,11 +1,11 @@
 #include "pair/store_file.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "pair/rlwe_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -204,15 +204,13 @@ out:
 
 /* --- files --------------------------------------------------------------------------------------------------------------------------- */
 
-static enum base_status sync_directory(const char *path, struct base_error *error)
+/* A stream owns its file. */
+static void close_file(struct stream *s, int file)
 {
-    char name[PATH_ROOM];
-    (void)snprintf(name, sizeof name, "%s", path);
-    int directory = open(dirname(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = directory >= 0 && fsync(directory) == 0;
-    if (directory >= 0)
-        (void)close(directory);
-    return synced ? BASE_OK : base_fail(error, BASE_ERR_IO, "%s: its directory: %s", path, strerror(errno));
+    if (s->file != NULL)
+        (void)fclose(s->file);
+    else if (file >= 0)
+        (void)close(file);
 }
 
 enum base_status pair_store_save(const struct pair_store *store, const struct pair_store_owner *owner, const char *path, struct base_error *error)
@@ -231,12 +229,9 @@ enum base_status pair_store_save(const struct pair_store *store, const struct pa
     TRY(pass_all(&s, &copy, owner));
     TRY_THAT(fflush(s.file) == 0 && fsync(file) == 0, error, BASE_ERR_IO, "%s: %s", under, strerror(errno));
     TRY_THAT(rename(under, path) == 0, error, BASE_ERR_IO, "%s: %s", path, strerror(errno));
-    TRY(sync_directory(path, error));
+    TRY(base_file_sync_folder(path, error));
 out:
-    if (s.file != NULL)
-        (void)fclose(s.file);
-    else if (file >= 0)
-        (void)close(file);
+    close_file(&s, file);
     if (status != BASE_OK)
         (void)unlink(under);
     return status;
@@ -258,10 +253,7 @@ enum base_status pair_store_load(struct pair_store *ret, const struct pair_store
     TRY(pass_all(&s, ret, owner));
     ret->complete = true;
 out:
-    if (s.file != NULL)
-        (void)fclose(s.file);
-    else if (file >= 0)
-        (void)close(file);
+    close_file(&s, file);
     if (status != BASE_OK)
         pair_store_finish(ret);
     return status;

@@ -54,19 +54,25 @@ out:
     return status;
 }
 
-static enum base_status weights(void *context, bool begin, struct base_error *error)
+static bool wants_weights(void *context)
 {
     struct party_two *two = context;
-    two->maker.weights_only = begin;
-    if (begin || !two->fresh)
-        return BASE_OK;
+    two->maker.weights_only = two->fresh || !pair_store_is_met(&two->weights);
+    return two->maker.weights_only;
+}
+
+static void has_weights(void *context)
+{
+    struct party_two *two = context;
+    two->maker.weights_only = false;
+    if (!two->fresh)
+        return;
     two->weights.complete = true;
     memcpy(two->weights.id, two->pair.session, PAIR_SESSION);
     two->fresh = false;
     struct base_error why = {0};
     if (two->path[0] != '\0' && pair_store_save(&two->weights, &two->owner, two->path, &why) != BASE_OK && two->log != NULL)
         base_log_write(two->log, BASE_LOG_WARNING, NULL, "%s: encrypted weights are not kept, and are made again at the next start", why.text);
-    return BASE_OK;
 }
 
 static enum base_status join(void *context, int party, struct net_link *peer, const uint8_t session[16], struct base_error *error)
@@ -208,7 +214,8 @@ enum base_status party_two_init(struct party_two *ret, const struct kern_table *
     /* One thread makes and uses a step: what is not there will not come. */
     pair_tape_close(ret->tape, NULL);
     ret->of_session = (struct eng_session_maker){.join = join,
-                                                 .weights = weights,
+                                                 .wants_weights = wants_weights,
+                                                 .has_weights = has_weights,
                                                  .drop = drop,
                                                  .take = take,
                                                  .load = load,

@@ -93,19 +93,8 @@ GEMM_INLINE void tile(const struct kern_gemm_job *job, const struct kern_gemm_pa
     }
 }
 
-/* Tiles of fewer rows, too: heads that share a key meet it with so many; against several outs or one. */
-#define TILES(rows)                                                                                                    \
-    GEMM_APART void tile_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o)   \
-    {                                                                                                                  \
-        tile(job, p, r, rows, o, TILE_OUTS);                                                                                  \
-    }                                                                                                                  \
-    GEMM_APART void column_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o) \
-    {                                                                                                                  \
-        tile(job, p, r, rows, o, 1);                                                                                   \
-    }
-
-TILES(1)
-TILES(2)
+KERN_GEMM_TILES(1, TILE_OUTS)
+KERN_GEMM_TILES(2, TILE_OUTS)
 
 static const kern_gemm_tile tile_of[] = {NULL, tile_1, tile_2};
 static const kern_gemm_tile column_of[] = {NULL, column_1, column_2};

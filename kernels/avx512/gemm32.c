@@ -65,21 +65,10 @@ GEMM_INLINE void tile(const struct kern_gemm_job *job, const struct kern_gemm_pa
     }
 }
 
-/* Tiles of fewer rows, too: heads that share a key meet it with so many; against several outs or one. */
-#define TILES(rows)                                                                                                    \
-    GEMM_APART void tile_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o)   \
-    {                                                                                                                  \
-        tile(job, p, r, rows, o, TILE);                                                                                  \
-    }                                                                                                                  \
-    GEMM_APART void column_##rows(const struct kern_gemm_job *job, const struct kern_gemm_panel *p, size_t r, size_t o) \
-    {                                                                                                                  \
-        tile(job, p, r, rows, o, 1);                                                                                   \
-    }
-
-TILES(1)
-TILES(2)
-TILES(3)
-TILES(4)
+KERN_GEMM_TILES(1, TILE)
+KERN_GEMM_TILES(2, TILE)
+KERN_GEMM_TILES(3, TILE)
+KERN_GEMM_TILES(4, TILE)
 
 static const kern_gemm_tile tile_of[] = {NULL, tile_1, tile_2, tile_3, tile_4};
 static const kern_gemm_tile column_of[] = {NULL, column_1, column_2, column_3, column_4};

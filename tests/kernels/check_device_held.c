@@ -3,30 +3,9 @@
 #include "kernels/cuda/faults.h"
 #include "kernels/device.h"
 #include "kernels/gather.h"
-#include "tests/kernels/cuda_emulator/control.h"
+#include "tests/kernels/emulated_device.h"
 
 enum { WORK_BYTES = 64 << 20, SMALL_WORK_BYTES = 512 << 10 };
-
-static const struct kern_crossover always;
-
-static struct kern_device *open_device(size_t work_bytes)
-{
-    struct kern_device *device = NULL;
-    struct kern_device_options options = {.work_bytes = work_bytes, .crossover = &always};
-    struct base_error error = {0};
-    assert_int_equal(kern_device_open_backend(&device, kern_emulated_backend(), 0, &options, &error), BASE_OK);
-    return device;
-}
-
-static void close_device(struct kern_device **device, bool all_on_device)
-{
-    struct base_error error = {0};
-    assert_int_equal(kern_device_failure(*device, &error), BASE_OK);
-    assert_true(!all_on_device || kern_device_counts(*device).on_cpu == 0);
-    kern_device_close(device);
-    assert_null(*device);
-    assert_int_equal(kern_emulator_alive(), 0);
-}
 
 /* A cache that grows: rows and columns change, products read the beginnings of rows, and it is wiped. */
 static void test_growing(void **state)

@@ -7,7 +7,7 @@
 #include "tests/engine/decoder/model_support.h"
 
 #include "base/clock.h"
-#include "base/memory.h"
+#include "base/random.h"
 #include "engine/generate.h"
 #include "engine/local.h"
 #include "engine/remote.h"
@@ -57,13 +57,9 @@ static struct {
 static size_t said_by[ROLES]; /* messages of an honest run */
 static _Thread_local int own_role = -1;
 
-/* splitmix64 */
 static uint64_t draw(void)
 {
-    uint64_t x = liar.random += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+    return base_random_next(&liar.random);
 }
 
 static size_t below(size_t n)
@@ -169,32 +165,32 @@ static bool lies(void)
     return own_role >= 0 && own_role == liar.role;
 }
 
+typedef enum base_status (*send_fn)(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
+
+static enum base_status say(send_fn send, struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error)
+{
+    if (!lies())
+        return send(link, step, data, size, error);
+    enum base_status status = BASE_OK;
+    struct words w = words_for(step, data, size);
+    for (int i = 0; i < w.times && status == BASE_OK; i++)
+        status = send(link, w.step, w.data, w.size, error);
+    free(w.data);
+    return status;
+}
+
 enum base_status __real_net_link_send(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
 enum base_status __wrap_net_link_send(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
 enum base_status __wrap_net_link_send(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error)
 {
-    if (!lies())
-        return __real_net_link_send(link, step, data, size, error);
-    enum base_status status = BASE_OK;
-    struct words w = words_for(step, data, size);
-    for (int i = 0; i < w.times && status == BASE_OK; i++)
-        status = __real_net_link_send(link, w.step, w.data, w.size, error);
-    free(w.data);
-    return status;
+    return say(__real_net_link_send, link, step, data, size, error);
 }
 
 enum base_status __real_net_link_send_blob(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
 enum base_status __wrap_net_link_send_blob(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
 enum base_status __wrap_net_link_send_blob(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error)
 {
-    if (!lies())
-        return __real_net_link_send_blob(link, step, data, size, error);
-    enum base_status status = BASE_OK;
-    struct words w = words_for(step, data, size);
-    for (int i = 0; i < w.times && status == BASE_OK; i++)
-        status = __real_net_link_send_blob(link, w.step, w.data, w.size, error);
-    free(w.data);
-    return status;
+    return say(__real_net_link_send_blob, link, step, data, size, error);
 }
 
 enum base_status __real_net_link_exchange(struct net_link *link, uint32_t step, const void *send_data, size_t send_size, void *ret_data, size_t receive_size,
