@@ -5,7 +5,6 @@
 
 struct bits_note {
     struct pair_note note;
-    struct pair_job *only;
     struct mpc_bits_form form;
     struct pair_bits bits;
     uint64_t *share; /* [count] */
@@ -24,8 +23,7 @@ struct pair_cost pair_note_bits_cost(struct mpc_bits_form form)
 static void finish_bits(struct pair_note *note)
 {
     struct bits_note *n = (struct bits_note *)note;
-    for (size_t i = 0; i < note->jobs; i++)
-        note->job[i]->finish(note->job[i]);
+    pair_note_finish_jobs(note);
     base_free_secret(&n->share);
     base_free(&n);
 }
@@ -43,12 +41,10 @@ enum base_status pair_note_bits(struct pair_maker *m, struct mpc_bits_form form,
     TRY(base_alloc(&n, 1, sizeof *n, error));
     n->note.emit = emit_bits;
     n->note.finish = finish_bits;
-    n->note.job = &n->only;
     n->form = form;
     TRY(base_alloc(&n->share, form.count, sizeof *n->share, error));
     TRY(pair_bits_init(&n->bits, m->party, bits_form(form), own, n->share, error));
-    n->only = &n->bits.job;
-    n->note.jobs = 1;
+    pair_note_add(&n->note, &n->bits.job);
     *ret = &n->note;
     n = NULL;
 out:

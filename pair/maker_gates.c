@@ -12,7 +12,6 @@
 
 struct points_note {
     struct pair_note note;
-    struct pair_job *all[2]; /* the payload's, where it has one, and the trees' */
     struct pair_powers powers;
     struct pair_factors factors;
     struct pair_bits bit;
@@ -59,8 +58,7 @@ struct pair_cost pair_note_points_cost(struct mpc_point_form form)
 static void finish_points(struct pair_note *note)
 {
     struct points_note *n = (struct points_note *)note;
-    for (size_t i = 0; i < note->jobs; i++)
-        note->job[i]->finish(note->job[i]);
+    pair_note_finish_jobs(note);
     pair_point_keys_finish(&n->keys);
     base_free_secret(&n->index);
     base_free_secret(&n->low);
@@ -101,7 +99,7 @@ static enum base_status add_payload(struct pair_maker *m, struct points_note *n,
     } else {
         TRY(pair_powers_init(&n->powers, m->party, powers_form(form), n->low, n->beta, error));
     }
-    n->all[n->note.jobs++] = job;
+    pair_note_add(&n->note, job);
     TRY_THAT(job->cost.exchanges <= (uint64_t)form.h, error, BASE_ERR_SUPPORT, "a gate of 2^%d cells between two parties: its payload takes %d exchanges; use "
              "2^%d cells or more", form.h, (int)job->cost.exchanges, (int)job->cost.exchanges);
 out:
@@ -117,7 +115,6 @@ enum base_status pair_note_points(struct pair_maker *m, struct mpc_point_form fo
     TRY(base_alloc(&n, 1, sizeof *n, error));
     n->note.emit = emit_points;
     n->note.finish = finish_points;
-    n->note.job = n->all;
     TRY(base_alloc(&n->index, count, sizeof *n->index, error));
     TRY(base_alloc(&n->low, 2 * count, sizeof *n->low, error));
     TRY(base_alloc(&n->beta, words * count, sizeof *n->beta, error));
@@ -128,7 +125,7 @@ enum base_status pair_note_points(struct pair_maker *m, struct mpc_point_form fo
         memcpy(n->low + count, times, count * sizeof *times);
     TRY(add_payload(m, n, form, error));
     TRY(pair_point_init(&n->point, m->party, point_form(form), n->index, n->beta, &n->keys, error));
-    n->all[n->note.jobs++] = &n->point.job;
+    pair_note_add(&n->note, &n->point.job);
     *ret = &n->note;
     n = NULL;
 out:
@@ -141,7 +138,6 @@ out:
 
 struct turned_note {
     struct pair_note note;
-    struct pair_job *only;
     struct mpc_turned_form form;
     struct pair_table job;
     uint64_t *index, *table, *share; /* [count]; [count][2^h] each */
@@ -160,8 +156,7 @@ struct pair_cost pair_note_turned_cost(struct mpc_turned_form form)
 static void finish_turned(struct pair_note *note)
 {
     struct turned_note *n = (struct turned_note *)note;
-    for (size_t i = 0; i < note->jobs; i++)
-        note->job[i]->finish(note->job[i]);
+    pair_note_finish_jobs(note);
     base_free_secret(&n->index);
     base_free_secret(&n->table);
     base_free_secret(&n->share);
@@ -192,7 +187,6 @@ enum base_status pair_note_turned(struct pair_maker *m, struct mpc_turned_form f
     TRY(base_alloc(&n, 1, sizeof *n, error));
     n->note.emit = emit_turned;
     n->note.finish = finish_turned;
-    n->note.job = &n->only;
     n->form = form;
     TRY_THAT(form.h >= 1 && all <= sizeof scratch / sizeof *scratch, error, BASE_ERR_INTERNAL, "a pattern of 2^%d bits", form.h);
     TRY(base_alloc(&n->index, form.count, sizeof *n->index, error));
@@ -205,8 +199,7 @@ enum base_status pair_note_turned(struct pair_maker *m, struct mpc_turned_form f
         pair_table_turn(n->table + i * all, form.h, by[i], scratch);
     }
     TRY(pair_table_init(&n->job, m->party, table_form(form), n->index, n->table, n->share, error));
-    n->only = &n->job.job;
-    n->note.jobs = 1;
+    pair_note_add(&n->note, &n->job.job);
     *ret = &n->note;
     n = NULL;
 out:

@@ -21,7 +21,8 @@ void pair_note_finish_jobs(struct pair_note *note)
 {
     for (size_t i = 0; i < note->jobs; i++)
         note->job[i]->finish(note->job[i]);
-    base_free(&note->job);
+    if (note->job != note->few)
+        base_free(&note->job);
 }
 
 /* --- products: rows of crosses -------------------------------------------------------------------------------------------------------- */
@@ -175,7 +176,6 @@ enum { STEPS = 3 }; /* a2 >= 1, 2, 3 */
 
 struct wraps_note {
     struct pair_note note;
-    struct pair_job *only;
     struct mpc_wraps_form form;
     struct pair_gilboa gilboa;
     uint64_t *own;   /* P2: bits [STEPS count]; P1: words [M][STEPS count] */
@@ -196,8 +196,7 @@ struct pair_cost pair_note_wraps_cost(struct mpc_wraps_form form)
 static void finish_wraps(struct pair_note *note)
 {
     struct wraps_note *n = (struct wraps_note *)note;
-    for (size_t i = 0; i < note->jobs; i++)
-        note->job[i]->finish(note->job[i]);
+    pair_note_finish_jobs(note);
     base_free_secret(&n->own);
     base_free_secret(&n->share);
     base_free_secret(&n->V);
@@ -230,7 +229,6 @@ enum base_status pair_note_wraps(struct pair_maker *m, struct mpc_wraps_form for
     TRY(base_alloc(&n, 1, sizeof *n, error));
     n->note.emit = emit_wraps;
     n->note.finish = finish_wraps;
-    n->note.job = &n->only;
     n->form = form;
     TRY_THAT(form.k >= 2 && form.ring >= 1 && form.ring <= 64, error, BASE_ERR_INTERNAL, "wraps of %d bits in %d", form.k, form.ring);
     TRY(base_alloc(&n->own, MPC_WRAPS_READINGS * all, sizeof *n->own, error));
@@ -249,8 +247,7 @@ enum base_status pair_note_wraps(struct pair_maker *m, struct mpc_wraps_form for
             n->V[M * form.count + i] = wraps_of(a, M);
     }
     TRY(pair_gilboa_init(&n->gilboa, m->party, steps_form(form), n->own, n->share, error));
-    n->only = &n->gilboa.job;
-    n->note.jobs = 1;
+    pair_note_add(&n->note, &n->gilboa.job);
     *ret = &n->note;
     n = NULL;
 out:

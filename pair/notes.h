@@ -4,15 +4,24 @@
 
 #include "pair/maker.h"
 
+enum { PAIR_NOTE_FEW = 2 };
+
 /* The jobs of one note and the record that becomes of them. */
 struct pair_note {
     struct pair_note *next;
     size_t jobs;
-    struct pair_job **job; /* [jobs] */
+    struct pair_job **job; /* [jobs]: a list of its own, or `few` */
+    struct pair_job *few[PAIR_NOTE_FEW];
     enum base_status (*emit)(struct pair_maker *maker, struct pair_note *note, struct base_error *error);
     void (*finish)(struct pair_note *note); /* wipes and frees the note itself; its jobs are finished by who ran them */
 };
 
+/* One of few jobs. */
+static inline void pair_note_add(struct pair_note *note, struct pair_job *job)
+{
+    note->job = note->few;
+    note->few[note->jobs++] = job;
+}
 /* Finishes jobs that have not run, and frees their list. */
 void pair_note_finish_jobs(struct pair_note *note);
 
