@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,11 @@ void base_free_locked(void *pointer)
     memcpy(&memory, pointer, sizeof memory);
     memcpy(pointer, &nothing, sizeof nothing);
     sodium_free(memory);
+}
+
+void base_memory_give_back(void)
+{
+    (void)malloc_trim(0);
 }
 
 uint16_t base_load_u16(const void *bytes)

@@ -48,6 +48,10 @@ void base_wipe(void *memory, size_t size);
 BASE_MUST_USE enum base_status base_alloc_locked(void *ret, size_t size, struct base_error *error);
 void base_free_locked(void *pointer);
 
+/* Gives free pages of the heap back to the system. The allocator keeps the most that was ever in use, scattered over its arenas; what waits a long time
+ * calls this before. */
+void base_memory_give_back(void);
+
 /* Little-endian loads and stores at any alignment. */
 uint16_t base_load_u16(const void *bytes);
 uint32_t base_load_u32(const void *bytes);

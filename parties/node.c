@@ -370,6 +370,7 @@ static enum base_status serve_client(struct node *n, struct net_link *client, si
         struct base_error cause = {0};
         status = eng_session_serve(&n->session, client, &served, &cause);
         *ret_joined = served.joined;
+        base_memory_give_back(); /* what was dealt ahead and waited here came and went */
         /* One that goes between two requests has done nothing wrong. */
         if (status == BASE_ERR_CLOSED && served.joined && *ret_answered && !served.ran && net_link_lost(client))
             return BASE_OK;
