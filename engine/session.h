@@ -75,6 +75,7 @@ struct eng_session {
     struct eng_ahead *ahead;
     uint64_t made, made_sent; /* bytes that both have sent to make the last step, and this party's part of them */
     uint64_t requests;
+    bool parted[3];    /* P0: who has left the run */
     int64_t idle_ms;   /* [30000] how long a client may say nothing, not even a ping, before its next request; to P1 and P2, before its next order */
     /* Told of every slot that opens or closes, with its id, in a run of whichever client; those open at the end of a run close then. NULL: nobody. */
     void (*told)(void *context, const struct eng_order *order);

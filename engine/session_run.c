@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { END_STEP = 0x7fffffff, PART_STEP = 0x50415254, IDLE_MS = 3600 * 1000, PARTED_MS = 5000, LOOK_MS = 5 };
+enum { IDLE_MS = 3600 * 1000, PARTED_MS = 5000, LOOK_MS = 5 };
 
 struct run {
     struct eng_session *session;
@@ -70,40 +70,17 @@ static void hear(struct run *run)
     run->heard += status == BASE_OK;
 }
 
-/* The others have gone on without this party. P0: P1 and P2 have left the run, or are gone. P1 and P2: the peer waits in a round, or has left
- * the run. */
-static bool left_behind(const struct eng_session *s)
-{
-    if (mpc_computes(&s->party))
-        return net_link_pending(s->party.peer);
-    return net_link_pending(s->links.to[1]) || net_link_pending(s->links.to[2]);
-}
-
 /* P1 and P2 hear nothing in a step but that the client has had enough, or is gone. P0 hears further orders while it deals, and deals until they
  * have left the run, whatever the client says: what it has begun they may still need. */
 static bool wants_stop(void *context)
 {
     struct run *run = context;
-    const struct eng_session *s = run->session;
-    const struct mpc_party *p = &s->party;
+    const struct mpc_party *p = &run->session->party;
     if (mpc_computes(p))
         return net_link_pending(p->client) != 0;
     while (!run->ends && p->status == BASE_OK && run->waiting_count < sizeof run->waiting / sizeof *run->waiting && net_link_pending(p->client))
         hear(run);
-    return left_behind(s);
-}
-
-enum base_status eng_session_look_at_parties(struct eng_session *s, struct base_error *error)
-{
-    enum base_status status = BASE_OK;
-    for (int i = 0; i < 3; i++)
-        if (s->links.to[i] != NULL && net_link_lost(s->links.to[i])) {
-            BASE_FAIL_RECEIVE("engine.loss.receive");
-            TRY(net_link_skip_to(s->links.to[i], PART_STEP, error));
-            TRY(base_fail(error, BASE_ERR_CLOSED, "%s: the link ended", net_link_peer(s->links.to[i])));
-        }
-out:
-    return status;
+    return eng_session_left_behind(run->session);
 }
 
 /* Until there is an order, or the run ends. P0 waits no longer than the other parties do, P1 and P2 as for any word of a client; and whoever is
@@ -120,7 +97,7 @@ static enum base_status wait_for_client(struct run *run)
         run->until = base_deadline_after(deals ? IDLE_MS : s->idle_ms);
     while (!run->ends) {
         bool late = base_clock_ms() >= run->until;
-        if (!run->behind && left_behind(s)) {
+        if (!run->behind && eng_session_left_behind(s)) {
             run->behind = true;
             run->until = base_deadline_after(deals && s->idle_ms / 2 > PARTED_MS ? PARTED_MS : s->idle_ms / 2);
         }
@@ -136,19 +113,6 @@ static enum base_status wait_for_client(struct run *run)
         else if (net_link_wait(p->client, LOOK_MS))
             hear(run);
         TRY(p->status);
-    }
-out:
-    return status;
-}
-
-/* P0 waits until both others have parted; one that hangs shows at the other first. */
-static enum base_status wait_for_parting(struct eng_session *s)
-{
-    enum base_status status = BASE_OK;
-    int64_t deadline = base_deadline_after(net_link_timeout(s->links.to[1]));
-    while ((!net_link_pending(s->links.to[1]) || !net_link_pending(s->links.to[2])) && base_clock_ms() < deadline) {
-        TRY(eng_session_look_at_parties(s, &s->party.error));
-        base_sleep_ms(LOOK_MS);
     }
 out:
     return status;
@@ -412,40 +376,7 @@ static enum base_status obey(struct run *run, const struct eng_order *order)
     return BASE_OK;
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------------- */
-
-/* P1 and P2 part at the same place, or hear at once that they do not, and tell P0. P0 marks the end of what it dealt; they drop what they will
- * not use. */
-static enum base_status close_material(struct eng_session *s)
-{
-    static const uint8_t word[8];
-    struct mpc_party *p = &s->party;
-    enum base_status status = BASE_OK;
-    uint8_t theirs[8];
-    eng_session_set_phase(s, NET_PHASE_SETUP);
-    if (p->role != MPC_HELPER) {
-        net_link_set_note(p->peer, false);
-        BASE_FAIL_SEND("engine.part.exchange");
-        TRY(net_link_exchange(p->peer, PART_STEP, word, sizeof word, theirs, sizeof theirs, &p->error));
-        if (s->links.to[0] == NULL)
-            return BASE_OK;
-        BASE_FAIL_SEND("engine.part.send");
-        TRY(net_link_send(s->links.to[0], PART_STEP, word, sizeof word, &p->error));
-        BASE_FAIL_RECEIVE("engine.material_end.receive");
-        TRY(net_link_skip_to(s->links.to[0], END_STEP, &p->error));
-        return BASE_OK;
-    }
-    TRY(wait_for_parting(s));
-    for (int i = 1; i <= 2; i++) {
-        BASE_FAIL_RECEIVE("engine.part.receive");
-        TRY(net_link_receive(s->links.to[i], PART_STEP, theirs, sizeof theirs, &p->error));
-        BASE_FAIL_SEND("engine.material_end.send");
-        TRY(net_link_send(s->links.to[i], END_STEP, word, sizeof word, &p->error));
-    }
-out:
-    p->status = status;
-    return status;
-}
+/* --- the run ------------------------------------------------------------------------------------------------------- */
 
 enum base_status eng_session_run(struct eng_session *s, const struct eng_request *r, struct eng_usage *usage,
                                  struct base_error *ret_refusal)
@@ -465,6 +396,7 @@ enum base_status eng_session_run(struct eng_session *s, const struct eng_request
                               .new_tokens = r->new_tokens,
                               .made_up = r->made_up};
     memcpy(order.id, r->id, sizeof order.id);
+    memset(s->parted, 0, sizeof s->parted);
     p->wants_stop = wants_stop;
     p->wants_stop_context = &run;
     TRY(obey(&run, &order));
@@ -476,7 +408,7 @@ enum base_status eng_session_run(struct eng_session *s, const struct eng_request
         if (run.ends)
             break;
     }
-    TRY(close_material(s));
+    TRY(eng_session_part(s));
 out:
     for (size_t i = 0; i < s->slots; i++)
         close_slot(s, i);

@@ -13,6 +13,14 @@ BASE_MUST_USE enum base_status eng_session_check_slot(const struct eng_session *
 BASE_MUST_USE enum base_status eng_session_run(struct eng_session *session, const struct eng_request *request,
                                                struct eng_usage *usage, struct base_error *ret_refusal);
 
+/* The others have gone on without this party. P0: P1 or P2 has left the run, is gone, or has sent something else, which fails the party. P1 and P2: the
+ * peer waits in a round, or has left the run. */
+bool eng_session_left_behind(struct eng_session *session);
+
+/* The end of a run: P1 and P2 part at the same place, or hear at once that they do not, and tell P0. P0 marks the end of what it dealt; they drop what
+ * they will not use. */
+BASE_MUST_USE enum base_status eng_session_part(struct eng_session *session);
+
 /* Whether the links to the other parties stand; else what one that is lost said last, if it did. */
 BASE_MUST_USE enum base_status eng_session_look_at_parties(struct eng_session *session, struct base_error *error);
 

@@ -426,12 +426,11 @@ static enum base_status next_client(struct node *n, struct net_link **ret_client
     return BASE_OK;
 }
 
-static enum base_status rejoin(struct node *n, const char *why, struct base_error *error)
+/* cause: what the other parties hear, and through them the client, which is to learn who failed. */
+static enum base_status rejoin(struct node *n, const char *why, const struct base_error *cause, struct base_error *error)
 {
-    struct base_error cause = {0};
-    (void)base_fail(&cause, BASE_ERR_CLOSED, "%s", why);
     base_log_write(&n->log, BASE_LOG_WARNING, NULL, "%s: connecting again", why);
-    node_tell_all(n->link, &cause);
+    node_tell_all(n->link, cause);
     return node_join(n, error);
 }
 
@@ -445,7 +444,9 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
         bool joined = true, answered = false;
         int lost = lost_party(n);
         if (lost >= 0) {
-            TRY(rejoin(n, reason_of_loss(n, lost, why), error));
+            struct base_error loss = {0};
+            (void)base_fail(&loss, BASE_ERR_CLOSED, "%s", reason_of_loss(n, lost, why));
+            TRY(rejoin(n, loss.text, &loss, error));
             continue;
         }
         TRY(next_client(n, &client, &who, error));
@@ -463,7 +464,7 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
         if (once && answered)
             break;
         if (!joined && !command_stopped(NULL))
-            TRY(rejoin(n, "the request ended the session", error));
+            TRY(rejoin(n, "the request ended the session", &failure, error));
     }
     struct base_error stop = {0};
     (void)base_fail(&stop, BASE_ERR_CLOSED, "asked to stop");

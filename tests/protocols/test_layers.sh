@@ -80,7 +80,7 @@ only 'openings\[[^]]*\] *\+=' 'counting openings' mpc/opening.c
 only 'net_link_[a-z_]*\([^,]*->client' 'talking to the client' mpc/opening.c engine/local.c engine/remote.c engine/session.c engine/session_run.c
 only 'mpc_queue\(' 'queueing an opening' mpc/lift.c mpc/opening.c mpc/party.c mpc/product.c protocols/compare.c
 # session_run.c: the word without content by which P1 and P2 part.
-only 'net_link_exchange\(' 'exchanging messages' net/link.c mpc/party.c pair/party.c protocols/shuffle.c engine/session_run.c
+only 'net_link_exchange\(' 'exchanging messages' net/link.c mpc/party.c pair/party.c protocols/shuffle.c engine/session_part.c
 only 'mpc_open_to_(client|parties)\([^;]*MPC_OPEN_TEST' 'opening under the entry of tests' none
 
 [ "$failures" -eq 0 ] || {
