@@ -160,7 +160,7 @@ struct masks {
 /* Few coefficients are sums of their own, many come out of a product of polynomials. */
 static void mask_columns(void *context, size_t first, size_t end)
 {
-    enum { FEW = 96 };
+    enum { FEW = 32 };
     struct masks *m = context;
     const struct pair_rlwe *rlwe = m->job->form.rlwe;
     const struct pair_rlwe_rows *rows = m->job->rows;

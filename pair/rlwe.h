@@ -2,7 +2,7 @@
  * known to its owner, v to the evaluator. What W x, q K, e V and scalar times vector need, in both directions.
  *
  * N = 8192, modulus q = 2^192 (t = 64) or 2^128 (t = 32), ternary secret, binomial noise of 3.24: within the 218 bits of the
- * homomorphic-encryption standard for 128-bit security. No transform, no rotation, no key switching (pair/rlwe_ring.h).
+ * homomorphic-encryption standard for 128-bit security. No rotation, no key switching (pair/rlwe_ring.h).
  *
  *  once      each party sends a public key p0 = -p1 s + e; p1 and every a_j below come from its public seed by AES-CTR.
  *  once per  the owner sends, for each column j, b_j = -a_j s + e_j + 2^(Q-t) A[.][j]: `rows` coefficients; a_j has its own seed number.
@@ -22,10 +22,9 @@
  * rounding to Q2 bits, which meets s, has a deviation of 2^122.5. Tests see 0.2 of the way at most.
  * Statistical distance of an answered coefficient from one that does not depend on v: 2^-46 at 768 columns for the worst v and e (2^78 under
  * 2^124), 2^-54 for typical ones; at 11008 columns 2^-42 and 2^-52; t = 32: the same, as all shrinks by 2^32. The ternary draw: 2^-62.
- * Local time: mpn_mul in FFT sizes has carries that depend on values (s, u, a); nothing that travels does. GMP's own work space is not wiped.
  *
  * Cost: pair_rlwe_start_cost, pair_rlwe_encrypt_cost, pair_rlwe_product_cost: 1 exchange each.
- * Work: one product of 26 thousand limbs per encrypted column, two per answer; per column and answer N + rows
+ * Work: one product of polynomials per encrypted column, two per answer; per column and answer N + rows
  * multiplications of a coefficient by a word, and 8 N limbs bytes of AES, once for all vectors of a job.
  * Source: V. Lyubashevsky, C. Peikert, O. Regev, EUROCRYPT 2010; the form of the answer: pair.md section 4. */
 #ifndef CACHET_PAIR_RLWE_H

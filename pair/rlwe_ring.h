@@ -1,7 +1,7 @@
-/* The ring of pair/rlwe.h: polynomials of 8192 coefficients mod X^8192 + 1 and a power of two, as integers for GMP.
+/* The ring of pair/rlwe.h: polynomials of 8192 coefficients mod X^8192 + 1 and a power of two.
  *
- * A polynomial is [PAIR_RLWE_N] coefficients of `limbs` limbs each, least first. A product by a ternary polynomial s is one long product
- * of integers with wider slots (Kronecker): c s = c (s + 1) - c (1 + X + ..), where s + 1 has no signs and the second term is sums of c. */
+ * A polynomial is [PAIR_RLWE_N] coefficients of `limbs` limbs each, least first. A product by a ternary polynomial is made modulo small primes
+ * (pair/rlwe_transform.c). */
 #ifndef CACHET_PAIR_RLWE_RING_H
 #define CACHET_PAIR_RLWE_RING_H
 
@@ -19,8 +19,7 @@ void pair_ring_draw_small(struct mpc_stream *stream, int8_t ret[PAIR_RLWE_N], ui
 void pair_ring_draw_noise(struct mpc_stream *stream, int64_t *ret, size_t count);
 
 /* ret = c s mod X^N + 1 and 2^(64 limbs); c: coefficients below 2^bits, bits <= 64 limbs. ret may be c. With bits < 64 limbs the result is
- * right mod 2^bits and its higher bits are those of a signed number. Its time depends on the values in GMP's carries alone
- * (mpn_mul, FFT sizes). Errors: BASE_ERR_MEMORY. */
+ * right mod 2^bits and its higher bits are those of a signed number. Constant time: three transforms of 8192 points. Errors: BASE_ERR_MEMORY. */
 BASE_MUST_USE enum base_status pair_ring_times_small(uint64_t *ret, const uint64_t *c, int limbs, int bits, const int8_t s[PAIR_RLWE_N],
                                                      struct base_error *error);
 

@@ -6,8 +6,7 @@
  *
  *  1. What has been received: every exchange makes it public at its receiver.
  *  2. The permutation of a permutation job, which indexes the rows that move, at its holder's own desk.
- *  3. What other libraries do with secrets: base OTs (libsodium; their keys become secret again after them) and products of ring elements
- *     (mpn_mul of GMP, whose carries do depend on values: pair/rlwe.h says so; their results become secret again).
+ *  3. What another library does with secrets: base OTs (libsodium; their keys become secret again after them).
  *  4. The distance by which a point key's domain is turned: both parties open it, and it is uniform by the random index. */
 #include "tests/constant_time/leaks.h"
 #include "tests/constant_time/secret.h"
@@ -42,8 +41,6 @@ enum base_status __real_pair_base_ot(struct pair_party *p, int k, const uint8_t 
                                      struct pair_block (*ret_pair)[2], struct base_error *error);
 enum base_status __wrap_pair_base_ot(struct pair_party *p, int k, const uint8_t *choice, struct pair_block *ret_chosen,
                                      struct pair_block (*ret_pair)[2], struct base_error *error);
-enum base_status __real_pair_ring_times_small(uint64_t *ret, const uint64_t *c, int limbs, int bits, const int8_t *s, struct base_error *error);
-enum base_status __wrap_pair_ring_times_small(uint64_t *ret, const uint64_t *c, int limbs, int bits, const int8_t *s, struct base_error *error);
 
 void __wrap_mpc_stream_init(struct mpc_stream *ret, const struct kern_table *kern, const uint8_t key[16])
 {
@@ -73,17 +70,6 @@ enum base_status __wrap_pair_base_ot(struct pair_party *p, int k, const uint8_t 
     make_secret(choice, PAIR_BASE_OTS);
     make_secret(ret_chosen, PAIR_BASE_OTS * sizeof *ret_chosen);
     make_secret(ret_pair, PAIR_BASE_OTS * sizeof *ret_pair);
-    return status;
-}
-
-enum base_status __wrap_pair_ring_times_small(uint64_t *ret, const uint64_t *c, int limbs, int bits, const int8_t *s, struct base_error *error)
-{
-    size_t size = PAIR_RLWE_N * (size_t)limbs * sizeof *c;
-    make_public(c, size);
-    make_public(s, PAIR_RLWE_N);
-    enum base_status status = __real_pair_ring_times_small(ret, c, limbs, bits, s, error);
-    make_secret(ret, size);
-    make_secret(s, PAIR_RLWE_N);
     return status;
 }
 
