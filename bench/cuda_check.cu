@@ -84,7 +84,7 @@ template <int CODING> static __global__ void instruction_kernel(uint64_t *out, u
 template <int CODING> static double instruction_rate(struct lab *lab)
 {
     unsigned blocks = 16 * (unsigned)lab->call.device->processors, threads = 256;
-    lab->call.device->work_used = 0;
+    lab->call.queue->work_used = 0;
     uint64_t *out = (uint64_t *)call_room(&lab->call, 8 * (size_t)blocks * threads);
     double seconds = lab_seconds(lab, [&] { LAUNCH(&lab->call, instruction_kernel<CODING>, dim3(blocks), threads, 0, out, 12345, UINT64_C(0x123456789abcdef1)); });
     return 1e-12 * blocks * threads * (double)CHAINS * ROUNDS / seconds;
@@ -126,7 +126,7 @@ void check_memory(struct lab *lab)
 {
     const size_t bytes = (size_t)2 << 30;
     printf("memory, 2 GiB:\n");
-    lab->call.device->work_used = 0;
+    lab->call.queue->work_used = 0;
     uint8_t *w = (uint8_t *)call_room(&lab->call, bytes), *a = (uint8_t *)call_room(&lab->call, 4 * 8 * 4096);
     uint64_t *y = (uint64_t *)call_room(&lab->call, bytes / 4096 * 8);
     lab_fill(lab, w, bytes);

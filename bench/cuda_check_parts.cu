@@ -14,7 +14,7 @@ namespace bench_cuda {
 static void check_int8(struct lab *lab, size_t rows, size_t outs, size_t inner)
 {
     char what[64];
-    lab->call.device->work_used = 0;
+    lab->call.queue->work_used = 0;
     int8_t *a = (int8_t *)call_room(&lab->call, rows * inner), *w = (int8_t *)call_room(&lab->call, outs * inner);
     int32_t *c = (int32_t *)call_room(&lab->call, 4 * rows * outs);
     lab_fill(lab, a, rows * inner);
@@ -34,8 +34,8 @@ static __global__ void differ_kernel(unsigned *differ, const uint64_t *y, const 
 /* How many results differ, for the host. */
 static unsigned differing(struct lab *lab, const uint64_t *y, const uint64_t *other, size_t count)
 {
-    unsigned result = ~0u, *differ = (unsigned *)call_out(&lab->call, &result, 1);
-    CUDA(&lab->call, cudaMemsetAsync(differ, 0, sizeof *differ, lab->call.device->stream));
+    unsigned result = ~0u, *differ = (unsigned *)call_out_kept(&lab->call, &result, sizeof result);
+    CUDA(&lab->call, cudaMemsetAsync(differ, 0, sizeof *differ, lab->call.queue->stream));
     LAUNCH(&lab->call, differ_kernel, dim3(1024), 256, 0, differ, y, other, count);
     call_flush(&lab->call);
     return result;
@@ -50,7 +50,7 @@ static void check_limbs(struct lab *lab, enum kern_word word, const char *name, 
     double macs = 1e-12 * (double)rows * (double)outs * (double)inner;
     char what[64];
     struct call *call = &lab->call;
-    call->device->work_used = 0;
+    call->queue->work_used = 0;
     uint8_t *w = (uint8_t *)call_room(call, outs * inner * bytes), *a = (uint8_t *)call_room(call, rows * inner * a_bytes);
     int8_t *w_limbs = (int8_t *)call_room(call, outs * limbs * plane), *a_limbs = (int8_t *)call_room(call, rows * limbs * plane);
     uint64_t *y = (uint64_t *)call_room(call, 8 * rows * outs), *native = (uint64_t *)call_room(call, 8 * rows * outs);
@@ -137,7 +137,7 @@ static void check_trees(struct lab *lab)
         call->status = base_fail(call->error, BASE_ERR_MEMORY, "no memory for %d keys", (int)KEYS);
     double seconds = best_of([&] {
         if (call->status == BASE_OK)
-            call->status = gate_grid(call->device, &gate, &row, 0, out, call->error);
+            call->status = gate_grid(call->device, &gate, &row, 0, out, false, call->error);
     });
     lab_print(lab, "AES blocks in trees and their sums", 1e-9 * KEYS * 3.0 * (1 << LEVELS) / seconds, "G/s", 0);
     free(words);
@@ -157,7 +157,7 @@ void check_keys(struct lab *lab)
     printf("AES, bitsliced:\n");
     double seconds = best_of([&] {
         if (call->status == BASE_OK)
-            call->status = prg(call->device, &key, 1, 0, out, bytes, ~UINT64_C(0), call->error);
+            call->status = prg(call->device, &key, 1, 0, out, bytes, ~UINT64_C(0), false, call->error);
     });
     lab_print(lab, "a stream, with its way to the host", 1e-9 * (double)bytes / seconds, "GB/s", 0);
     check_trees(lab);
@@ -186,7 +186,7 @@ enum { TIMES = 2000 };
 static void check_graph(struct lab *lab)
 {
     struct call *call = &lab->call;
-    cudaStream_t stream = call->device->stream;
+    cudaStream_t stream = call->queue->stream;
     cudaGraph_t graph = NULL;
     cudaGraphExec_t ready = NULL;
     CUDA(call, cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
@@ -222,7 +222,7 @@ static void check_flags(struct lab *lab)
 {
     typedef CUresult (*flag_fn)(CUstream, CUdeviceptr, cuuint32_t, unsigned);
     struct call *call = &lab->call;
-    cudaStream_t stream = call->device->stream;
+    cudaStream_t stream = call->queue->stream;
     volatile uint32_t *flags = NULL;
     void *there = NULL, *wait = NULL, *write = NULL;
     cudaDriverEntryPointQueryResult found;

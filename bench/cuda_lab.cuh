@@ -24,9 +24,9 @@ template <typename F> double lab_seconds(struct lab *lab, F run)
     double best = 1e30;
     for (int i = 0; i < 6; i++) {
         float ms = 0;
-        CUDA(&lab->call, cudaEventRecord(lab->start, lab->call.device->stream));
+        CUDA(&lab->call, cudaEventRecord(lab->start, lab->call.queue->stream));
         run();
-        CUDA(&lab->call, cudaEventRecord(lab->end, lab->call.device->stream));
+        CUDA(&lab->call, cudaEventRecord(lab->end, lab->call.queue->stream));
         CUDA(&lab->call, cudaEventSynchronize(lab->end));
         CUDA(&lab->call, cudaEventElapsedTime(&ms, lab->start, lab->end));
         best = i > 0 && ms * 1e-3 < best ? ms * 1e-3 : best;

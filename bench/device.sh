@@ -48,6 +48,8 @@ fi
 rm -rf "$directory"
 mkdir -p "$directory"
 cp "$work/cuda-check.txt" "$directory/"
+# Of the request above, from the opening to the end: what each party's device did, and how often it was waited for.
+sed -n 's/^.* \(P[012]\) device: \(.*waited for.*\)/\1: \2/p' "$work/answer.txt" >"$directory/waits.txt"
 say "4. the slots"
 "$cachet" bench kernels --device "$device" >"$directory/kernels.md"
 say "5. requests: a decode step on it and on the CPU, all three parties on this machine"
@@ -68,6 +70,7 @@ Checked first: every slot beside the scalar level (\`check_cuda_*\`), and 16 tok
 | file | command |
 |---|---|
 | \`cuda-check.txt\` | \`build/bench/cuda-check $device\` |
+| \`waits.txt\` | \`cachet up --model models/keeper --prompt "One day" --max-tokens 16 --device $device --verbose\`: what each party's device did, and how often it was waited for |
 | \`kernels.md\` | \`build/cachet bench kernels --device $device\` |
 | \`requests-device.md\`, \`requests-cpu.md\` | \`cachet bench --shape $shapes --one-layer --layers 4 --context $context --made-up-rows --new-tokens 4\`, with and without \`CACHET_DEVICE=$device\` |
 END

@@ -110,7 +110,7 @@ static void score_probes(const struct eng_step *step, struct mpc_wire q, struct 
     }
 }
 
-struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q, int *ret_log)
+struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q, bool later, int *ret_log)
 {
     const struct eng_model_shape *shape = step->decoder->form.shape;
     struct kv_cache *cache = &step->decoder->cache[step->layer];
@@ -122,7 +122,7 @@ struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q,
     struct mpc_share out =
         mpc_share_make(step->p, scores + shape->heads * probes.count, ring, q.frac + store->form.frac_k);
     *ret_log = probes.count == 0 ? 0 : base_log_ceil(probes.rows);
-    struct mpc_heads_form form = {store->form.kv_heads, rows, kv_store_identity(store, MPC_KEYS, group)};
+    struct mpc_heads_form form = {store->form.kv_heads, rows, kv_store_identity(store, MPC_KEYS, group), later && probes.count == 0};
     mpc_share_matmul_heads(step->p, q, store->k, form, &out, 0);
     /* A probe is a sum of keys: what attention reads are means. */
     for (size_t i = 0; *ret_log > 0 && out.z != NULL && !mpc_failed(step->p) && i < scores; i++)
@@ -316,7 +316,7 @@ struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e
         index[pairs->source[i]] = (uint32_t)i;
     if (index != NULL)
         mpc_share_matmul_heads(p, mpc_gather(p, e, index, all), store->v,
-                               (struct mpc_heads_form){store->form.kv_heads, rows, kv_store_identity(store, MPC_VALUES, group)}, &out, 0);
+                               (struct mpc_heads_form){store->form.kv_heads, rows, kv_store_identity(store, MPC_VALUES, group), true}, &out, 0);
     base_arena_release(&p->arena, mark);
     return out;
 }

@@ -41,8 +41,9 @@ void eng_append(const struct eng_step *step, struct mpc_wire k, struct mpc_wire 
 BASE_MUST_USE enum base_status eng_choose_rows(const struct eng_step *step, struct mpc_wire q);
 
 /* q . K of every head against every used slot: [heads * n][used]; where the step probes, against its probes, too:
- * [heads][probes], and all of it times the rows of a probe, *ret_log their logarithm. */
-struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q, int *ret_log);
+ * [heads][probes], and all of it times the rows of a probe, *ret_log their logarithm. `later`: between kern_hold and kern_settle, and it may be there
+ * after kern_settle (mpc_heads_form). */
+struct mpc_share eng_score_share(const struct eng_step *step, struct mpc_wire q, bool later, int *ret_log);
 
 /* The pairs of all heads; `own` adds one pair per row that is not in the product (the new row of a deferred
  * step), marked UINT32_MAX in source. Slots are listed once per query row and shared by the heads. */
@@ -65,7 +66,7 @@ bool eng_values_wait(const struct eng_projections *u);
 void eng_queue_values(const struct eng_step *step, struct eng_projections *u, struct eng_normal_form form);
 void eng_swap_values(const struct eng_step *step, struct eng_projections *u);
 
-/* o' = sum e v of every row that has an o: [answered][head_dim]. */
+/* o' = sum e v of every row that has an o: [answered][head_dim]. Between kern_hold and kern_settle it may be there after kern_settle. */
 struct mpc_share eng_weighted_sum(const struct eng_step *step, struct mpc_wire e,
                                   const struct eng_pairs *pairs);
 

@@ -10,6 +10,7 @@
  * bytes". */
 #include "base/realmath.h"
 #include "engine/attention.h"
+#include "kernels/gather.h"
 
 /* The pairs of one range of scores, in the order of eng_list_pairs. */
 struct ranged {
@@ -135,7 +136,7 @@ static enum base_status measure(const struct eng_step *step, struct eng_projecti
     enum base_status status = BASE_OK;
     int log;
     (void)eng_account(step, ENG_CLASS_LINEAR);
-    struct mpc_share product = eng_score_share(step, u->q, &log);
+    struct mpc_share product = eng_score_share(step, u->q, false, &log);
     int cut = eng_plan_ceiling_widths(plan, step->layer).score_cut + log;
     for (int r = 0; r < ENG_RANGES; r++) {
         list_range(step, pairs, r, &range[r]);
@@ -233,9 +234,13 @@ static enum base_status divide(const struct eng_step *step, struct mpc_wire e, c
         S = mpc_sum_runs(p, e, pairs->starts, pairs->rows, e.bound + log_context);
     struct eng_unit_sums *sums = eng_unit_sums(step, e, pairs);
     TRY(p->status);
-    sec_reciprocal_two_eval(p, gate, S, inverse, "1/S");
     struct mpc_cost *softmax = eng_account(step, ENG_CLASS_LINEAR);
+    kern_hold(p->kern); /* an accelerator takes product and gate in one piece */
     struct mpc_share share = eng_weighted_sum(step, e, pairs);
+    p->account = softmax;
+    sec_reciprocal_two_eval(p, gate, S, inverse, "1/S");
+    kern_settle(p->kern);
+    (void)eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_wire o = mpc_cut(p, share, w.e_ring, share.frac - w.sum_frac,
                                 eng_bound(w.sum_frac + w.sum, b[ENG_V]), false, "sum e v");
     p->account = softmax;

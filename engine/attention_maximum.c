@@ -1,5 +1,6 @@
 /* Attention whose scores are measured from a row maximum that is found on shares: any range. */
 #include "engine/attention.h"
+#include "kernels/gather.h"
 
 /* Scores of every pair, read by gates only: Z_2^ks with fs fraction bits. Queues one opening. */
 static struct mpc_wire cut_scores(const struct eng_step *step, struct mpc_share product,
@@ -45,14 +46,20 @@ static enum base_status scores_deferred(const struct eng_step *step, struct eng_
         if (pairs->source[i] != UINT32_MAX)
             source[at++] = pairs->source[i];
     struct mpc_wire t[2], a = {0}, mine, key = mpc_gather(p, u->k, own, heads * dim);
+    struct mpc_share product = {0};
+    int log;
+    (void)eng_account(step, ENG_CLASS_LINEAR);
+    kern_hold(p->kern); /* an accelerator takes product and gate in one piece */
+    if (cached > 0)
+        product = eng_score_share(step, u->q, true, &log);
     (void)eng_account(step, ENG_CLASS_NORM);
     sec_spline_eval(p, &step->decoder->form.gates->layer[step->layer].norm_squared, u->squares, t, "rsqrt");
+    kern_settle(p->kern);
     (void)eng_account(step, ENG_CLASS_LINEAR);
     mine = mpc_cut(p, mpc_share_dot(p, u->q, key, dim), u->q.ring, cut, eng_bound(plan->fs, b[ENG_AOWN]),
                    false, "a_own");
     if (cached > 0) {
-        int log;
-        struct mpc_share product = mpc_share_gather(p, eng_score_share(step, u->q, &log), source, cached);
+        product = mpc_share_gather(p, product, source, cached);
         a = mpc_cut(p, product, u->q.ring, cut, eng_bound(plan->fs, b[ENG_A]), false, "a");
     }
     TRY(mpc_round(p));
@@ -152,9 +159,13 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     TRY(p->status);
     struct mpc_wire sum = mpc_sum_runs(p, e, pairs->starts, pairs->rows, plan->fo + log_context), inverse;
     sum = mpc_truncate(p, sum, d->form.gates->sum_cut, d->form.gates->sum_bits, "S");
-    sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
     struct mpc_cost *softmax = eng_account(step, ENG_CLASS_LINEAR);
+    kern_hold(p->kern); /* an accelerator takes product and gate in one piece */
     struct mpc_share share = eng_weighted_sum(step, e, pairs);
+    p->account = softmax;
+    sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
+    kern_settle(p->kern);
+    (void)eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2,
                                 eng_bound(plan->fo2, log_context + b[ENG_V]), false, "sum e v");
     p->account = softmax;
@@ -233,7 +244,7 @@ static enum base_status run_folded(const struct eng_step *step, struct eng_proje
         return p->status;
     int log;
     (void)eng_account(step, ENG_CLASS_LINEAR);
-    struct mpc_wire score = cut_scores(step, eng_score_share(step, u->q, &log), &pairs);
+    struct mpc_wire score = cut_scores(step, eng_score_share(step, u->q, false, &log), &pairs);
     eng_queue_values(step, u, form);
     TRY(mpc_round(p));
     eng_swap_values(step, u);

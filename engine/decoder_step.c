@@ -144,9 +144,7 @@ static enum base_status head(struct eng_decoder *d, struct mpc_party *p, struct 
     ret->squares = mpc_cut(p, squares, plan->ring, ENG_SQUARES_CUT, 44, false, "final sum x^2");
     if (d->form.shape->layer_norm)
         TRY(add_rms(d, p, rows, squares, &x));
-    struct mpc_share logits = mpc_share_matmul(p, x, rows, &d->form.weights->head);
-    ret->logits = mpc_cut(p, logits, logits.ring, logits.frac - ENG_LOGIT_FRACTION, eng_logit_bound(plan),
-                          false, "logits");
+    ret->logits = mpc_cut_matmul(p, x, rows, &d->form.weights->head, NULL, (struct mpc_cut_form){ENG_LOGIT_FRACTION, eng_logit_bound(plan), "logits"});
     TRY(mpc_round(p));
 out:
     return status;

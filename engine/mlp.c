@@ -20,11 +20,11 @@ enum base_status eng_residual_add(const struct eng_step *step, struct mpc_wire x
     const int *b = plan->layer[step->layer].bits;
     enum base_status status = BASE_OK;
     (void)eng_account(step, ENG_CLASS_LINEAR);
-    struct mpc_share share = mpc_share_matmul(p, h, step->n, output.matrix);
+    struct mpc_share bias = {0};
     if (output.bias->outs > 0)
-        mpc_share_add(p, &share, mpc_share_of_row(p, output.bias, step->n));
-    struct mpc_wire y = mpc_cut(p, share, share.ring, share.frac - plan->fx,
-                                eng_bound(plan->fx, b[output.wire]), false, eng_wire_name(output.wire));
+        bias = mpc_share_of_row(p, output.bias, step->n);
+    struct mpc_wire y = mpc_cut_matmul(p, h, step->n, output.matrix, output.bias->outs > 0 ? &bias : NULL,
+                                       (struct mpc_cut_form){plan->fx, eng_bound(plan->fx, b[output.wire]), eng_wire_name(output.wire)});
     TRY(mpc_round(p));
     y = mpc_extend(p, y, plan->ring, "extend");
     TRY(mpc_round(p));

@@ -58,12 +58,15 @@ void kern_device_close(struct kern_device **device);
 const char *kern_device_text(const struct kern_device *device);
 const struct kern_crossover *kern_device_crossover(const struct kern_device *device);
 
-/* The first failure of the device since it was opened, or BASE_OK; BASE_OK always where fallback is allowed. */
+/* The first failure of the device since it was opened, or BASE_OK; BASE_OK always where fallback is allowed. Waits for nothing: what is under way is
+ * asked about once it has arrived. */
 enum base_status kern_device_failure(struct kern_device *device, struct base_error *error);
 
-/* Calls so far that ran on the device, and on the CPU instead: too small, none for the device, or after a failure. */
+/* Calls so far that ran on the device, and on the CPU instead: too small, none for the device, or after a failure. How often the host waited for the
+ * device, and what it gave it: launches of kernels, and copies there and back. Asking waits for nothing. */
 struct kern_device_counts {
     size_t on_device, on_cpu;
+    size_t waits, launches, copies;
 };
 struct kern_device_counts kern_device_counts(struct kern_device *device);
 

@@ -41,13 +41,13 @@ static void read_keys(const struct reading *r, const struct kern_gate_room *room
 void kern_grid_sums(const struct kern_table *t, const struct kern_gate_keys *gate, const uint64_t *table, int s, uint64_t *out,
                     const struct kern_gate_room *room)
 {
-    if (t->more == NULL || !t->more->grid_sums(gate, table, s, out))
+    if (t->more == NULL || !t->more->grid_sums(gate, table, s, out, room))
         read_keys(&(struct reading){t, gate, table, s, out}, room, read_grid);
 }
 
 void kern_segment_sums(const struct kern_table *t, const struct kern_gate_keys *gate, const uint64_t *c, int s, uint64_t *out,
                        const struct kern_gate_room *room)
 {
-    if (t->more == NULL || !t->more->segment_sums(gate, c, s, out))
+    if (t->more == NULL || !t->more->segment_sums(gate, c, s, out, room))
         read_keys(&(struct reading){t, gate, c, s, out}, room, read_segments);
 }

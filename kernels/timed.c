@@ -104,6 +104,11 @@ static void hold(void)
     plain->more->hold();
 }
 
+static void bring(void)
+{
+    plain->more->bring();
+}
+
 static void settle(void)
 {
     double start = base_clock_seconds();
@@ -111,18 +116,25 @@ static void settle(void)
     times.seconds += base_clock_seconds() - start;
 }
 
-#define GATE(name)                                                                                                     \
-    static bool name(const struct kern_gate_keys *gate, const uint64_t *table, int s, uint64_t *out)                   \
+#define MORE(name, parameters, arguments)                                                                                                     \
+    static bool name parameters                                                                                        \
     {                                                                                                                  \
         double start = base_clock_seconds();                                                                           \
-        bool done = plain->more->name(gate, table, s, out);                                                            \
+        bool done = plain->more->name arguments;                                                                       \
         times.seconds += base_clock_seconds() - start;                                                                 \
         return done;                                                                                                   \
     }
-GATE(grid_sums)
-GATE(segment_sums)
+MORE(grid_sums, (const struct kern_gate_keys *gate, const uint64_t *table, int s, uint64_t *out, const struct kern_gate_room *room),
+     (gate, table, s, out, room))
+MORE(segment_sums, (const struct kern_gate_keys *gate, const uint64_t *c, int s, uint64_t *out, const struct kern_gate_room *room),
+     (gate, c, s, out, room))
+MORE(dcf_later, (const struct kern_dcf_keys *keys, int side, const uint8_t *root, const uint64_t *x, size_t points, uint64_t *out),
+     (keys, side, root, x, points, out))
+MORE(words_later, (const struct kern_aes_key *key, uint64_t counter, uint64_t *out, size_t count, int ring), (key, counter, out, count, ring))
+MORE(pack_later, (uint8_t *out, const uint64_t *in, size_t count, int ring), (out, in, count, ring))
+MORE(unpack_add_later, (uint64_t *out, const uint8_t *in, size_t count, int ring), (out, in, count, ring))
 
-static const struct kern_accelerated accelerated = {hold, settle, grid_sums, segment_sums};
+static const struct kern_accelerated accelerated = {hold, settle, bring, grid_sums, segment_sums, dcf_later, words_later, pack_later, unpack_add_later};
 
 const struct kern_table *kern_table_timed(const struct kern_table *table)
 {

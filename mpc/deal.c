@@ -1,14 +1,23 @@
 #include "mpc/deal.h"
 
+#include "kernels/gather.h"
+
 /* --- streams and messages --- */
 
-void mpc_fresh(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uint64_t **ret2)
+void mpc_fresh_later(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uint64_t **ret2)
 {
     *ret1 = *ret2 = NULL;
     if (p->s1.present && (*ret1 = mpc_words(p, count)) != NULL)
-        mpc_stream_words(&p->s1, *ret1, count, ring);
+        mpc_stream_words_later(&p->s1, *ret1, count, ring);
     if (p->s2.present && (*ret2 = mpc_words(p, count)) != NULL)
-        mpc_stream_words(&p->s2, *ret2, count, ring);
+        mpc_stream_words_later(&p->s2, *ret2, count, ring);
+}
+
+void mpc_fresh(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uint64_t **ret2)
+{
+    kern_hold(p->kern);
+    mpc_fresh_later(p, count, ring, ret1, ret2);
+    kern_settle(p->kern);
 }
 
 static void put(struct mpc_party *p, int to, const void *data, size_t size)
@@ -74,14 +83,14 @@ static int limb_bits(const struct mpc_field *f, int limb)
     return rest < f->limb ? rest : f->limb;
 }
 
-/* What the role can draw: P1 elements [0, split), P2 the others, P0 all. */
-static void draw(struct mpc_party *p, const struct mpc_field *f, size_t split, uint64_t *words)
+/* What the role can draw: P1 elements [0, split), P2 the others, P0 all. It may arrive as late as in kern_settle. */
+static void draw_later(struct mpc_party *p, const struct mpc_field *f, size_t split, uint64_t *words)
 {
     for (int l = 0; l < f->limbs; l++, words += f->count) {
         if (p->s1.present && split > 0)
-            mpc_stream_words(&p->s1, words, split, limb_bits(f, l));
+            mpc_stream_words_later(&p->s1, words, split, limb_bits(f, l));
         if (p->s2.present && split < f->count)
-            mpc_stream_words(&p->s2, words + split, f->count - split, limb_bits(f, l));
+            mpc_stream_words_later(&p->s2, words + split, f->count - split, limb_bits(f, l));
     }
 }
 
@@ -130,12 +139,15 @@ uint64_t *mpc_deal_field(struct mpc_party *p, struct mpc_field field, const uint
     uint64_t *words = mpc_words(p, (size_t)field.limbs * field.count);
     if (words == NULL)
         return NULL;
-    draw(p, &field, split, words);
-    if (p->role == MPC_HELPER)
-        other_halves(&field, value, words);
-    pass(p, &field, split, words);
+    kern_hold(p->kern); /* what P1 and P2 draw is made while they wait for what they cannot draw */
+    draw_later(p, &field, split, words);
+    if (p->role != MPC_HELPER)
+        pass(p, &field, split, words);
+    kern_settle(p->kern);
     if (p->role != MPC_HELPER)
         return words;
+    other_halves(&field, value, words);
+    pass(p, &field, split, words);
     base_arena_release(&p->arena, mark);
     return NULL;
 }
@@ -194,22 +206,39 @@ static void halve(struct mpc_party *p, const struct mpc_field *f, size_t split, 
         mpc_deal_to(p, 1, drawn + split, f->count - split, f->ring);
 }
 
+struct mpc_halves mpc_halves_begin(struct mpc_party *p, size_t count, int ring)
+{
+    struct mpc_halves halves = {.field = {.count = count, .ring = ring, .limbs = 1, .limb = ring}};
+    halves.split = split_of(p, &halves.field);
+    halves.words = mpc_words(p, count);
+    if (halves.words != NULL)
+        draw_later(p, &halves.field, halves.split, halves.words);
+    return halves;
+}
+
+void mpc_halves_end(struct mpc_party *p, const struct mpc_halves *halves, uint64_t *value, uint64_t **ret1, uint64_t **ret2)
+{
+    *ret1 = *ret2 = NULL;
+    if (mpc_failed(p) || halves->words == NULL)
+        return;
+    if (p->role != MPC_HELPER) {
+        pass(p, &halves->field, halves->split, halves->words);
+        *(p->role == MPC_LEFT ? ret1 : ret2) = halves->words;
+        return;
+    }
+    halve(p, &halves->field, halves->split, value, halves->words);
+    *ret1 = halves->words;
+    *ret2 = value;
+}
+
 void mpc_deal_halves(struct mpc_party *p, size_t count, int ring, uint64_t *value, uint64_t **ret1,
                      uint64_t **ret2)
 {
-    struct mpc_field field = {.count = count, .ring = ring, .limbs = 1, .limb = ring};
     *ret1 = *ret2 = NULL;
-    if (p->role != MPC_HELPER) {
-        uint64_t *half = mpc_deal_field(p, field, NULL);
-        *(p->role == MPC_LEFT ? ret1 : ret2) = half;
+    if (p->role == MPC_CLEAR || p->role == MPC_COUNT)
         return;
-    }
-    uint64_t *drawn = mpc_words(p, count);
-    if (drawn == NULL)
-        return;
-    size_t split = split_of(p, &field);
-    draw(p, &field, split, drawn);
-    halve(p, &field, split, value, drawn);
-    *ret1 = drawn;
-    *ret2 = value;
+    kern_hold(p->kern);
+    struct mpc_halves halves = mpc_halves_begin(p, count, ring);
+    kern_settle(p->kern);
+    mpc_halves_end(p, &halves, value, ret1, ret2);
 }

@@ -26,6 +26,9 @@ size_t mpc_deal_split(size_t count, int ring);
  * holds them (NULL otherwise). */
 void mpc_fresh(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uint64_t **ret2);
 
+/* The same between kern_hold and kern_settle (kernels/gather.h), where the draws may arrive as late as in kern_settle. */
+void mpc_fresh_later(struct mpc_party *p, size_t count, int ring, uint64_t **ret1, uint64_t **ret2);
+
 /* P0 shares `value` [count] additively between P1 and P2 in Z_2^ring. P1 and P2 get their halves, reduced; P0
  * (which alone passes a value), the twin and the count role get NULL.
  * Cost: mpc_bits(count, ring) offline. Reveals: nothing (above). Errors: of the source, through the party. */
@@ -57,6 +60,16 @@ struct mpc_field {
     bool by_xor; /* halves whose XOR, not whose sum, is the value */
 };
 uint64_t *mpc_deal_field(struct mpc_party *p, struct mpc_field field, const uint64_t *value);
+
+/* mpc_deal_halves in two steps, for P0, P1 and P2: `begin` draws, between kern_hold and kern_settle, so that an accelerator makes the draws beside
+ * what comes before their use; `end`, after kern_settle, does the rest. */
+struct mpc_halves {
+    struct mpc_field field;
+    size_t split;
+    uint64_t *words;
+};
+struct mpc_halves mpc_halves_begin(struct mpc_party *p, size_t count, int ring);
+void mpc_halves_end(struct mpc_party *p, const struct mpc_halves *halves, uint64_t *value, uint64_t **ret1, uint64_t **ret2);
 
 /* P0 sends the same bytes to P1 and P2 (keys); they receive into `data`. Cost: 2 size offline. */
 void mpc_deal_both_bytes(struct mpc_party *p, uint8_t *data, size_t size);

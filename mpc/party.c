@@ -2,6 +2,7 @@
 
 #include "base/failpoint.h"
 #include "base/memory.h"
+#include "kernels/gather.h"
 #include "mpc/maker.h"
 #include "mpc/strands.h"
 
@@ -116,13 +117,16 @@ static void exchange(struct mpc_party *p)
     uint8_t *mine = mpc_bytes(p, out), *theirs = mpc_bytes(p, in), *at = mine;
     if (mine == NULL || theirs == NULL)
         return;
+    kern_hold(p->kern);
     for (size_t i = 0; i < p->pending_count; i++) {
         const struct mpc_pending *q = &p->pending[i];
         if (!sends(q, p->role))
             continue;
-        p->kern->pack_bits(at, q->opened, q->count, q->ring);
+        kern_pack_later(p->kern, at, q->opened, q->count, q->ring);
         at += mpc_bits(q->count, q->ring);
     }
+    kern_settle(p->kern);
+    kern_bring(p->kern);
     if (!mpc_may_send(p))
         return;
     BASE_FAIL_SEND("mpc.round");
@@ -130,13 +134,15 @@ static void exchange(struct mpc_party *p)
     if (mpc_failed(p))
         return;
     at = theirs;
+    kern_hold(p->kern);
     for (size_t i = 0; i < p->pending_count; i++) {
         const struct mpc_pending *q = &p->pending[i];
         if (!sends(q, peer))
             continue;
-        p->kern->unpack_add(q->opened, at, q->count, q->ring);
+        kern_unpack_add_later(p->kern, q->opened, at, q->count, q->ring);
         at += mpc_bits(q->count, q->ring);
     }
+    kern_settle(p->kern);
 }
 
 /* Whether the party's work ends in this round. P1 and P2 answer alike: one of them wanted it, and said so in passing. P0, which nobody waits for,

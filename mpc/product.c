@@ -120,15 +120,15 @@ void mpc_share_matmul_heads(struct mpc_party *p, struct mpc_wire x, const struct
         each[h] = w + h;
     if (mpc_notes(p))
         note_matmul(p, x, each, form.heads, product);
-    bool multiplies = !mpc_shares_nothing(p);
-    if (multiplies)
+    bool multiplies = !mpc_shares_nothing(p), settles = multiplies && (!form.later || mpc_reads_made(p));
+    if (settles)
         kern_hold(p->kern);
     for (size_t h = 0; h < form.heads && multiplies && !mpc_failed(p); h++) {
         size_t before = base_arena_mark(&p->arena), words = form.rows * w->inner;
         mpc_matrix_multiply(p, mpc_slice(x, h * words, words), form.rows, w + h, out->z + at + h * form.rows * w->outs, w->outs);
         base_arena_release(&p->arena, before);
     }
-    if (multiplies)
+    if (settles)
         kern_settle(p->kern);
     if (mpc_reads_made(p))
         mpc_add_made(p, out->z + at, form.heads * form.rows * w->outs, product.ring);
@@ -235,76 +235,130 @@ static void cut_twin(struct mpc_party *p, struct mpc_share *share, int f, struct
         ret->x[i] = (uint64_t)mpc_round_shift((int64_t)share->z[i], f);
 }
 
+/* What a cut draws, on every role in one order: fresh masks, and the draws of the dealt halves of the result's mask. */
+struct cut_draws {
+    uint64_t *g1, *s2;
+    struct mpc_halves halves;
+};
+
 /* P0's mask of the result: g1 + s2 - (z0 >> f), reduced, in place of z. */
-static void cut_helper(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
+static void cut_helper(struct mpc_party *p, uint64_t *z, struct cut_draws *draws, struct mpc_wire *ret)
 {
-    uint64_t *g1, *s2, keep = kern_ring_mask(ring);
-    mpc_fresh(p, count, ring, &g1, &s2);
-    for (size_t i = 0; !mpc_failed(p) && i < count; i++)
-        z[i] = (g1[i] + s2[i] - z[i]) & keep;
-    if (ret->gate_only) {
+    uint64_t keep = kern_ring_mask(ret->ring);
+    for (size_t i = 0; !mpc_failed(p) && i < ret->count; i++)
+        z[i] = (draws->g1[i] + draws->s2[i] - z[i]) & keep;
+    if (ret->gate_only)
         ret->l1 = z;
-        return;
-    }
-    mpc_deal_halves(p, count, ring, z, &ret->l1, &ret->l2);
+    else
+        mpc_halves_end(p, &draws->halves, z, &ret->l1, &ret->l2);
 }
 
 /* Two parties: nothing of the mask is dealt or known to anybody else, and it is each party's own draw. */
-static void cut_pair(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
+static void cut_pair(struct mpc_party *p, uint64_t *z, const struct cut_draws *draws, struct mpc_wire *ret)
 {
-    mpc_fresh(p, count, ring, &ret->l1, &ret->l2);
+    ret->l1 = draws->g1;
+    ret->l2 = draws->s2;
     if (!mpc_computes(p))
         return;
     const uint64_t *mask = mpc_own_mask(p, ret);
-    for (size_t i = 0; !mpc_failed(p) && i < count; i++)
+    for (size_t i = 0; !mpc_failed(p) && i < ret->count; i++)
         z[i] += mask[i];
     ret->m = z;
     if (ret->gate_only)
         ret->l1 = ret->l2 = NULL;
 }
 
-static void cut_compute(struct mpc_party *p, uint64_t *z, size_t count, int ring, struct mpc_wire *ret)
+static void cut_compute(struct mpc_party *p, uint64_t *z, const struct cut_draws *draws, struct mpc_wire *ret)
 {
-    uint64_t *g1, *s2;
-    mpc_fresh(p, count, ring, &g1, &s2);
-    const uint64_t *mask = p->role == MPC_LEFT ? g1 : s2;
-    for (size_t i = 0; !mpc_failed(p) && i < count; i++)
+    const uint64_t *mask = p->role == MPC_LEFT ? draws->g1 : draws->s2;
+    for (size_t i = 0; !mpc_failed(p) && i < ret->count; i++)
         z[i] += mask[i];
     ret->m = z;
-    if (ret->gate_only || mpc_failed(p))
-        return;
-    mpc_deal_halves(p, count, ring, NULL, &ret->l1, &ret->l2);
+    if (!ret->gate_only)
+        mpc_halves_end(p, &draws->halves, NULL, &ret->l1, &ret->l2);
+}
+
+/* What is to be cut, on its way. */
+struct cut {
+    int ring, f;
+    const char *label;
+    struct mpc_wire wire;
+    struct cut_draws draws;
+};
+
+/* Between kern_hold and kern_settle: everything before the share's words are read. */
+static bool cut_begin(struct mpc_party *p, const struct mpc_share *share, int bound, bool gate_only, struct cut *c)
+{
+    if (!mpc_failed(p) && (c->ring > share->ring || c->f < 0 || bound >= c->ring - c->f))
+        mpc_fail(p, BASE_ERR_RANGE, "%s: a bound of 2^%d does not fit %d bits cut by %d (share of %d bits): recompute the plan",
+                 c->label, bound, c->ring, c->f, share->ring);
+    if (mpc_failed(p))
+        return false;
+    c->wire = (struct mpc_wire){.ring = c->ring - c->f, .frac = share->frac - c->f, .bound = bound, .gate_only = gate_only, .count = share->count};
+    mpc_declare(p, mpc_cut_cost(share->count, c->ring, c->f, gate_only || p->maker != NULL));
+    if (p->role == MPC_CLEAR || (p->role == MPC_COUNT && !mpc_notes(p)))
+        return true;
+    mpc_fresh_later(p, share->count, c->wire.ring, &c->draws.g1, &c->draws.s2);
+    if (!gate_only && p->maker == NULL)
+        c->draws.halves = mpc_halves_begin(p, share->count, c->wire.ring);
+    return !mpc_failed(p);
+}
+
+/* The parties' own parts, cut: NULL where there are none. */
+static uint64_t *cut_words(struct mpc_party *p, const struct mpc_share *share, const struct cut *c)
+{
+    bool none = p->role == MPC_CLEAR || p->role == MPC_COUNT || mpc_notes(p);
+    uint64_t *z = none ? NULL : mpc_words(p, share->count);
+    if (z != NULL)
+        p->kern->round_shift(z, share->z, share->count, c->ring, c->f);
+    return z;
+}
+
+static struct mpc_wire cut_end(struct mpc_party *p, struct mpc_share share, uint64_t *z, struct cut *c)
+{
+    if (mpc_failed(p))
+        return (struct mpc_wire){0};
+    double unit = (double)(UINT64_C(1) << c->f);
+    if (p->role == MPC_CLEAR)
+        cut_twin(p, &share, c->f, &c->wire);
+    else if (mpc_notes(p) || (z != NULL && p->maker != NULL))
+        cut_pair(p, z, &c->draws, &c->wire);
+    else if (p->role == MPC_HELPER)
+        cut_helper(p, z, &c->draws, &c->wire);
+    else if (mpc_computes(p))
+        cut_compute(p, z, &c->draws, &c->wire);
+    return mpc_queue(p, &(struct mpc_pending){.label = c->label, .wire = c->wire, .opened = c->wire.m, .count = share.count, .ring = c->wire.ring,
+                                              .ulp = 1.5 + share.slack / unit});
 }
 
 struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, int f, int bound, bool gate_only,
                         const char *label)
 {
-    if (!mpc_failed(p) && (ring > share.ring || f < 0 || bound >= ring - f))
-        mpc_fail(p, BASE_ERR_RANGE, "%s: a bound of 2^%d does not fit %d bits cut by %d (share of %d bits): recompute the plan",
-                 label, bound, ring, f, share.ring);
-    if (mpc_failed(p))
-        return (struct mpc_wire){0};
-    struct mpc_wire w = {.ring = ring - f, .frac = share.frac - f, .bound = bound, .gate_only = gate_only, .count = share.count};
-    double unit = (double)(UINT64_C(1) << f);
-    mpc_declare(p, mpc_cut_cost(share.count, ring, f, gate_only || p->maker != NULL));
-    if (p->role == MPC_CLEAR) {
-        cut_twin(p, &share, f, &w);
-    } else if (mpc_notes(p)) {
-        cut_pair(p, NULL, share.count, w.ring, &w);
-    } else if (p->role != MPC_COUNT) {
-        uint64_t *z = mpc_words(p, share.count);
-        if (z == NULL)
-            return (struct mpc_wire){0};
-        p->kern->round_shift(z, share.z, share.count, ring, f);
-        if (p->role == MPC_HELPER)
-            cut_helper(p, z, share.count, w.ring, &w);
-        else if (p->maker != NULL)
-            cut_pair(p, z, share.count, w.ring, &w);
-        else
-            cut_compute(p, z, share.count, w.ring, &w);
+    struct cut c = {.ring = ring, .f = f, .label = label};
+    kern_hold(p->kern); /* draws are made beside the truncation */
+    uint64_t *z = cut_begin(p, &share, bound, gate_only, &c) ? cut_words(p, &share, &c) : NULL;
+    kern_settle(p->kern);
+    return cut_end(p, share, z, &c);
+}
+
+struct mpc_wire mpc_cut_matmul(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w, const struct mpc_share *bias,
+                               struct mpc_cut_form form)
+{
+    struct mpc_share share;
+    kern_hold(p->kern); /* draws are made beside the product */
+    if (mpc_notes(p) || mpc_reads_made(p)) {
+        share = mpc_share_matmul(p, x, rows, w);
+    } else {
+        share = mpc_share_make(p, rows * w->outs, ring_of(&x, w), x.frac + w->frac);
+        if (fits(p, &x, rows, w->inner) && !mpc_shares_nothing(p))
+            mpc_matrix_multiply(p, x, rows, w, share.z, w->outs);
     }
-    return mpc_queue(p, &(struct mpc_pending){.label = label, .wire = w, .opened = w.m, .count = share.count, .ring = w.ring,
-                                              .ulp = 1.5 + share.slack / unit});
+    struct cut c = {.ring = bias != NULL && bias->ring < share.ring ? bias->ring : share.ring, .f = share.frac - form.frac, .label = form.label};
+    bool begun = cut_begin(p, &share, form.bound, false, &c);
+    kern_settle(p->kern);
+    if (bias != NULL)
+        mpc_share_add(p, &share, *bias);
+    return cut_end(p, share, begun ? cut_words(p, &share, &c) : NULL, &c);
 }
 
 struct mpc_cost mpc_open_share_cost(size_t count, int ring, int f)
@@ -326,13 +380,14 @@ struct mpc_wire mpc_open_share(struct mpc_party *p, const uint64_t *share, size_
         if (w.x != NULL)
             memcpy(w.x, share, count * sizeof *share);
     } else if (p->role != MPC_COUNT) {
-        mpc_fresh(p, count, ring, &w.l1, &w.l2);
-        if (mpc_computes(p) && (w.m = mpc_words(p, count)) != NULL) {
-            const uint64_t *mask = p->role == MPC_LEFT ? w.l1 : w.l2;
+        kern_hold(p->kern);
+        mpc_fresh_later(p, count, ring, &w.l1, &w.l2);
+        if (mpc_computes(p) && (w.m = mpc_words(p, count)) != NULL)
             p->kern->round_shift(w.m, share, count, form.ring, form.f);
-            for (size_t i = 0; i < count; i++)
-                w.m[i] += mask[i];
-        }
+        kern_settle(p->kern);
+        const uint64_t *mask = p->role == MPC_LEFT ? w.l1 : w.l2;
+        for (size_t i = 0; w.m != NULL && i < count; i++)
+            w.m[i] += mask[i];
     }
     return mpc_queue(p, &(struct mpc_pending){.label = form.label, .wire = w, .opened = w.m, .count = count, .ring = ring,
                                               .ulp = form.ulp + 1});

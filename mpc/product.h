@@ -35,10 +35,12 @@ void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, co
  * accelerator may have them under way together. Local. */
 void mpc_share_matmul_stacked(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *const *w, size_t count, struct mpc_share *ret);
 /* x [heads][rows][inner] times w[head] [outs][inner], matrices of one form, into out.z[at ..], [heads][rows][outs]. `which`: what the matrices are, for two
- * parties. Together as above. Local. */
+ * parties. `later`: between kern_hold and kern_settle (kernels/gather.h), and the words are there after kern_settle, which lets an accelerator take a
+ * gate of the same round along. Together as above. Local. */
 struct mpc_heads_form {
     size_t heads, rows;
     struct mpc_identity which;
+    bool later;
 };
 void mpc_share_matmul_heads(struct mpc_party *p, struct mpc_wire x, const struct mpc_matrix *w, struct mpc_heads_form form, struct mpc_share *out, size_t at);
 
@@ -65,6 +67,15 @@ struct mpc_cost mpc_cut_cost(size_t count, int ring, int f, bool gate_only);
  * `ring` may be smaller than the share's: only the low bits are opened then. gate_only: see wire.h. */
 struct mpc_wire mpc_cut(struct mpc_party *p, struct mpc_share share, int ring, int f, int bound, bool gate_only,
                         const char *label);
+
+/* mpc_share_matmul, a bias [rows * outs] or NULL, and mpc_cut of all bits down to `frac` fraction bits: the same wire at the same cost. An accelerator
+ * makes product and draws side by side, and is waited for once. */
+struct mpc_cut_form {
+    int frac, bound;
+    const char *label;
+};
+struct mpc_wire mpc_cut_matmul(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w, const struct mpc_share *bias,
+                               struct mpc_cut_form form);
 
 /* Additive shares of a gate's result (P1 and P2 only; the twin passes its value) -> wire in Z_2^(ring - f).
  * Cost: 2 n (ring - f) bits online. Units: `ulp` of the gate, the cut adds 1 to it. Reveals: nothing (fresh masks). */

@@ -1,6 +1,7 @@
 #include "mpc/stream.h"
 
 #include "base/memory.h"
+#include "kernels/gather.h"
 
 void mpc_stream_init(struct mpc_stream *ret, const struct kern_table *kern, const uint8_t key[16])
 {
@@ -16,6 +17,11 @@ void mpc_stream_finish(struct mpc_stream *stream)
 void mpc_stream_words(struct mpc_stream *stream, uint64_t *ret, size_t count, int ring)
 {
     stream->kern->prg_words(&stream->key, stream->counter++, ret, count, ring);
+}
+
+void mpc_stream_words_later(struct mpc_stream *stream, uint64_t *ret, size_t count, int ring)
+{
+    kern_words_later(stream->kern, &stream->key, stream->counter++, ret, count, ring);
 }
 
 void mpc_stream_bytes(struct mpc_stream *stream, uint8_t *ret, size_t size)

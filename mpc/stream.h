@@ -22,6 +22,8 @@ void mpc_stream_finish(struct mpc_stream *stream);
 
 /* `count` uniform elements of Z_2^ring. The stream must be present. */
 void mpc_stream_words(struct mpc_stream *stream, uint64_t *ret, size_t count, int ring);
+/* The same draw, between kern_hold and kern_settle of its table (kernels/gather.h), where it may arrive as late as in kern_settle. */
+void mpc_stream_words_later(struct mpc_stream *stream, uint64_t *ret, size_t count, int ring);
 /* `size` uniform bytes: roots of DPF keys. */
 void mpc_stream_bytes(struct mpc_stream *stream, uint8_t *ret, size_t size);
 /* A uniform permutation of 0 .. count - 1 (a sort by 64-bit words; a tie has probability below count^2 / 2^65).

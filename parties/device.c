@@ -88,8 +88,17 @@ enum base_status party_device_failure(struct party_device *d, struct base_error 
     return d->device == NULL ? BASE_OK : kern_device_failure(d->device, error);
 }
 
+static void log_counts(const struct party_device *d)
+{
+    struct kern_device_counts counts = kern_device_counts(d->device);
+    base_log_write(d->log, BASE_LOG_INFO, NULL, "device: %zu calls in %zu launches and %zu copies, %zu calls on the CPU; waited for %zu times",
+                   counts.on_device, counts.launches, counts.copies, counts.on_cpu, counts.waits);
+}
+
 void party_device_release(struct party_device *d)
 {
+    if (d->device != NULL)
+        log_counts(d);
     eng_placed_finish(&d->placed);
 }
 

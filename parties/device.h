@@ -28,7 +28,7 @@ const struct kern_table *party_device_table(struct party_device *d, const struct
 BASE_MUST_USE enum base_status party_device_place(struct party_device *d, struct eng_session *session, struct base_error *error);
 /* The device's failure since it was opened, where the CPU may not stand in for it. */
 BASE_MUST_USE enum base_status party_device_failure(struct party_device *d, struct base_error *error);
-/* Before the session goes: takes its matrices back. */
+/* Before the session goes: logs how often the device was waited for, and takes its matrices back. */
 void party_device_release(struct party_device *d);
 /* After it. Both accept a zeroed one. */
 void party_device_close(struct party_device *d);

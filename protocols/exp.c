@@ -80,15 +80,17 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_exp *gate, const uin
     size_t cells = (size_t)1 << gate->h;
     uint64_t *share = mpc_words(p, n), *hot = mpc_words(p, BATCH * cells);
     void *scratch = mpc_bytes(p, kern_dpf_scratch(&gate->shape));
+    kern_hold(p->kern); /* all chunks are waited for together */
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
         struct kern_dpf_keys keys;
         if (!sec_dpf_receive(p, &gate->shape, count, &keys))
-            return NULL;
+            break;
         kern_grid_sums(p->kern, &(struct kern_gate_keys){&keys, sec_side(p), root + 16 * at, 0, count, m + at}, gate->table, gate->s, share + at,
                        &(struct kern_gate_room){BATCH, hot, scratch});
         base_arena_release(&p->arena, mark);
     }
+    kern_settle(p->kern);
     return share;
 }
 

@@ -1,5 +1,6 @@
 #include "protocols/pieces.h"
 
+#include "kernels/gather.h"
 #include "protocols/guard.h"
 
 #include <math.h>
@@ -197,7 +198,7 @@ static void eval_reading(struct mpc_party *p, const struct sec_pieces *pieces, s
             reading->x[i * reading->points + q] =
                 (m[i] - (uint64_t)point_of(pieces, reading->first + q)) & keep;
     keys.shape.groups = reading->payloads;
-    p->kern->dcf_eval(&keys, sec_side(p), root, reading->x, reading->points, reading->values);
+    kern_dcf_later(p->kern, &keys, sec_side(p), root, reading->x, reading->points, reading->values);
 }
 
 /* The key's values of elements [at, at + count). */
@@ -208,9 +209,11 @@ static bool eval_chunk(struct mpc_party *p, const struct sec_pieces *pieces, con
     struct kern_dcf_keys keys;
     if (!sec_dcf_receive(p, &shape, count, &keys))
         return false;
+    kern_hold(p->kern); /* both readings are waited for together */
     for (int r = 0; r < READINGS; r++)
         if (work->reading[r].points > 1)
             eval_reading(p, pieces, keys, m + at, work->root + 16 * at, &work->reading[r]);
+    kern_settle(p->kern);
     return true;
 }
 

@@ -169,15 +169,17 @@ static uint64_t *eval(struct mpc_party *p, const struct sec_segments *gate, cons
     size_t groups = (size_t)shape->groups, triples = groups / 3;
     uint64_t *parts = mpc_words(p, triples * n), *hot = mpc_words(p, BATCH * width);
     void *scratch = mpc_bytes(p, kern_dpf_scratch(shape));
+    kern_hold(p->kern); /* all chunks are waited for together */
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
         struct kern_dpf_keys keys;
         if (!sec_dpf_receive(p, shape, count, &keys))
-            return NULL;
+            break;
         kern_segment_sums(p->kern, &(struct kern_gate_keys){&keys, sec_side(p), root + 16 * at, 0, count, m + at}, gate->reversed, gate->s,
                           parts + triples * at, &(struct kern_gate_room){BATCH, hot, scratch});
         base_arena_release(&p->arena, mark);
     }
+    kern_settle(p->kern);
     return parts;
 }
 

@@ -77,15 +77,17 @@ static uint64_t *read_hot(struct mpc_party *p, const struct sec_table *table, co
     size_t entries = (size_t)1 << table->k;
     uint64_t *share = mpc_words(p, n), *hot = mpc_words(p, BATCH * entries);
     void *scratch = mpc_bytes(p, kern_dpf_scratch(&shape));
+    kern_hold(p->kern); /* all chunks are waited for together */
     for (size_t at = 0; at < n && !mpc_failed(p); at += CHUNK) {
         size_t count = n - at < CHUNK ? n - at : CHUNK, mark = base_arena_mark(&p->arena);
         struct kern_dpf_keys keys;
         if (!sec_dpf_receive(p, &shape, count, &keys))
-            return NULL;
+            break;
         kern_grid_sums(p->kern, &(struct kern_gate_keys){&keys, sec_side(p), root + 16 * at, 0, count, m + at}, table->values, 0, share + at,
                        &(struct kern_gate_room){BATCH, hot, scratch});
         base_arena_release(&p->arena, mark);
     }
+    kern_settle(p->kern);
     return share;
 }
 

@@ -26,6 +26,7 @@ static struct kern_backend make_backend()
     b.wipe = wipe;
     b.placed_bytes = placed_bytes;
     b.memory = device_memory;
+    b.count = device_count;
     b.host_alloc = device_host_alloc;
     b.host_free = device_host_free;
     b.ways = WAYS;
@@ -34,6 +35,7 @@ static struct kern_backend make_backend()
     b.choose = choose_way;
     b.gemm = gemm;
     b.start = start;
+    b.bring = bring;
     b.finish = finish;
     b.combine32 = combine32;
     b.dot = dot;

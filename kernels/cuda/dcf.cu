@@ -156,7 +156,7 @@ static __global__ void __launch_bounds__(FSS_THREADS)
 }
 
 enum base_status dcf_eval(void *device, const struct kern_dcf_keys *keys, int side, const uint8_t *root, const uint64_t *x, size_t points,
-                          uint64_t *out, struct base_error *error)
+                          uint64_t *out, bool later, struct base_error *error)
 {
     struct call call = call_begin((struct device *)device, error);
     size_t n = keys->count, groups = (size_t)keys->shape.groups;
@@ -167,7 +167,7 @@ enum base_status dcf_eval(void *device, const struct kern_dcf_keys *keys, int si
     const uint64_t *at = call_in(&call, x, n * points);
     uint64_t *shares = call_out(&call, out, groups * n * points);
     LAUNCH(&call, dcf_eval_kernel, quads(n * points), FSS_THREADS, 0, shares, there, v, side, roots, at, points, call.device->fixed_keys);
-    return call_end(&call);
+    return later ? call_leave(&call) : call_end(&call);
 }
 
 }

@@ -15,7 +15,8 @@ struct batch batch_in(struct call *call, int bits, int levels, size_t count, con
 struct batch batch_out(struct call *call, int bits, int levels, size_t count, uint8_t *seed_words, uint8_t *bit_words)
 {
     size_t bit_size = kern_bit_words_size(levels);
-    return {bits, levels, count, call_out(call, seed_words, 16 * count * (size_t)levels), call_out(call, bit_words, count * bit_size), bit_size};
+    return {bits, levels, count, call_out(call, seed_words, 16 * count * (size_t)levels),
+            (uint8_t *)call_out_kept(call, bit_words, count * bit_size), bit_size};
 }
 
 /* What leaves and entries of a key are: copies entries to a leaf, `blocks` blocks of its conversion. */
@@ -156,7 +157,7 @@ static struct full full_start(struct call *call, const struct kern_dpf_keys *key
     struct full full = {keys, side, shape->domain_bits - shape->nu, 0, {}, NULL, 0};
     size_t groups = (size_t)shape->groups, entries = groups << shape->domain_bits, nodes = (size_t)1 << full.levels, free_bytes;
     size_t words = 16 * (size_t)full.levels + kern_bit_words_size(full.levels) + 16 + ((8 * groups) << shape->nu);
-    free_bytes = call->status == BASE_OK ? call->device->work_bytes - call->device->work_used : 0;
+    free_bytes = call->status == BASE_OK ? call->queue->work_bytes - call->queue->work_used : 0;
     full.room = free_bytes < 65536 ? 0 : (free_bytes - 65536) / (8 * entries + 32 * nodes + words + groups);
     full.room = full.room > count ? count : full.room;
     full.room = full.room > FULL_MOST_KEYS ? (size_t)FULL_MOST_KEYS : full.room;
@@ -165,7 +166,7 @@ static struct full full_start(struct call *call, const struct kern_dpf_keys *key
     for (int i = 0; i < 2; i++)
         full.nodes[i] = (struct kern_block *)call_room(call, 16 * full.room * nodes);
     full.hot = (uint64_t *)call_room(call, 8 * full.room * entries);
-    full.used = call->device->work_used;
+    full.used = call->queue->work_used;
     return full;
 }
 
@@ -175,7 +176,7 @@ static void full_evaluate(struct call *call, const struct full *full, const uint
     const struct kern_dpf_keys *keys = full->keys;
     const struct kern_dpf_shape *shape = &keys->shape;
     size_t levels = (size_t)full->levels, copies = (size_t)1 << shape->nu;
-    call->device->work_used = full->used;
+    call->queue->work_used = full->used;
     struct batch there = batch_in(call, shape->domain_bits, full->levels, count, keys->seed_words + 16 * first * levels,
                                   keys->bit_words + first * kern_bit_words_size(full->levels));
     const uint8_t *roots = call_in(call, root + 16 * first, 16 * count);
@@ -203,7 +204,8 @@ enum base_status dpf_full(void *device, const struct kern_dpf_keys *keys, int si
         size_t n = count - at < full.room ? count - at : full.room;
         full_evaluate(&call, &full, root, first + at, n);
         call_download_rows(&call, out + at * entries, 8 * n * entries, full.hot, 8 * n * entries, 1, ~UINT64_C(0));
-        call_flush(&call);
+        if (at + n < count)
+            call_flush(&call);
     }
     return call_end(&call);
 }
@@ -230,7 +232,7 @@ static void gate_sums(struct call *call, const struct gate *gate, const struct f
 }
 
 static enum base_status run_gate(void *device, const struct kern_gate_keys *g, const struct kern_product *table, int s, bool segments, uint64_t *out,
-                                 struct base_error *error)
+                                 bool later, struct base_error *error)
 {
     struct call call = call_begin((struct device *)device, error);
     struct gate gate = {row_of_words(&call, table), call_in(&call, g->m, g->count), NULL, (size_t)g->keys->shape.groups / (segments ? 3 : 1), s, segments};
@@ -241,19 +243,19 @@ static enum base_status run_gate(void *device, const struct kern_gate_keys *g, c
         full_evaluate(&call, &full, g->root, g->first + at, n);
         gate_sums(&call, &gate, &full, at, n);
     }
-    return call_end(&call);
+    return later ? call_leave(&call) : call_end(&call);
 }
 
 enum base_status gate_grid(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
-                           struct base_error *error)
+                           bool later, struct base_error *error)
 {
-    return run_gate(device, gate, table, s, false, out, error);
+    return run_gate(device, gate, table, s, false, out, later, error);
 }
 
 enum base_status gate_segment(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
-                              struct base_error *error)
+                              bool later, struct base_error *error)
 {
-    return run_gate(device, gate, table, s, true, out, error);
+    return run_gate(device, gate, table, s, true, out, later, error);
 }
 
 /* ---- one point per key ---- */

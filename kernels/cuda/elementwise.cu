@@ -21,15 +21,14 @@ static __global__ void pack_kernel(uint64_t *out, size_t outs, const uint64_t *i
     out[at] = word;
 }
 
-enum base_status pack_bits(void *device, uint8_t *out, const uint64_t *in, size_t count, int ring, struct base_error *error)
+enum base_status pack_bits(void *device, uint8_t *out, const uint64_t *in, size_t count, int ring, bool later, struct base_error *error)
 {
     struct call call = call_begin((struct device *)device, error);
     size_t bytes = (count * (size_t)ring + 7) / 8, words = (bytes + 7) / 8;
     const uint64_t *from = call_in(&call, in, count);
-    uint64_t *to = (uint64_t *)call_room(&call, 8 * words);
-    call_download_rows(&call, out, bytes, to, bytes, 1, ~UINT64_C(0));
+    uint64_t *to = (uint64_t *)call_out_bytes(&call, out, bytes); /* whose room ends at whole words */
     LAUNCH(&call, pack_kernel, cover(words, ELEMENT_THREADS), ELEMENT_THREADS, 0, to, words, from, count, ring, kern_ring_mask(ring));
-    return call_end(&call);
+    return later ? call_leave(&call) : call_end(&call);
 }
 
 /* `in` has eight bytes more than its words need. */
@@ -44,15 +43,17 @@ static __global__ void unpack_kernel(uint64_t *out, const uint64_t *in, size_t c
     out[i] = ((add ? out[i] : 0) + word) & mask;
 }
 
-enum base_status unpack(void *device, uint64_t *out, const uint8_t *in, size_t count, int ring, bool add, struct base_error *error)
+enum base_status unpack(void *device, uint64_t *out, const uint8_t *in, size_t count, int ring, bool add, bool later, struct base_error *error)
 {
     struct call call = call_begin((struct device *)device, error);
     const uint64_t *from = (const uint64_t *)call_in_bytes(&call, in, (count * (size_t)ring + 7) / 8);
-    uint64_t *to = call_out(&call, out, count);
+    uint64_t *to = add ? (uint64_t *)call_out_kept(&call, out, 8 * count) : call_out(&call, out, count);
+    if (add && later)
+        call_whole(&call);
     if (add)
         call_upload_rows(&call, to, 8 * count, out, 8 * count, 8 * count, 1);
     LAUNCH(&call, unpack_kernel, cover(count, ELEMENT_THREADS), ELEMENT_THREADS, 0, to, from, count, ring, kern_ring_mask(ring), add);
-    return call_end(&call);
+    return later ? call_leave(&call) : call_end(&call);
 }
 
 static __global__ void round_kernel(uint64_t *z, const uint64_t *x, size_t count, uint64_t in_mask, uint64_t out_mask, int f)
@@ -87,9 +88,9 @@ enum base_status dot(void *device, uint64_t *ret, const uint64_t *a, const uint6
 {
     struct call call = call_begin((struct device *)device, error);
     const uint64_t *left = call_in(&call, a, count), *right = call_in(&call, b, count);
-    unsigned long long *sum = (unsigned long long *)call_out(&call, ret, 1);
+    unsigned long long *sum = (unsigned long long *)call_out_kept(&call, ret, sizeof *ret);
     dim3 grid = cover(count, 4 * SUM_THREADS);
-    CUDA(&call, cudaMemsetAsync(sum, 0, sizeof *sum, call.device->stream));
+    CUDA(&call, cudaMemsetAsync(sum, 0, sizeof *sum, call.queue->stream));
     LAUNCH(&call, dot_kernel, grid, SUM_THREADS, 0, sum, left, right, count);
     return call_end(&call);
 }

@@ -105,7 +105,7 @@ enum base_status turn_add(void *device, uint64_t *share, const uint64_t *word, c
     struct kern_turn there = *turn;
     there.quarter = call_in(&call, turn->quarter, ((size_t)1 << (turn->log_period - 2)) + 1);
     const uint64_t *words = call_in(&call, word, n), *turns = call_in(&call, m, n);
-    uint64_t *sums = call_out(&call, share, n);
+    uint64_t *sums = (uint64_t *)call_out_kept(&call, share, 8 * n);
     call_upload_rows(&call, sums, 8 * n, share, 0, 8 * n, 1);
     LAUNCH(&call, turn_kernel, cover(n, GATE_THREADS), GATE_THREADS, 0, sums, words, turns, n, there);
     return call_end(&call);
@@ -155,7 +155,7 @@ enum base_status combine32(void *device, uint32_t *y, const uint32_t *a, size_t 
     if (rows * width * sizeof *y > STAGE_BYTES) /* y arrives in one piece or not at all */
         return BASE_ERR_SUPPORT;
     struct call call = call_begin((struct device *)device, error);
-    uint32_t *factors = (uint32_t *)call_room(&call, 4 * rows * count), *sums = call_out(&call, y, rows * width);
+    uint32_t *factors = (uint32_t *)call_room(&call, 4 * rows * count), *sums = (uint32_t *)call_out_kept(&call, y, 4 * rows * width);
     const uint32_t *w;
     if (placed != NULL) {
         w_words = placed->stride / sizeof *w;

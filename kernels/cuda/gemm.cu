@@ -19,9 +19,9 @@ static size_t words_stride(enum kern_word word, size_t inner)
 static void overwrite(struct call *call, const struct placed *placed)
 {
     if (placed->words != NULL)
-        CUDA(call, cudaMemsetAsync(placed->words, 0, placed->words_bytes, call->device->stream));
+        CUDA(call, cudaMemsetAsync(placed->words, 0, placed->words_bytes, call->queue->stream));
     if (placed->limbs != NULL)
-        CUDA(call, cudaMemsetAsync(placed->limbs, 0, placed->limbs_bytes, call->device->stream));
+        CUDA(call, cudaMemsetAsync(placed->limbs, 0, placed->limbs_bytes, call->queue->stream));
 }
 
 /* Overwrites what lies on the device and frees it. */
@@ -67,7 +67,7 @@ enum base_status place(void *device, void **ret, const struct kern_product *matr
     struct call call = call_begin((struct device *)device, error);
     bool made = CUDA(&call, cudaMalloc((void **)&placed->words, placed->words_bytes));
     if (made && how == KERN_PLACE_ZEROS)
-        CUDA(&call, cudaMemsetAsync(placed->words, 0, placed->words_bytes, call.device->stream));
+        CUDA(&call, cudaMemsetAsync(placed->words, 0, placed->words_bytes, call.queue->stream));
     else if (made)
         call_upload_rows(&call, placed->words, stride, matrix->w, matrix->w_stride, matrix->inner * bytes, matrix->outs);
     if (limbs && CUDA(&call, cudaMalloc((void **)&placed->limbs, placed->limbs_bytes)))
@@ -201,11 +201,12 @@ static void multiply_part(struct call *call, const struct kern_product *job, con
 static size_t outs_at_once(const struct call *call, const struct kern_product *job, size_t rows, bool few)
 {
     const struct device *d = call->device;
+    const struct queue *q = call->queue;
     const struct placed *placed = (const struct placed *)job->placed;
     size_t limbs = (size_t)kern_limb_count(job->word), padded = round_up(rows, LIMB_ROWS);
     size_t each = 8 * padded + (placed == NULL ? words_stride(job->word, job->inner) : 0) + (few ? 0 : limbs * plane_bytes(job->inner)) +
                   (d->way == WAY_LIBRARY ? 4 * limbs * padded : 0);
-    size_t left = d->work_bytes - d->work_used;
+    size_t left = q->work_bytes - q->work_used;
     size_t room = left < FEWEST_SUMS_FREE ? 0 : (left - FEWEST_SUMS_FREE) / each, unit = room < OUTS_UNIT ? (size_t)LIMB_ROWS : (size_t)OUTS_UNIT;
     room = room / unit * unit;
     return room < round_up(job->outs, unit) ? room : round_up(job->outs, unit);
@@ -226,21 +227,22 @@ static void run_part(struct call *call, const struct kern_product *job, const st
                        kern_ring_mask(8 * kern_limb_count(job->word)));
 }
 
-/* One group of rows with all outs. */
+/* One group of rows with all outs. The last part comes at the end of the call. */
 static void multiply_rows(struct call *call, const struct kern_product *job, size_t row, size_t rows)
 {
     bool few = rows <= FEW_ROWS;
     struct left left = {NULL, NULL, row, rows};
-    call->device->work_used = 0;
+    call->queue->work_used = call->first_work;
     upload_left(call, &left, job, few);
-    size_t used = call->device->work_used, most = call->status == BASE_OK ? outs_at_once(call, job, rows, few) : 0;
+    size_t used = call->queue->work_used, most = call->status == BASE_OK ? outs_at_once(call, job, rows, few) : 0;
     if (most == 0 && call->status == BASE_OK)
         call->status = BASE_ERR_SUPPORT;
     for (size_t out = 0; call->status == BASE_OK && out < job->outs; out += most) {
         struct part part = {out, job->outs - out < most ? job->outs - out : most};
-        call->device->work_used = used;
+        call->queue->work_used = used;
         run_part(call, job, &left, part);
-        call_flush(call);
+        if (row + rows < job->rows || out + part.outs < job->outs)
+            call_flush(call);
     }
 }
 
@@ -263,47 +265,51 @@ enum base_status gemm(void *device, const struct kern_product *job, struct base_
     return call_end(&call);
 }
 
-/* ---- products under way together ---- */
+/* ---- what stays under way ---- */
 
-/* Whether a whole job finds room beside those under way. */
-static bool fits(struct device *d, const struct kern_product *job)
+/* Whether a whole job finds room beside what is under way. */
+static bool fits(const struct call *now, const struct kern_product *job)
 {
     bool few = job->rows <= FEW_ROWS;
-    size_t used = d->holding ? d->work_used : 0, before = d->work_used, most;
+    struct queue *q = now->queue;
+    size_t used = q->work_used, most;
     size_t left = round_up(job->rows * row_words(job->inner) * activation_bytes(job->word) + 1, ALIGNMENT);
     left += few ? 0 : round_up(round_up(job->rows, LIMB_ROWS) * (size_t)kern_limb_count(job->word) * plane_bytes(job->inner) + 1, ALIGNMENT);
-    if (left > d->work_bytes - used)
+    if (left > q->work_bytes - used)
         return false;
-    struct call call = {d, NULL, BASE_OK, {}, 0};
-    d->work_used = used + left;
-    most = outs_at_once(&call, job, job->rows, few);
-    d->work_used = before;
+    q->work_used = used + left;
+    most = outs_at_once(now, job, job->rows, few);
+    q->work_used = used;
     return most >= job->outs;
 }
 
 enum base_status start(void *device, const struct kern_product *job, struct base_error *error)
 {
-    struct device *d = (struct device *)device;
-    struct call *call = d->held;
-    if (job->rows > MOST_ROWS || !has_way(d, job) || (d->holding && call->output_count == MAX_OUTPUTS) || !fits(d, job))
+    struct call call = call_begin((struct device *)device, error);
+    if (call.status != BASE_OK)
+        return call.status;
+    if (job->rows > MOST_ROWS || !has_way(call.device, job) || !fits(&call, job))
         return BASE_ERR_SUPPORT;
-    if (!d->holding)
-        *call = call_begin(d, error);
-    d->holding = true;
-    call->error = error;
     struct left left = {NULL, NULL, 0, job->rows};
-    upload_stale(call, job);
-    upload_left(call, &left, job, job->rows <= FEW_ROWS);
-    run_part(call, job, &left, {0, job->outs});
-    return call->status;
+    upload_stale(&call, job);
+    upload_left(&call, &left, job, job->rows <= FEW_ROWS);
+    run_part(&call, job, &left, {0, job->outs});
+    return call_leave(&call);
+}
+
+enum base_status bring(void *device, const struct kern_product *job, struct base_error *error)
+{
+    struct call call = call_begin((struct device *)device, error);
+    upload_stale(&call, job);
+    return call_leave(&call);
 }
 
 enum base_status finish(void *device, struct base_error *error)
 {
-    struct device *d = (struct device *)device;
-    d->held->error = error;
-    d->holding = false;
-    return call_end(d->held);
+    struct call call = call_begin((struct device *)device, error);
+    if (call.status == BASE_ERR_SUPPORT) /* none of its own to find room for */
+        call.status = BASE_OK;
+    return call_end(&call);
 }
 
 }

@@ -118,7 +118,7 @@ static void launch(struct call *call, uint64_t *y, size_t y_stride, const void *
 void few_rows(struct call *call, enum kern_word word, uint64_t *y, size_t y_stride, const void *a, size_t a_words, size_t rows,
               const uint8_t *w, size_t w_stride, size_t outs, size_t inner)
 {
-    CUDA(call, cudaMemsetAsync(y, 0, 8 * ((rows - 1) * y_stride + outs), call->device->stream));
+    CUDA(call, cudaMemsetAsync(y, 0, 8 * ((rows - 1) * y_stride + outs), call->queue->stream));
     switch (word) {
     case KERN_WORD_64:
         launch<KERN_WORD_64>(call, y, y_stride, a, a_words, rows, w, w_stride, outs, inner);

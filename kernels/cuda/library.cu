@@ -76,7 +76,7 @@ void library_product(struct call *call, int32_t *c, const int8_t *a, size_t a_st
         CUDA(call, made(l->cublasLtMatrixLayoutCreate(&left, CUDA_R_8I, inner, outs, (int64_t)w_stride))) &&
         CUDA(call, made(l->cublasLtMatrixLayoutCreate(&right, CUDA_R_8I, inner, rows, (int64_t)a_stride))) &&
         CUDA(call, made(l->cublasLtMatrixLayoutCreate(&result, CUDA_R_32I, outs, rows, (int64_t)outs))))
-        CUDA(call, made(l->cublasLtMatmul(l->context, how, &one, w, left, a, right, &zero, c, result, c, result, NULL, NULL, 0, call->device->stream)));
+        CUDA(call, made(l->cublasLtMatmul(l->context, how, &one, w, left, a, right, &zero, c, result, c, result, NULL, NULL, 0, call->queue->stream)));
     if (result != NULL)
         CUDA_GIVE_BACK(made(l->cublasLtMatrixLayoutDestroy(result)));
     if (right != NULL)

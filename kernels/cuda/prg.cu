@@ -29,26 +29,52 @@ static __global__ void prg_kernel(struct kern_block *out, size_t quads, const ui
     }
 }
 
+struct stream_of {
+    const uint64_t *planes;
+    uint64_t counter, first_block;
+    uint8_t *out;
+    uint64_t mask;
+    bool later;
+};
+
 enum { PRG_PART = 1 << 24 }; /* bytes of one launch */
 
-enum base_status prg(void *device, const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes,
-                     uint64_t mask, struct base_error *error)
+static const uint64_t *key_planes(struct call *call, const struct kern_aes_key *key)
 {
-    struct call call = call_begin((struct device *)device, error);
     uint64_t sliced[AES_PLANES];
     slice_key(sliced, key);
-    const uint64_t *planes = call_in(&call, sliced, AES_PLANES);
+    const uint64_t *planes = call_in(call, sliced, AES_PLANES);
     base_wipe(sliced, sizeof sliced);
-    size_t used = call.device->work_used;
-    for (size_t at = 0; at < bytes && call.status == BASE_OK; at += PRG_PART) {
-        size_t n = bytes - at < PRG_PART ? bytes - at : (size_t)PRG_PART, quads = (n + 16 * QUAD - 1) / (16 * QUAD);
-        call.device->work_used = used;
-        struct kern_block *stream = (struct kern_block *)call_room(&call, 16 * QUAD * quads);
-        LAUNCH(&call, prg_kernel, cover(quads, 128), 128, 0, stream, quads, planes, counter, first_block + at / 16, mask);
-        call_download_rows(&call, out + at, n, stream, n, 1, ~UINT64_C(0));
-        call_flush(&call);
+    return planes;
+}
+
+/* Bytes [at, at + n) of a stream, to be downloaded. Rooms end at whole quads. */
+static void stream_part(struct call *call, const struct stream_of *s, size_t at, size_t n)
+{
+    size_t quads = (n + 16 * QUAD - 1) / (16 * QUAD);
+    struct kern_block *stream = (struct kern_block *)call_out_bytes(call, s->out + at, n);
+    if (s->later)
+        call_whole(call); /* the side queue has no stage */
+    LAUNCH(call, prg_kernel, cover(quads, 128), 128, 0, stream, quads, s->planes, s->counter, s->first_block + at / 16, s->mask);
+}
+
+enum base_status prg(void *device, const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes,
+                     uint64_t mask, bool later, struct base_error *error)
+{
+    struct device *d = (struct device *)device;
+    struct call call = call_begin_in(d, later ? &d->side : &d->main, error);
+    struct stream_of s = {key_planes(&call, key), counter, first_block, out, mask, later};
+    size_t used = call.queue->work_used, most = later ? (size_t)SMALL_BYTES : (size_t)PRG_PART;
+    for (size_t at = 0; at < bytes && call.status == BASE_OK; at += most) {
+        size_t n = bytes - at < most ? bytes - at : most;
+        if (later && call.queue->output_count == MAX_OUTPUTS)
+            call.status = BASE_ERR_SUPPORT;
+        call.queue->work_used = used;
+        stream_part(&call, &s, at, n);
+        if (!later && bytes > most)
+            call_flush(&call);
     }
-    return call_end(&call);
+    return later ? call_leave(&call) : call_end(&call);
 }
 
 }

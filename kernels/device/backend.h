@@ -37,6 +37,8 @@ struct kern_backend {
     enum base_status (*wipe)(void *device, void *placed, struct base_error *error);
     size_t (*placed_bytes)(enum kern_word word, size_t outs, size_t inner, bool limbs);
     enum base_status (*memory)(void *device, size_t *ret_free, size_t *ret_total, struct base_error *error);
+    /* Adds up what it did so far: waits, launches and copies of *counts. */
+    void (*count)(const void *device, struct kern_device_counts *counts);
     enum base_status (*host_alloc)(void *device, void **ret, size_t bytes, struct base_error *error);
     void (*host_free)(void *device, void *memory, size_t bytes);
 
@@ -47,16 +49,18 @@ struct kern_backend {
     void (*choose)(void *device, int way);
 
     enum base_status (*gemm)(void *device, const struct kern_product *job, struct base_error *error);
-    /* Starts a product with a placed matrix, of which y comes with `finish`, as do those of others that were started; no other call comes between.
-     * Activations are read at once. BASE_ERR_SUPPORT: not beside those under way, or not at all. */
+    /* What is started stays under way: its outputs come with the next call that ends, or with `finish`, and with the failure of any of these not at all.
+     * Inputs are read at once. BASE_ERR_SUPPORT of any call: not beside what is under way, which goes on, or not at all.
+     * start: a product with a placed matrix. bring: the part `stale` of one. prg, dcf_eval, pack_bits, unpack, grid_sums, segment_sums: with `later`. */
     enum base_status (*start)(void *device, const struct kern_product *job, struct base_error *error);
+    enum base_status (*bring)(void *device, const struct kern_product *job, struct base_error *error);
     enum base_status (*finish)(void *device, struct base_error *error);
     /* table: [outs][inner] words of 32 bits without gaps, placed or not; y [rows][inner], a [rows][outs]. */
     enum base_status (*combine32)(void *device, uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const struct kern_product *table,
                                   struct base_error *error);
     enum base_status (*dot)(void *device, uint64_t *ret, const uint64_t *a, const uint64_t *b, size_t count, struct base_error *error);
     enum base_status (*prg)(void *device, const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes,
-                            uint64_t mask, struct base_error *error);
+                            uint64_t mask, bool later, struct base_error *error);
     enum base_status (*hash_tweaked)(void *device, uint8_t *out, const uint8_t *in, size_t count, uint64_t low, uint64_t step, uint64_t high,
                                      struct base_error *error);
     enum base_status (*dpf_generate)(void *device, const struct kern_dpf_keys *keys, const uint64_t *alpha, const uint64_t *beta,
@@ -73,10 +77,10 @@ struct kern_backend {
     enum base_status (*dcf_generate)(void *device, const struct kern_dcf_keys *keys, const uint64_t *alpha, const uint64_t *beta,
                                      const uint8_t *root0, const uint8_t *root1, struct base_error *error);
     enum base_status (*dcf_eval)(void *device, const struct kern_dcf_keys *keys, int side, const uint8_t *root, const uint64_t *x,
-                                 size_t points, uint64_t *out, struct base_error *error);
-    enum base_status (*pack_bits)(void *device, uint8_t *out, const uint64_t *in, size_t count, int ring, struct base_error *error);
+                                 size_t points, uint64_t *out, bool later, struct base_error *error);
+    enum base_status (*pack_bits)(void *device, uint8_t *out, const uint64_t *in, size_t count, int ring, bool later, struct base_error *error);
     /* unpack_bits, or with `add` unpack_add */
-    enum base_status (*unpack)(void *device, uint64_t *out, const uint8_t *in, size_t count, int ring, bool add, struct base_error *error);
+    enum base_status (*unpack)(void *device, uint64_t *out, const uint8_t *in, size_t count, int ring, bool add, bool later, struct base_error *error);
     enum base_status (*round_shift)(void *device, uint64_t *z, const uint64_t *x, size_t count, int ring, int f, struct base_error *error);
     enum base_status (*grid_dot)(void *device, uint64_t *ret, const uint64_t *hot, const uint64_t *table, uint64_t m, int h, int s,
                                  struct base_error *error);
@@ -88,9 +92,9 @@ struct kern_backend {
                                     const struct base_exact_power *factor, int s, struct base_error *error);
     /* What kern_grid_sums and kern_segment_sums give; table: one row of 64-bit words, placed or not. */
     enum base_status (*grid_sums)(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
-                                  struct base_error *error);
+                                  bool later, struct base_error *error);
     enum base_status (*segment_sums)(void *device, const struct kern_gate_keys *gate, const struct kern_product *table, int s, uint64_t *out,
-                                     struct base_error *error);
+                                     bool later, struct base_error *error);
 };
 
 /* CUDA's, or NULL in builds without it. */

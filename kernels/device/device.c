@@ -27,7 +27,7 @@ bool kern_device_begin(struct kern_device *device, size_t size, size_t from)
 {
     if (device == NULL || size == 0)
         return false;
-    kern_device_lock(device);
+    pthread_mutex_lock(&device->lock);
     if (!device->out_of_use && size >= from && from != SIZE_MAX)
         return true;
     device->counts.on_cpu++;
@@ -35,10 +35,29 @@ bool kern_device_begin(struct kern_device *device, size_t size, size_t from)
     return false;
 }
 
+bool kern_device_again(struct kern_device *device, enum base_status status)
+{
+    if (status != BASE_ERR_SUPPORT || !device->held.under_way)
+        return false;
+    kern_device_settle(device);
+    return !device->out_of_use;
+}
+
+bool kern_device_left(struct kern_device *device)
+{
+    device->counts.on_device++;
+    pthread_mutex_unlock(&device->lock);
+    return true;
+}
+
 bool kern_device_end(struct kern_device *device, enum base_status status, const struct base_error *error)
 {
-    if (status != BASE_OK && status != BASE_ERR_SUPPORT)
+    if (status == BASE_OK)
+        kern_device_arrived(device);
+    if (status != BASE_OK && status != BASE_ERR_SUPPORT) {
         kern_device_note_failure(device, error);
+        kern_device_settle(device);
+    }
     device->counts.on_device += status == BASE_OK;
     device->counts.on_cpu += status != BASE_OK;
     pthread_mutex_unlock(&device->lock);
@@ -47,15 +66,16 @@ bool kern_device_end(struct kern_device *device, enum base_status status, const 
 
 struct kern_device_counts kern_device_counts(struct kern_device *device)
 {
-    kern_device_lock(device);
+    pthread_mutex_lock(&device->lock);
     struct kern_device_counts counts = device->counts;
+    device->backend->count(device->handle, &counts);
     pthread_mutex_unlock(&device->lock);
     return counts;
 }
 
 enum base_status kern_device_failure(struct kern_device *device, struct base_error *error)
 {
-    kern_device_lock(device);
+    pthread_mutex_lock(&device->lock); /* what is under way is no result yet */
     bool failed = device->out_of_use && !device->options.allow_fallback;
     struct base_error failure = device->failure;
     pthread_mutex_unlock(&device->lock);
@@ -100,6 +120,7 @@ enum base_status kern_device_open_backend(struct kern_device **ret, const struct
 {
     enum base_status status;
     struct kern_device *device = NULL;
+    void *copies = NULL;
     if (!take_turn())
         return base_fail(error, BASE_ERR_ARGUMENT, "device %s:%d: a device is open already: close it first, a process uses one at a time",
                          backend->name, index);
@@ -113,8 +134,9 @@ enum base_status kern_device_open_backend(struct kern_device **ret, const struct
     if (options->crossover != NULL)
         device->crossover = *options->crossover;
     pthread_mutex_init(&device->lock, NULL);
-    TRY(base_alloc(&device->held.copies, KERN_DEVICE_HELD_BYTES, 1, error));
     TRY(backend->open(&device->handle, index, device->options.work_bytes, error));
+    TRY(backend->host_alloc(device->handle, &copies, KERN_DEVICE_HELD_BYTES, error));
+    device->held.copies = copies;
     kern_device_use(device);
     TRY(kern_device_prepare(device, options->crossover == NULL, error));
     backend->describe(device->handle, device->text, sizeof device->text);
@@ -155,10 +177,14 @@ void kern_device_close(struct kern_device **device)
         void *memory = d->blocks->memory;
         kern_device_host_free(d, &memory);
     }
+    if (d->held.copies != NULL) { /* overwritten whenever it was used */
+        kern_device_lock(d);
+        pthread_mutex_unlock(&d->lock);
+        d->backend->host_free(d->handle, d->held.copies, KERN_DEVICE_HELD_BYTES);
+    }
     if (d->handle != NULL)
         d->backend->close(d->handle);
     kern_device_use(NULL);
-    base_free(&d->held.copies); /* overwritten whenever it was used */
     pthread_mutex_destroy(&d->lock);
     base_free(device);
     give_turn();
@@ -212,6 +238,7 @@ void kern_device_forget(struct kern_device *device, struct kern_placed **placed)
     if (it == NULL)
         return;
     kern_device_lock(device);
+    kern_device_fresh(device, it);
     kern_device_unlist(device, it);
     if (it->matrix.placed != NULL)
         device->backend->forget(device->handle, it->matrix.placed);
@@ -255,11 +282,17 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+void kern_device_fresh(struct kern_device *device, struct kern_placed *placed)
+{
+    device->stale_count -= placed->stale.rows > 0;
+    placed->stale = (struct kern_part){0};
+}
+
 void kern_device_changed(struct kern_device *device, struct kern_placed *placed, struct kern_part part)
 {
     if (part.rows == 0 || part.columns == 0)
         return;
-    kern_device_lock(device);
+    pthread_mutex_lock(&device->lock);
     struct kern_part *s = &placed->stale;
     if (s->rows > 0) { /* one part that holds both */
         size_t end = larger(s->row + s->rows, part.row + part.rows), last = larger(s->column + s->columns, part.column + part.columns);
@@ -268,6 +301,8 @@ void kern_device_changed(struct kern_device *device, struct kern_placed *placed,
         part.column = smaller(s->column, part.column);
         part.columns = last - part.column;
     }
+    else
+        device->stale_count++;
     *s = part;
     placed->written = true;
     pthread_mutex_unlock(&device->lock);
@@ -280,7 +315,7 @@ void kern_device_wipe(struct kern_device *device, struct kern_placed *placed)
     if (placed->written && placed->matrix.placed != NULL && !device->out_of_use &&
         device->backend->wipe(device->handle, placed->matrix.placed, &failure) != BASE_OK)
         kern_device_note_failure(device, &failure);
-    placed->stale = (struct kern_part){0};
+    kern_device_fresh(device, placed);
     placed->written = false;
     pthread_mutex_unlock(&device->lock);
 }

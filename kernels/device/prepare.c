@@ -193,7 +193,7 @@ static enum base_status run_prg(const struct kern_device *device, void *context,
 {
     const struct operands *op = context;
     if (!cpu)
-        return device->backend->prg(device->handle, some_key(op), 1, 0, op->w, size, ~UINT64_C(0), error);
+        return device->backend->prg(device->handle, some_key(op), 1, 0, op->w, size, ~UINT64_C(0), false, error);
     device->options.cpu->prg_fill(some_key(op), 1, 0, op->w, size);
     return BASE_OK;
 }
@@ -217,7 +217,7 @@ static enum base_status run_unpack(const struct kern_device *device, void *conte
 {
     const struct operands *op = context;
     if (!cpu)
-        return device->backend->unpack(device->handle, op->y, op->w, size, 40, false, error);
+        return device->backend->unpack(device->handle, op->y, op->w, size, 40, false, false, error);
     device->options.cpu->unpack_bits(op->y, op->w, size, 40);
     return BASE_OK;
 }

@@ -19,6 +19,11 @@ struct kern_device *kern_device_current(void)
     return current;
 }
 
+const struct kern_table *kern_device_cpu(void)
+{
+    return &cpu;
+}
+
 /* ---- products ---- */
 
 /* The first one whose words begin behind an address. */
@@ -90,7 +95,7 @@ void kern_device_on_cpu(const struct kern_product *job)
 }
 
 /* With the lock. */
-static enum base_status multiply_there(struct kern_device *device, struct kern_product *job, bool asked, struct base_error *error)
+static enum base_status multiply_there(struct kern_device *device, struct kern_product *job, bool asked, bool *ret_left, struct base_error *error)
 {
     struct kern_placed *placed = kern_device_find(device, job, &job->first);
     enum base_status status = BASE_ERR_SUPPORT;
@@ -101,23 +106,26 @@ static enum base_status multiply_there(struct kern_device *device, struct kern_p
     }
     if (!asked && !worth_it(device, job))
         return status;
-    if (!asked)
-        status = kern_device_hold(device, job, error);
+    if (!asked && job->placed != NULL)
+        status = kern_device_start(device, &(struct kern_job){.kind = &kern_device_product, .product = *job}, error);
+    *ret_left = status == BASE_OK;
     if (status == BASE_ERR_SUPPORT && !device->out_of_use)
-        status = device->backend->gemm(device->handle, job, error);
+        do
+            status = device->backend->gemm(device->handle, job, error);
+        while (kern_device_again(device, status));
     if (placed != NULL && status == BASE_OK)
-        placed->stale = (struct kern_part){0};
+        kern_device_fresh(device, placed);
     return status;
 }
 
 void kern_device_multiply(struct kern_device *device, struct kern_product *job, bool asked)
 {
     struct base_error error = {0};
+    bool left = false;
     if (device != NULL && product_size(job) > 0) {
         pthread_mutex_lock(&device->lock);
-        if (asked)
-            kern_device_settle(device);
-        if (kern_device_end(device, device->out_of_use ? BASE_ERR_SUPPORT : multiply_there(device, job, asked, &error), &error))
+        enum base_status status = device->out_of_use ? BASE_ERR_SUPPORT : multiply_there(device, job, asked, &left, &error);
+        if (left ? kern_device_left(device) : kern_device_end(device, status, &error))
             return;
     }
     kern_device_on_cpu(job);
@@ -148,18 +156,22 @@ static void gemm32(KERN_GEMM_PARAMETERS)
 /* ---- the other slots ---- */
 
 /* Whether a call of `size` in a family is for the device; what it counts is in kern_device_family. */
-static bool begin_family(enum kern_device_family family, size_t size)
+bool kern_device_takes(struct kern_device *device, enum kern_device_family family, size_t size)
 {
-    return kern_device_begin(current, size, current == NULL ? 0 : current->crossover.family[family]);
+    return kern_device_begin(device, size, device == NULL ? 0 : device->crossover.family[family]);
 }
 
 /* The device's `slot`, if `size` is large enough and it succeeds. */
-#define DONE(family, size, slot, ...) (begin_family(family, size) && slot##_done(__VA_ARGS__))
+#define DONE(family, size, slot, ...) (kern_device_takes(current, family, size) && slot##_done(__VA_ARGS__))
 #define DEVICE_SLOT(slot, parameters, arguments)                                                                       \
     static bool slot##_done parameters                                                                                 \
     {                                                                                                                  \
         struct base_error error = {0};                                                                                 \
-        return kern_device_end(current, current->backend->slot arguments, &error);                                                 \
+        enum base_status status;                                                                                       \
+        do                                                                                                             \
+            status = current->backend->slot arguments;                                                                 \
+        while (kern_device_again(current, status));                                                                    \
+        return kern_device_end(current, status, &error);                                                               \
     }
 
 /* A table that is placed as a matrix of 32-bit words is read there; another one is moved under the rule of products. */
@@ -171,14 +183,16 @@ static bool combine32_done(struct kern_device *device, uint32_t *y, const uint32
     if (placed != NULL && placed->stale.rows == 0)
         table->placed = placed->matrix.placed;
     if (table->placed != NULL || rows >= device->crossover.moved[KERN_WORD_32])
-        status = device->backend->combine32(device->handle, y, a, a_stride, rows, table, &error);
+        do
+            status = device->backend->combine32(device->handle, y, a, a_stride, rows, table, &error);
+        while (kern_device_again(device, status));
     return kern_device_end(device, status, &error);
 }
 
 static void combine32(uint32_t *y, const uint32_t *a, size_t a_stride, size_t rows, const uint32_t *w, size_t width, size_t count)
 {
     struct kern_product table = {.word = KERN_WORD_32, .w = w, .w_stride = 4 * width, .outs = count, .inner = width};
-    if (!begin_family(KERN_DEVICE_GATES, rows * width * count) || !combine32_done(current, y, a, a_stride, rows, &table))
+    if (!kern_device_takes(current, KERN_DEVICE_GATES, rows * width * count) || !combine32_done(current, y, a, a_stride, rows, &table))
         cpu.combine32(y, a, a_stride, rows, w, width, count);
 }
 
@@ -191,7 +205,7 @@ static uint64_t dot(const uint64_t *a, const uint64_t *b, size_t count)
 }
 
 DEVICE_SLOT(prg, (const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes, uint64_t mask),
-            (current->handle, key, counter, first_block, out, bytes, mask, &error))
+            (current->handle, key, counter, first_block, out, bytes, mask, false, &error))
 
 static void prg_fill(const struct kern_aes_key *key, uint64_t counter, uint64_t first_block, uint8_t *out, size_t bytes)
 {
@@ -303,18 +317,22 @@ static void dcf_generate(const struct kern_dcf_keys *keys, const uint64_t *alpha
         cpu.dcf_generate(keys, alpha, beta, root0, root1);
 }
 
+size_t kern_device_dcf_size(const struct kern_dcf_keys *keys, size_t points)
+{
+    return keys->count * points * (size_t)keys->shape.domain_bits * (1 + leaf_blocks(&keys->shape));
+}
+
 DEVICE_SLOT(dcf_eval, (const struct kern_dcf_keys *keys, int side, const uint8_t *root, const uint64_t *x, size_t points, uint64_t *out),
-            (current->handle, keys, side, root, x, points, out, &error))
+            (current->handle, keys, side, root, x, points, out, false, &error))
 
 static void dcf_eval(const struct kern_dcf_keys *keys, int side, const uint8_t *root, const uint64_t *x, size_t points, uint64_t *out)
 {
-    size_t blocks = (size_t)keys->shape.domain_bits * (1 + leaf_blocks(&keys->shape));
-    if (!DONE(KERN_DEVICE_FSS, keys->count * points * blocks, dcf_eval, keys, side, root, x, points, out))
+    if (!DONE(KERN_DEVICE_FSS, kern_device_dcf_size(keys, points), dcf_eval, keys, side, root, x, points, out))
         cpu.dcf_eval(keys, side, root, x, points, out);
 }
 
-DEVICE_SLOT(pack_bits, (uint8_t *out, const uint64_t *in, size_t count, int ring), (current->handle, out, in, count, ring, &error))
-DEVICE_SLOT(unpack, (uint64_t *out, const uint8_t *in, size_t count, int ring, bool add), (current->handle, out, in, count, ring, add, &error))
+DEVICE_SLOT(pack_bits, (uint8_t *out, const uint64_t *in, size_t count, int ring), (current->handle, out, in, count, ring, false, &error))
+DEVICE_SLOT(unpack, (uint64_t *out, const uint8_t *in, size_t count, int ring, bool add), (current->handle, out, in, count, ring, add, false, &error))
 DEVICE_SLOT(round_shift, (uint64_t *z, const uint64_t *x, size_t count, int ring, int f), (current->handle, z, x, count, ring, f, &error))
 
 static void pack_bits(uint8_t *out, const uint64_t *in, size_t count, int ring)

@@ -190,10 +190,11 @@ static enum base_status make_parties(struct stage *stage, const struct trio_job 
 {
     enum base_status status = BASE_OK;
     static const enum mpc_role roles[TRIO_ROLES] = {MPC_HELPER, MPC_LEFT, MPC_RIGHT, MPC_CLEAR};
-    const struct kern_table *kern = job->kern != NULL ? job->kern : job->tap != NULL ? tap_table() : kern_table_select(~0u);
+    const struct kern_table *all = job->kern != NULL ? job->kern : job->tap != NULL ? tap_table() : kern_table_select(~0u);
     struct trio *trio = stage->trio;
     for (int r = 0; r < TRIO_ROLES; r++) {
         struct mpc_party *p = &trio->party[r];
+        const struct kern_table *kern = job->only == 0 || job->only == r + 1 ? all : kern_table_select(~0u);
         TRY(mpc_party_init(p, roles[r], kern, job->arena_size == 0 ? (size_t)1 << 30 : job->arena_size, error));
         p->split = job->split;
         struct mpc_stream *streams[TAP_STREAMS] = {&p->s1, &p->s2, &p->o1, &p->o2};
@@ -214,9 +215,9 @@ static enum base_status make_parties(struct stage *stage, const struct trio_job 
     }
     for (int r = 0; r < TRIO_PARTIES; r++)
         mpc_source_over_links(&trio->party[r].source, &stage->source[r]);
-    trio->client.kern = kern;
-    trio_start_stream(&trio->client.o1, kern, job->seed, 2);
-    trio_start_stream(&trio->client.o2, kern, job->seed, 3);
+    trio->client.kern = job->only == 0 ? all : kern_table_select(~0u);
+    trio_start_stream(&trio->client.o1, trio->client.kern, job->seed, 2);
+    trio_start_stream(&trio->client.o2, trio->client.kern, job->seed, 3);
 out:
     return status;
 }

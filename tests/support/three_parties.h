@@ -55,6 +55,7 @@ struct trio_job {
     uint64_t batch;                /* `ahead`: weight of a batch; 0: as the product does */
     struct tap *tap;               /* sees received fields and may prescribe draws; NULL: none */
     const struct kern_table *kern; /* NULL: the tap's, or the best */
+    int only;                      /* 1 + the role that `kern` is for, others have the best; 0: it is everybody's */
 };
 
 struct trio_seen {

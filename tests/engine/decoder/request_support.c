@@ -18,16 +18,20 @@ static enum base_status program(struct mpc_party *p, const struct trio_job *job)
     struct eng_session session = {.slot = &slot, .slots = 1, .party.role = p->role};
     TRY(eng_decoder_init(&decoder, p->role, form, &p->error));
     slot = (struct eng_slot){.decoder = decoder};
-    if (r->device != NULL)
+    if (r->device != NULL && (r->only == 0 || r->only == (int)p->role + 1))
         status = eng_place(&placed, r->device, &session, &p->error);
     if (r->prompt != 0 && status == BASE_OK)
         status = eng_decoder_begin(&decoder, p, r->prompt, r->context - r->prompt, &p->error);
     for (size_t s = 0; s < r->steps && status == BASE_OK; s++) {
         struct eng_logits out;
+        if (r->watch != NULL)
+            r->watch(r, p, s);
         struct mpc_wire hot = trio_input(p, job, s);
         status = eng_decoder_step(&decoder, p, hot, r->rows[s], r->all_logits ? r->rows[s] : 1, &out);
         trio_output(p, out.logits);
     }
+    if (r->watch != NULL)
+        r->watch(r, p, r->steps);
     eng_placed_finish(&placed);
     eng_decoder_finish(&decoder);
 out:
@@ -58,6 +62,7 @@ enum base_status request_try(const struct request *r, uint64_t seed, struct trio
                                  .beside = true,
                                  .ahead = r->ahead,
                                  .kern = r->kern,
+                                 .only = r->only,
                                  .linear = r->linear,
                                  .arena_size = (size_t)4 << 30};
     enum base_status status = trio_run(&job, ret, error);

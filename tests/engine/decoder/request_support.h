@@ -19,6 +19,9 @@ struct request {
     const struct trio_ahead *ahead; /* two parties without P0 (tests/support/two_parties.h) */
     const struct kern_table *kern;  /* NULL: the best */
     struct kern_device *device;     /* weights and caches are placed there; NULL: none */
+    int only;        /* 1 + the role whose kern and device these are: the others have none; 0: everybody's */
+    /* Before each step, and once after the last one; NULL: nobody. */
+    void (*watch)(const struct request *request, struct mpc_party *p, size_t step);
     int linear;      /* how these make products: trio_job.linear */
     bool all_logits; /* of every row, not of the last one of a step */
 };

@@ -62,6 +62,10 @@ static void check_there(struct model_options options, struct request r, bool fau
     r.model = &model;
     request_run(&r, SEED, &expected, "on the CPU");
     long calls = run_there(r, &expected, -1);
+    kern_emulator_order(1); /* of streams that no event orders */
+    for (int again = 0; again < faults; again++)
+        (void)run_there(r, &expected, -1);
+    kern_emulator_order(0);
     for (long fault = 3; faults && fault < calls; fault = 5 * fault + 11)
         (void)run_there(r, &expected, fault);
     trio_finish(&expected);

@@ -2,9 +2,10 @@
  *
  * Blocks run one after another. The threads of a block are fibers that run until they meet at a barrier, a shuffle or a warp's product; each
  * time they go on in another order, so that code which relies on an order fails here. Memory is the host's, filled with a pattern that is
- * no zero, with canaries behind each piece, and counted. Copies and launches wait in their stream until it is waited for, as late as a GPU may make
- * them: a result that is read, or pinned memory that is written, before the wait shows. So the emulation shows wrong indices, lost carries, missing
- * barriers of blocks and missing waits, but no times. */
+ * no zero, with canaries behind each piece, and counted. Copies and launches wait in their stream until it, or an event behind them, is waited for, as
+ * late as a GPU may make them: a result that is read, or pinned memory that is written, before the wait shows, mapped memory among it. Streams are
+ * ordered by events alone: what no event orders runs as late as it may, or, by choice, before all others (kern_emulator_order). So the emulation shows
+ * wrong indices, lost carries, missing barriers of blocks, missing waits and missing events, but no times. */
 #pragma once
 
 #include <stddef.h>
@@ -31,9 +32,11 @@ enum cudaDeviceAttr {
     cudaDevAttrClockRate,
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
-enum { cudaStreamNonBlocking = 1, cudaHostAllocDefault = 0, cudaHostAllocMapped = 2 };
+enum { cudaStreamNonBlocking = 1, cudaHostAllocDefault = 0, cudaHostAllocPortable = 1, cudaHostAllocMapped = 2, cudaEventDisableTiming = 2 };
 struct stream;
 typedef struct stream *cudaStream_t;
+struct event;
+typedef struct event *cudaEvent_t;
 struct cudaDeviceProp {
     char name[256];
     size_t totalGlobalMem;
@@ -47,10 +50,16 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaMalloc(void **memory, size_t bytes);
 cudaError_t cudaFree(void *memory);
 cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned flags);
 cudaError_t cudaFreeHost(void *memory);
+cudaError_t cudaHostGetDevicePointer(void **ret, void *memory, unsigned flags);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemcpy2DAsync(void *to, size_t to_stride, const void *from, size_t from_stride, size_t row_bytes, size_t rows, cudaMemcpyKind kind,
                               cudaStream_t stream);
@@ -70,6 +79,10 @@ struct place {
 extern struct place here;
 
 void launch(dim3 blocks, dim3 threads, size_t shared, const std::function<void()> &kernel);
+/* Ends the program: code on the device did what a device does not allow. */
+[[noreturn]] void stop(const char *text);
+/* One thing more, or fewer, that must be given back. */
+void count_other(int by);
 void wait_in(cudaStream_t stream, const std::function<void()> &work);
 /* A launch with the arguments that it has now. */
 template <typename F, typename... A> void queue(cudaStream_t stream, dim3 blocks, dim3 threads, size_t shared, F kernel, A... arguments)

@@ -1,6 +1,7 @@
 /* The sources of kernels/cuda/ for the emulated device. */
 #include "kernels/cuda/backend.cu"
 #include "kernels/cuda/bit.cu"
+#include "kernels/cuda/call.cu"
 #include "kernels/cuda/combine.cu"
 #include "kernels/cuda/dcf.cu"
 #include "kernels/cuda/dpf.cu"
