@@ -23,7 +23,8 @@ struct list {
 };
 
 struct bench {
-    const char *models, *shapes, *contexts, *policies, *budgets, *links, *output, *text, *tokenizer, *gates, *plots;
+    const char *models, *shapes, *contexts, *policies, *budgets, *links, *output, *text, *tokenizer, *gates, *plots, *mode_name;
+    enum config_mode mode;
     uint64_t new_tokens, warm_ups, repeats;
     struct model_input shape_options;
     bool made_up;
@@ -60,6 +61,7 @@ static struct bench_subject_form subject_form(const struct bench *b, size_t subj
     *(b->models != NULL ? &form.input.path : &form.input.shape) = b->subject.part[subject];
     form.context = b->context[context];
     form.general = strcmp(b->gate.part[gate], "general") == 0;
+    form.mode = b->mode;
     return form;
 }
 
@@ -80,6 +82,25 @@ out:
     return status;
 }
 
+/* Two parties alone have general gates, and keep what they make for whole prompts. */
+static enum base_status check_mode(struct bench *b, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    TRY_THAT(party_config_find_mode(b->mode_name, &b->mode), error, BASE_ERR_ARGUMENT,
+             "--mode is \"%s\": must be three-party, two-party-with-dealer or two-party", b->mode_name);
+    if (b->gates == NULL)
+        b->gates = b->mode == CONFIG_TWO_PARTY ? "general" : "cheap";
+    if (b->mode != CONFIG_TWO_PARTY)
+        return BASE_OK;
+    TRY_THAT(strcmp(b->gates, "general") == 0, error, BASE_ERR_ARGUMENT, "--mode two-party and --gates %.40s: two parties alone have general gates", b->gates);
+    TRY_THAT(!b->made_up, error, BASE_ERR_ARGUMENT, "--mode two-party and --made-up-rows: material is made for whole prompts");
+    for (size_t i = 0; i < b->link.count; i++)
+        TRY_THAT(!bench_is_relayed(b->link.part[i]), error, BASE_ERR_ARGUMENT, "--mode two-party and --link %.40s: a relay lies before three parties",
+                 b->link.part[i]);
+out:
+    return status;
+}
+
 /* Everything that can be refused is, before the first row is measured. */
 static enum base_status check(struct bench *b, struct base_error *error)
 {
@@ -93,6 +114,7 @@ static enum base_status check(struct bench *b, struct base_error *error)
                              &b->context_count, error));
     TRY(split(&b->policy, "policy", b->policies, error));
     TRY(split(&b->link, "link", b->links, error));
+    TRY(check_mode(b, error));
     TRY(split(&b->gate, "gates", b->gates, error));
     if (b->budgets != NULL)
         TRY(options_read_numbers("budget", b->budgets, (struct option_numbers){1, 100, LIST}, b->budget,
@@ -222,7 +244,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct bench *b = NULL;
     bool done = false;
     TRY(base_alloc(&b, 1, sizeof *b, error));
-    *b = (struct bench){.contexts = "512", .policies = "full", .links = "none", .output = "md", .gates = "cheap",
+    *b = (struct bench){.contexts = "512", .policies = "full", .links = "none", .output = "md", .mode_name = "three-party",
                         .new_tokens = 8, .warm_ups = 1, .repeats = 3};
     const struct option_entry options[] = {
         {.name = "model", .value = "LIST", .help = "model directories, .gguf or llama2.c files, with commas between them",
@@ -236,7 +258,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "links between the parties as cachet relay takes them: loopback, lan, man, wan, wan400, rtt=40:mbit=100, ... "
                  "(default none: no relay lies between the parties)",
          .target = &b->links},
-        {.name = "gates", .value = "LIST", .help = "cheap, general (default cheap: what the ranges of a model allow)",
+        {.name = "gates", .value = "LIST", .help = "cheap, general (default cheap: what the ranges of a model allow; two parties alone: general)",
          .target = &b->gates},
         {.name = "new-tokens", .value = "N", .help = "tokens that are timed after the first one, in each request (default 8)",
          .kind = OPTION_COUNT, .target = &b->new_tokens, .low = 1, .high = 4096},
@@ -248,6 +270,9 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .help = "shapes: the cache begins with made-up rows instead of a prompt that is read: decoding costs the same",
          .kind = OPTION_FLAG, .target = &b->made_up},
         OPTIONS_SHAPE(&b->shape_options),
+        {.name = "mode", .value = "NAME",
+         .help = "three-party (default), two-party-with-dealer, or two-party: P1 and P2 make the material of each request before it, which is timed apart",
+         .target = &b->mode_name},
         {.name = "text", .value = "FILE", .help = "models: calibration text, whose beginning is the prompt (default: the model's own)",
          .target = &b->text},
         {.name = "tokenizer", .value = "PATH", .help = "tokenizer, when it is not where the model is", .target = &b->tokenizer},
@@ -255,7 +280,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         {.name = "output", .value = "FORMAT", .help = "md (default), csv or json", .target = &b->output},
         OPTION_END};
     TRY(options_parse(argc, argv,
-                      "Measures requests over every combination of the lists: three parties as processes on this machine, over a "
+                      "Measures requests over every combination of the lists: the parties as processes on this machine, over a "
                       "link, beside what is declared and predicted. A difference between declared and counted is an error.",
                       "cachet bench kernels measures the kernel slots instead: see its --help.", options, &done, error));
     if (!done)

@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "bench/relay_process.h"
 #include "engine/share_files.h"
+#include "parties/prepare.h"
+#include "parties/two.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PARTIES = 3, STEP_SECONDS = 1800 };
+enum { PARTIES = 3, STEP_SECONDS = 1800, ENCRYPTING_SECONDS = 3600 };
 
 /* --- the subject --------------------------------------------------------------------------------------- */
 
@@ -53,7 +55,7 @@ enum base_status bench_subject_init(struct bench_subject *ret, const struct benc
     enum base_status status = BASE_OK;
     struct model_plan_options options = {
         .text = form->input.path != NULL ? form->text : NULL, .context = form->context + form->new_tokens + 1, .general = form->general};
-    *ret = (struct bench_subject){.context = form->context, .new_tokens = form->new_tokens, .general = form->general};
+    *ret = (struct bench_subject){.context = form->context, .new_tokens = form->new_tokens, .general = form->general, .mode = form->mode};
     TRY(model_open(&ret->model, form->input, error));
     TRY_THAT(options.context <= ret->model.shape.context, error, BASE_ERR_ARGUMENT,
              "%zu tokens in the cache and %zu more: the model was trained for %zu", form->context,
@@ -87,6 +89,8 @@ struct bench_run {
     struct deployment deployment;
     struct relay_process relay;
     double *prompt_seconds, *token_seconds; /* [repeats], [repeats * new_tokens] */
+    double *made_prompt, *made_token;       /* two parties: [repeats] each */
+    struct prepared first, made;            /* the first text's material, and the last one's */
     size_t prompts, tokens;
     struct generation_run last;
 };
@@ -96,6 +100,11 @@ bool bench_is_relayed(const char *link)
     return strcmp(link, "none") != 0;
 }
 
+static bool makes(const struct bench_case *b)
+{
+    return b->subject->mode == CONFIG_TWO_PARTY;
+}
+
 static enum base_status start(struct bench_run *r, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -103,6 +112,8 @@ static enum base_status start(struct bench_run *r, struct base_error *error)
     static const char *const timed[] = {"--time-kernels", NULL}, *const timed_made_up[] = {"--time-kernels", "--made-up-rows", NULL};
     struct deployment_form form = {.model = &s->model,
                                    .plan = &s->plan,
+                                   .mode = s->mode,
+                                   .spool = makes(r->bench),
                                    .policy = r->bench->policy,
                                    .policy_config = r->bench->config,
                                    .limits = deployment_limits(s->context + s->new_tokens + 1),
@@ -114,6 +125,8 @@ static enum base_status start(struct bench_run *r, struct base_error *error)
         form.bind = RELAY_BEHIND;
     /* A chunk of a prompt takes minutes on a slow link. */
     form.limits.step_seconds = STEP_SECONDS;
+    if (makes(r->bench)) /* they encrypt their weights for each other first */
+        form.limits.connect_seconds = ENCRYPTING_SECONDS;
     TRY(deployment_check_memory(&form, s->context, error));
     TRY(deployment_init(&r->deployment, &form, error));
     if (bench_is_relayed(r->bench->link))
@@ -123,7 +136,22 @@ out:
     return status;
 }
 
-/* One request; *ret_seconds per decoded token. */
+/* Two parties: the material of the next request. */
+static enum base_status prepare(struct bench_run *r, struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    const struct bench_subject *s = r->bench->subject;
+    const struct prepare_form form = {.prompt_tokens = s->context, .tokens = s->new_tokens + 1, .texts = 1};
+    TRY(deployment_connect(&r->deployment, error));
+    TRY(prepare_texts(&r->deployment.client, &form, &r->made, error));
+    TRY_THAT(!r->made.stopped, error, BASE_ERR_CLOSED, "asked to stop");
+    if (r->first.complete == 0)
+        r->first = r->made;
+out:
+    return status;
+}
+
+/* One request. */
 static enum base_status request(struct bench_run *r, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -135,7 +163,10 @@ static enum base_status request(struct bench_run *r, struct base_error *error)
                                          .shape = &s->model.shape,
                                          .plan = &s->plan,
                                          .policy = r->bench->policy->name,
+                                         .mode = party_config_mode_name(s->mode),
                                          .prompt_tokens = s->context};
+    if (makes(r->bench))
+        TRY(prepare(r, error));
     generation_finish(&r->last);
     r->last = (struct generation_run){0};
     TRY(deployment_connect(&r->deployment, error));
@@ -147,6 +178,8 @@ out:
 static void keep(struct bench_run *r)
 {
     const struct eng_generated *g = &r->last.generated;
+    r->made_prompt[r->prompts] = (double)r->made.usage[1].prefill.microseconds * 1e-6;
+    r->made_token[r->prompts] = (double)r->made.usage[1].decode.microseconds * 1e-6 / (double)r->bench->subject->new_tokens;
     r->prompt_seconds[r->prompts++] = g->prefill_seconds;
     for (size_t i = 0; i < g->decode_steps; i++)
         r->token_seconds[r->tokens++] = g->step_seconds[i];
@@ -168,14 +201,17 @@ static struct bench_spread spread_of(double *seconds, size_t count)
 
 /* --- counts -------------------------------------------------------------------------------------------- */
 
-/* A phase of the last request, divided by `tokens`. */
-static struct bench_count count_of(const struct generation_run *run, bool decode, double tokens)
+/* A phase of the last request, divided by `tokens`; two parties: with what was made for the first one, which is what cost declares. Later ones begin with COTs
+ * that are left over. */
+static struct bench_count count_of(const struct bench_run *r, bool decode, double tokens)
 {
+    const struct generation_run *run = &r->last;
     struct bench_count c = {.client = (double)(decode ? run->sent_decode : run->sent_prefill) / tokens};
     for (int i = 0; i < PARTIES; i++) {
         const struct eng_phase_usage *u = decode ? &run->usage[i].decode : &run->usage[i].prefill;
         c.online += (double)u->online / tokens;
-        c.dealt += (double)u->offline / tokens;
+        const struct eng_usage *made = &r->first.usage[i];
+        c.dealt += (double)(u->offline + (decode ? made->decode.offline : made->prefill.offline)) / tokens;
         c.client += (double)u->client / tokens;
         if (i == 1)
             c.rounds = (double)u->rounds / tokens;
@@ -186,6 +222,8 @@ static struct bench_count count_of(const struct generation_run *run, bool decode
 static struct bench_party party_of(const struct eng_usage *u, double tokens)
 {
     const struct eng_phase_usage *p = &u->prefill, *d = &u->decode;
+    if (d->microseconds == 0) /* there is no such party */
+        return (struct bench_party){0};
     return (struct bench_party){.prompt_bytes = (double)(p->online + p->offline + p->client),
                                 .token_bytes = (double)(d->online + d->offline + d->client) / tokens,
                                 .kernel_share = (double)d->kernel_microseconds / (double)d->microseconds,
@@ -230,13 +268,27 @@ static enum base_status declare(const struct bench_case *b, struct bench_row *ro
 {
     enum base_status status = BASE_OK;
     const struct bench_subject *s = b->subject;
+    struct pair_maker maker = {0};
+    struct eng_plan plan = {0};
     struct eng_decoder_form form = {.shape = &s->model.shape,
-                                    .plan = &s->plan,
+                                    .plan = &plan,
                                     .policy = b->policy,
                                     .config = b->config,
                                     .context = s->context + s->new_tokens + 1};
+    TRY(eng_plan_copy(&plan, &s->plan, error));
+    if (makes(b)) {
+        eng_plan_set_pair(&plan);
+        party_two_count(&maker);
+        form.maker = &maker.of_party;
+    }
     TRY(eng_cost_count_steps(&row->declared, &form, s->context, s->new_tokens, NULL, error));
+    if (makes(b)) {
+        struct pair_cost keys = pair_maker_text_keys(&maker);
+        row->keys = (double)(keys.bytes[1] + keys.bytes[2]);
+    }
 out:
+    pair_maker_finish(&maker);
+    eng_plan_finish(&plan);
     return status;
 }
 
@@ -248,6 +300,8 @@ static enum base_status predict(const struct bench_case *b, struct bench_row *ro
     TRY(time_link_parse(bench_is_relayed(b->link) ? b->link : "loopback", &link, error));
     struct time_work prompt = time_of_prefill(&row->declared, &s->model.shape, s->context),
                      token = time_of_decode(&row->declared, &s->model.shape);
+    if (makes(b)) /* before the request */
+        prompt.cost.offline = token.cost.offline = 0;
     row->predicted_prompt = time_on_link(&link, &prompt) + time_computing(b->machine, &prompt);
     row->predicted_token =
         (time_on_link(&link, &token) + time_computing(b->machine, &token)) / (double)s->new_tokens;
@@ -278,6 +332,8 @@ static enum base_status run_all(struct bench_run *r, struct bench_row *row, stru
     double tokens = (double)b->subject->new_tokens;
     TRY(base_alloc(&r->prompt_seconds, b->repeats, sizeof *r->prompt_seconds, error));
     TRY(base_alloc(&r->token_seconds, b->repeats * b->subject->new_tokens, sizeof *r->token_seconds, error));
+    TRY(base_alloc(&r->made_prompt, b->repeats, sizeof *r->made_prompt, error));
+    TRY(base_alloc(&r->made_token, b->repeats, sizeof *r->made_token, error));
     TRY(start(r, error));
     for (uint64_t i = 0; i < b->warm_ups + b->repeats; i++) {
         TRY(request(r, error));
@@ -288,8 +344,11 @@ static enum base_status run_all(struct bench_run *r, struct bench_row *row, stru
     }
     row->prompt_seconds = spread_of(r->prompt_seconds, r->prompts);
     row->token_seconds = spread_of(r->token_seconds, r->tokens);
-    row->prompt = count_of(&r->last, false, 1);
-    row->token = count_of(&r->last, true, tokens);
+    row->made_prompt = spread_of(r->made_prompt, r->prompts);
+    row->made_token = spread_of(r->made_token, r->prompts);
+    row->prompt = count_of(r, false, 1);
+    row->prompt.dealt -= row->keys; /* they were sent with the first text */
+    row->token = count_of(r, true, tokens);
     for (int i = 0; i < PARTIES; i++)
         row->party[i] = party_of(&r->last.usage[i], tokens);
     TRY(check_declared(r, row, error));
@@ -318,6 +377,8 @@ out:
         generation_finish(&r->last);
         base_free(&r->prompt_seconds);
         base_free(&r->token_seconds);
+        base_free(&r->made_prompt);
+        base_free(&r->made_token);
     }
     base_free(&r);
     return status;

@@ -1,5 +1,5 @@
-/* One row of `cachet bench`: a deployment of three parties as processes on this machine, over a link, measured while it answers requests,
- * beside what was declared and predicted. */
+/* One row of `cachet bench`: a deployment of three parties, or of two alone, as processes on this machine, over a link, measured while it answers requests,
+ * beside what was declared and predicted. Two parties make each request's material before it, which is measured apart. */
 #ifndef CACHET_BENCH_MEASURE_H
 #define CACHET_BENCH_MEASURE_H
 
@@ -14,6 +14,7 @@ struct bench_subject {
     struct eng_tokens prompt; /* [context] */
     size_t context, new_tokens;
     bool general;
+    enum config_mode mode;
     char directory[4096], set[4096], set_id[ENG_SET_ID];
 };
 /* Of a shape the prompt is made up; of a model it is the beginning of `text`, NULL: of the model's calibration text. Errors: those of plan,
@@ -23,6 +24,7 @@ struct bench_subject_form {
     const char *text;
     size_t context, new_tokens; /* tokens in the cache when decoding starts; tokens that are decoded after the first one */
     bool general;
+    enum config_mode mode;
 };
 BASE_MUST_USE enum base_status bench_subject_init(struct bench_subject *ret, const struct bench_subject_form *form,
                                                   struct base_error *error);
@@ -59,8 +61,10 @@ struct bench_party {
 
 struct bench_row {
     struct bench_spread prompt_seconds, token_seconds; /* over repeats; over all decoded tokens of all repeats */
+    struct bench_spread made_prompt, made_token;       /* two parties: seconds to make the prompt's material, and that of a token; over repeats */
     double first_seconds;                              /* per token of the first warm-up, 0: none */
     struct bench_count prompt, token;
+    double keys; /* two parties: bytes of the keys that all texts of a meeting share; in neither of these */
     struct bench_party party[3];
     struct eng_cost declared; /* of the same tokens */
     double predicted_prompt, predicted_token;

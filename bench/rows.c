@@ -78,9 +78,12 @@ static void md_row(const struct bench_case *b, const struct bench_row *r)
     else
         (void)printf("%.3g (%.3g to %.3g), %.3g | %.4g | ", p->median, p->low, p->high, r->predicted_prompt,
                      sum(&r->prompt) * 1e-6);
-    (void)printf("%.3g (%.3g to %.3g), %.3g | %.4g | %.4g | %.4g | %.4g | %.2f / %.2f / %.2f | %.3g | %.0f / %.0f / %.0f |\n", t->median, t->low,
-                 t->high, r->predicted_token, r->token.rounds, r->token.online * 1e-6, r->token.dealt * 1e-6,
-                 r->token.client * 1e-6, r->party[0].token_bytes * 1e-6, r->party[1].token_bytes * 1e-6,
+    (void)printf("%.3g (%.3g to %.3g), %.3g | %.4g | %.4g | %.4g", t->median, t->low, t->high, r->predicted_token, r->token.rounds, r->token.online * 1e-6,
+                 r->token.dealt * 1e-6);
+    if (b->subject->mode == CONFIG_TWO_PARTY)
+        (void)printf(" in %.3g s", r->made_token.median);
+    (void)printf(" | %.4g | %.2f / %.2f / %.2f | %.3g | %.0f / %.0f / %.0f |\n", r->token.client * 1e-6, r->party[0].token_bytes * 1e-6,
+                 r->party[1].token_bytes * 1e-6,
                  r->party[2].token_bytes * 1e-6, bench_row_memory(r) * 1e-9, 100 * r->party[1].kernel_share,
                  100 * r->party[1].network_share, 100 * (1 - r->party[1].kernel_share - r->party[1].network_share));
     (void)fflush(stdout);
@@ -91,7 +94,8 @@ static void md_row(const struct bench_case *b, const struct bench_row *r)
 static const char csv_header[] =
     "model,context,policy,gates,link,made_up,warm_ups,repeats,prompt_seconds,prompt_low,prompt_high,prompt_predicted,prompt_rounds,"
     "prompt_online,prompt_dealt,prompt_client,token_seconds,token_low,token_high,token_predicted,token_rounds,token_online,token_dealt,"
-    "token_client,p0_sent,p1_sent,p2_sent,p0_memory,p1_memory,p2_memory,p1_kernels,p1_network,wire_bytes,payload_bytes,commit,cpu,mode";
+    "token_client,p0_sent,p1_sent,p2_sent,p0_memory,p1_memory,p2_memory,p1_kernels,p1_network,wire_bytes,payload_bytes,commit,cpu,mode,"
+    "made_prompt_seconds,made_token_seconds";
 
 static void csv_row(const struct bench_case *b, const struct bench_row *r)
 {
@@ -110,7 +114,7 @@ static void csv_row(const struct bench_case *b, const struct bench_row *r)
                              r->party[1].kernel_share, r->party[1].network_share, r->wire_bytes, r->payload_bytes};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         (void)printf(",%.9g", values[i]);
-    (void)printf(",%s,\"%s\",three-party\n", CACHET_COMMIT, cpu);
+    (void)printf(",%s,\"%s\",%s,%.9g,%.9g\n", CACHET_COMMIT, cpu, party_config_mode_name(b->subject->mode), r->made_prompt.median, r->made_token.median);
     (void)fflush(stdout);
 }
 
@@ -169,6 +173,8 @@ json_t *bench_row_json(const struct bench_case *b, const struct bench_row *r)
         (void)json_object_set_new(prompt, "seconds", json_spread(&r->prompt_seconds));
         (void)json_object_set_new(prompt, "predicted_seconds", json_real(r->predicted_prompt));
         (void)json_object_set_new(prompt, "by_class", json_classes(r->declared.prefill_by_class, 1));
+        if (b->subject->mode == CONFIG_TWO_PARTY)
+            (void)json_object_set_new(prompt, "making_seconds", json_spread(&r->made_prompt));
         (void)json_object_set_new(root, "prompt", prompt);
     }
     json_t *token = json_count(&r->token);
@@ -176,6 +182,8 @@ json_t *bench_row_json(const struct bench_case *b, const struct bench_row *r)
     (void)json_object_set_new(token, "first_request_seconds", json_real(r->first_seconds));
     (void)json_object_set_new(token, "predicted_seconds", json_real(r->predicted_token));
     (void)json_object_set_new(token, "by_class", json_classes(r->declared.by_class, tokens));
+    if (b->subject->mode == CONFIG_TWO_PARTY)
+        (void)json_object_set_new(token, "making_seconds", json_spread(&r->made_token));
     (void)json_object_set_new(root, "token", token);
     (void)json_object_set_new(root, "declared_equals_counted", json_true());
     (void)json_object_set_new(root, "parties", json_parties(r));
@@ -183,7 +191,7 @@ json_t *bench_row_json(const struct bench_case *b, const struct bench_row *r)
     (void)json_object_set_new(root, "payload_bytes", json_real(r->payload_bytes));
     (void)json_object_set_new(root, "commit", json_string(CACHET_COMMIT));
     (void)json_object_set_new(root, "cpu", json_string(cpu));
-    (void)json_object_set_new(root, "mode", json_string("three-party"));
+    (void)json_object_set_new(root, "mode", json_string(party_config_mode_name(b->subject->mode)));
     return root;
 }
 
@@ -200,7 +208,7 @@ void bench_rows_begin(enum bench_format format)
 {
     if (format == BENCH_MD)
         (void)printf("| model | context | policy | gates | link | prompt: seconds, predicted | MB in all | one token: seconds, "
-                     "predicted | rounds | MB online | MB dealt | MB client | MB sent by P0 / P1 / P2 | GB memory | P1: %% in slots / links / else |\n"
+                     "predicted | rounds | MB online | MB dealt, or made | MB client | MB sent by P0 / P1 / P2 | GB memory | P1: %% in slots / links / else |\n"
                      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     else
         (void)printf(format == BENCH_CSV ? "%s\n" : "[", csv_header);
@@ -223,7 +231,7 @@ void bench_rows_end(enum bench_format format)
     char cpu[128];
     cpu_name(cpu);
     if (format == BENCH_MD)
-        (void)printf("\nbuild %s, %s; three parties and a client on this machine; seconds are medians with the lowest and the "
+        (void)printf("\nbuild %s, %s; all parties and a client on this machine; seconds are medians with the lowest and the "
                      "highest. Rounds and bytes are counted, and equal to what is declared.\n",
                      CACHET_COMMIT, cpu);
     else if (format == BENCH_JSON)

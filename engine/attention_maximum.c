@@ -103,8 +103,9 @@ static enum base_status exponentiate(const struct eng_step *step, struct mpc_wir
     enum base_status status = BASE_OK;
     struct mpc_wire c;
     (void)eng_account(step, ENG_CLASS_SOFTMAX);
-    sec_guard_eval(p, &gates->guard[0], score,
-                   UINT64_C(1) << (eng_plan_histogram_ring(plan, step->layer) - 1), "score");
+    if (!plan->pair) /* two parties: by the maximum's own keys */
+        sec_guard_eval(p, &gates->guard[0], score,
+                       UINT64_C(1) << (eng_plan_histogram_ring(plan, step->layer) - 1), "score");
     TRY(sec_coarse_max_eval(p, &gates->coarse_max, score, pairs->starts, pairs->rows, &c));
     struct mpc_wire y = mpc_add(p, mpc_gather(p, c, pairs->row, count), mpc_reduce(p, score, ks), -1, ks);
     struct mpc_wire e = sec_exp_eval(p, &step->decoder->form.gates->exp[gates->exp], y, "exp");
@@ -159,11 +160,15 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     TRY(p->status);
     struct mpc_wire sum = mpc_sum_runs(p, e, pairs->starts, pairs->rows, plan->fo + log_context), inverse;
     sum = mpc_truncate(p, sum, d->form.gates->sum_cut, d->form.gates->sum_bits, "S");
+    struct sec_windows_reading windows = {0};
     struct mpc_cost *softmax = eng_account(step, ENG_CLASS_LINEAR);
     kern_hold(p->kern); /* an accelerator takes product and gate in one piece */
     struct mpc_share share = eng_weighted_sum(step, e, pairs);
     p->account = softmax;
-    sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
+    if (plan->pair)
+        windows = sec_windows_eval(p, &d->form.gates->windows, sum, "1/S");
+    else
+        sec_spline_eval(p, &d->form.gates->reciprocal, sum, &inverse, "1/S");
     kern_settle(p->kern);
     (void)eng_account(step, ENG_CLASS_LINEAR);
     struct mpc_wire o = mpc_cut(p, share, share.ring, share.frac - plan->fo2,
@@ -171,7 +176,8 @@ static enum base_status normalise(const struct eng_step *step, struct mpc_wire e
     p->account = softmax;
     TRY(mpc_round(p));
     o = mpc_ready(p, o, plan->ring, "o ready");
-    inverse = mpc_ready(p, inverse, plan->ring, "1/S ready");
+    if (plan->pair)
+        inverse = sec_windows_choose(p, &d->form.gates->windows, &windows, plan->ring, "1/S chosen");
     for (size_t i = 0; i < eng_targets(step); i++)
         if (sums[i].units > 0)
             ready_units(step, &sums[i]);

@@ -90,6 +90,8 @@ static enum base_status count(struct eng_cost *ret, const struct eng_decoder_for
     cost.client = client_cost(form, cost.steps, cost.steps, cost.steps, true);
     *ret = cost;
 out:
+    if (form->maker != NULL && form->maker->forget != NULL)
+        form->maker->forget(form->maker->context);
     mpc_party_finish(&p);
     eng_decoder_finish(&decoder);
     eng_gates_finish(&gates);

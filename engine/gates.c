@@ -149,26 +149,38 @@ static enum base_status init_maximum(struct eng_gates *gates, const struct eng_p
     return find_exp(gates, plan, layer, error);
 }
 
+static double inverse(const void *one, int e, double x)
+{
+    (void)e;
+    return *(const double *)one / x;
+}
+
 static enum base_status init_reciprocal(struct eng_gates *gates, const struct eng_plan *plan,
                                         struct base_error *error)
 {
     /* Two parties leave two cells empty above the largest sum. */
     int log_context = eng_plan_log_context(plan), whole = plan->fo + log_context + plan->pair;
-    gates->sum_bits = whole < 30 ? whole : 30;
+    gates->sum_bits = whole < 30 || plan->pair ? whole : 30;
     gates->sum_cut = whole - gates->sum_bits;
     int fraction = plan->fo - gates->sum_cut;
     double slack = base_power_of_two(plan->bin) * (plan->pair ? 3 : 2), one = base_power_of_two(fraction);
-    int64_t high = (int64_t)(plan->context + 1) << fraction, limit = INT64_C(1) << gates->sum_bits;
+    int64_t high = (int64_t)(plan->context + 1) << fraction, limit = INT64_C(1) << gates->sum_bits, low = (int64_t)(one * base_exp(-slack));
+    int bound = plan->fy + (int)ceil(slack * 1.4427);
+    if (high > limit)
+        high = limit;
+    if (plan->pair)
+        return sec_windows_init(&gates->windows,
+                                (struct sec_grid_form){.k = gates->sum_bits, .low = low, .high = high, .F = plan->f_reciprocal, .ring = plan->ring,
+                                                       .functions = 1, .fo = {plan->fy}, .bound = {bound}, .value = inverse, .context = &one},
+                                error);
     struct sec_spline_form form = {.k = gates->sum_bits,
-                                   .low = (int64_t)(one * base_exp(-slack)),
-                                   .high = high < limit ? high : limit,
+                                   .low = low,
+                                   .high = high,
                                    .per_octave = plan->per_octave / 2,
                                    .F = plan->f_reciprocal,
                                    .ring = plan->ring,
                                    .functions = 1,
-                                   .pair = plan->pair,
-                                   .function = {{SEC_POWER_INVERSE, .scale = one, .unit = 1, .fo = plan->fy,
-                                                 .bound = plan->fy + (int)ceil(slack * 1.4427)}}};
+                                   .function = {{SEC_POWER_INVERSE, .scale = one, .unit = 1, .fo = plan->fy, .bound = bound}}};
     return sec_spline_init(&gates->reciprocal, form, error);
 }
 
@@ -264,6 +276,7 @@ void eng_gates_finish(struct eng_gates *gates)
     for (size_t i = 0; gates->reciprocal_two != NULL && i < gates->reciprocal_two_count; i++)
         sec_reciprocal_two_finish(&gates->reciprocal_two[i]);
     sec_spline_finish(&gates->reciprocal);
+    sec_windows_finish(&gates->windows);
     sec_spline_finish(&gates->root);
     sec_segments_finish(&gates->activation);
     for (int w = 0; w < ENG_WAVES; w++)
@@ -279,6 +292,13 @@ static void hash_words(crypto_hash_sha256_state *state, const void *words, size_
     crypto_hash_sha256_update(state, words, count * sizeof(uint64_t));
 }
 
+/* Of two parties; else there is none. */
+static void hash_grid(crypto_hash_sha256_state *state, const struct sec_grid *grid)
+{
+    for (int e = 0; e < SEC_GRID_FUNCTIONS && grid->coefficient[e] != NULL; e++)
+        hash_words(state, grid->coefficient[e], (size_t)3 << grid->h);
+}
+
 static void hash_spline(crypto_hash_sha256_state *state, const struct sec_spline *spline)
 {
     hash_words(state, spline->knot, spline->pieces);
@@ -286,6 +306,7 @@ static void hash_spline(crypto_hash_sha256_state *state, const struct sec_spline
         hash_words(state, spline->value[e], spline->pieces);
         hash_words(state, spline->slope[e], spline->pieces);
     }
+    hash_grid(state, &spline->grid);
 }
 
 void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32])
@@ -308,6 +329,8 @@ void eng_gates_digest(const struct eng_gates *gates, uint8_t ret[32])
         hash_words(&state, gate->slope, gate->pieces);
     }
     hash_spline(&state, &gates->reciprocal);
+    hash_grid(&state, &gates->windows.low);
+    hash_grid(&state, &gates->windows.high);
     hash_spline(&state, &gates->root);
     hash_words(&state, gates->activation.coefficient, 3 * ((size_t)1 << gates->activation.form.h));
     for (int w = 0; w < ENG_WAVES; w++)

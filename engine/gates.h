@@ -12,6 +12,7 @@
 #include "protocols/segments.h"
 #include "protocols/spline.h"
 #include "protocols/wave.h"
+#include "protocols/windows.h"
 
 struct eng_layer_gates {
     struct sec_spline norm_squared; /* t and t^2, before attention when the norm is deferred */
@@ -36,6 +37,7 @@ struct eng_gates {
     struct sec_exp_two *exp_two;
     struct sec_reciprocal_two *reciprocal_two;
     struct sec_spline reciprocal;
+    struct sec_windows windows;      /* instead, of two parties: 1 / S */
     struct sec_spline root;          /* the final rms, where logits have biases */
     struct sec_wave wave[ENG_WAVES]; /* those that a layer uses */
     struct sec_segments activation;  /* SiLU, or GELU where the MLP has no gate */

@@ -22,6 +22,12 @@ void mpc_note_wraps(struct mpc_party *p, struct mpc_wraps_form form, const uint6
         p->status = p->maker->wraps(p->maker->context, form, l, &p->error);
 }
 
+void mpc_note_chosen(struct mpc_party *p, struct mpc_chosen_form form, const uint64_t *rho, const uint64_t *l)
+{
+    if (mpc_notes(p) && !mpc_failed(p) && form.count > 0)
+        p->status = p->maker->chosen(p->maker->context, form, rho, l, &p->error);
+}
+
 void mpc_note_points(struct mpc_party *p, struct mpc_point_form form, const uint64_t *index, const uint64_t *low, const uint64_t *times)
 {
     if (mpc_notes(p) && !mpc_failed(p) && form.count > 0)

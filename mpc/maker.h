@@ -56,6 +56,13 @@ struct mpc_wraps_form {
 };
 enum { MPC_WRAPS_READINGS = 4 };
 
+/* What x times a masked bit needs, x a wire of k bits and the bit rho xor a public one, rho = rho1 xor rho2: V as in mpc_wraps_form and rho V in ring - k bits,
+ * [8][count], then rho (l1 + l2) and rho in `ring` bits, [2][count]. */
+struct mpc_chosen_form {
+    size_t count;
+    int k, ring;
+};
+
 /* Keys of point functions at a1 + a2 mod 2^h, with a_i the highest h of the k bits of l_i, b_i the others, and b = b1 + b2. */
 enum mpc_payload {
     MPC_PAYLOAD_WORD,    /* one public word */
@@ -99,6 +106,8 @@ struct mpc_maker {
     enum base_status (*product)(void *context, struct mpc_product_form form, const uint64_t *x, const uint64_t *w, struct base_error *error);
     enum base_status (*cross)(void *context, struct mpc_cross_form form, const uint64_t *x, const uint64_t *y, struct base_error *error);
     enum base_status (*wraps)(void *context, struct mpc_wraps_form form, const uint64_t *l, struct base_error *error);
+    /* rho [count]: own halves of the bits; l [count]. */
+    enum base_status (*chosen)(void *context, struct mpc_chosen_form form, const uint64_t *rho, const uint64_t *l, struct base_error *error);
     /* index [count]; low [count]: b_i, or f_i; times [count] or NULL. */
     enum base_status (*points)(void *context, struct mpc_point_form form, const uint64_t *index, const uint64_t *low, const uint64_t *times,
                                struct base_error *error);
@@ -108,6 +117,8 @@ struct mpc_maker {
     /* Between two rounds of the graph, and `last` after a step: makes what is noted when there is enough of it, or all of it. Sets the
      * bytes that were made, both ways. */
     enum base_status (*run)(void *context, bool last, uint64_t *ret_bytes, struct base_error *error);
+    /* The graph ends, and another one may have its addresses: what lasts of its matrices is dropped. NULL: nothing does. */
+    void (*forget)(void *context);
     /* Online: bytes of a record of keys, and own shares of all of them everywhere, [count][words][2^h]. */
     size_t (*record_size)(struct mpc_point_form form);
     enum base_status (*expand)(void *context, struct mpc_point_form form, const uint8_t *record, uint64_t *ret, struct base_error *error);
@@ -143,6 +154,7 @@ static inline uint64_t *mpc_own_mask(const struct mpc_party *p, const struct mpc
 void mpc_note_product(struct mpc_party *p, struct mpc_product_form form, const uint64_t *x, const uint64_t *w);
 void mpc_note_cross(struct mpc_party *p, struct mpc_cross_form form, const uint64_t *x, const uint64_t *y);
 void mpc_note_wraps(struct mpc_party *p, struct mpc_wraps_form form, const uint64_t *l);
+void mpc_note_chosen(struct mpc_party *p, struct mpc_chosen_form form, const uint64_t *rho, const uint64_t *l);
 void mpc_note_points(struct mpc_party *p, struct mpc_point_form form, const uint64_t *index, const uint64_t *low, const uint64_t *times);
 void mpc_note_turned(struct mpc_party *p, struct mpc_turned_form form, const uint64_t *by);
 void mpc_note_bits(struct mpc_party *p, struct mpc_bits_form form, const uint64_t *own);

@@ -143,6 +143,17 @@ static enum base_status wraps(void *context, struct mpc_wraps_form form, const u
     return status;
 }
 
+static enum base_status chosen(void *context, struct mpc_chosen_form form, const uint64_t *rho, const uint64_t *l, struct base_error *error)
+{
+    struct pair_maker *m = context;
+    struct pair_note *note = NULL;
+    if (m->weights_only)
+        return BASE_OK;
+    enum base_status status = m->party == NULL ? BASE_OK : pair_note_chosen(m, form, rho, l, &note, error);
+    keep(m, note, pair_note_chosen_cost(form), 0);
+    return status;
+}
+
 static enum base_status points(void *context, struct mpc_point_form form, const uint64_t *index, const uint64_t *low, const uint64_t *times,
                                struct base_error *error)
 {
@@ -189,17 +200,35 @@ static enum base_status run(void *context, bool last, uint64_t *ret_bytes, struc
     return status;
 }
 
+/* Of a maker that only counts, weights too: those of a party outlive its graphs. */
+static void forget(void *context)
+{
+    struct pair_maker *m = context;
+    pair_maker_drop(m);
+    if (m->party == NULL)
+        pair_store_drop(m->model);
+}
+
 void pair_maker_init(struct pair_maker *ret, struct pair_party *party, struct pair_tape *tape)
 {
     *ret = (struct pair_maker){.model = &ret->own_model, .party = party, .tape = tape, .k = party == NULL ? 0 : pair_cot_k(party)};
-    ret->of_party = (struct mpc_maker){.product = product, .cross = cross, .wraps = wraps, .points = points, .turned = turned, .bits = bits, .run = run,
-                                       .context = ret};
+    ret->of_party = (struct mpc_maker){.product = product, .cross = cross, .wraps = wraps, .chosen = chosen, .points = points, .turned = turned,
+                                       .bits = bits, .run = run, .forget = forget, .context = ret};
 }
 
 void pair_maker_count(struct pair_maker *ret, int k)
 {
     pair_maker_init(ret, NULL, NULL);
     ret->k = k;
+}
+
+struct pair_cost pair_maker_text_keys(const struct pair_maker *maker)
+{
+    struct pair_cost cost = {0};
+    for (int narrow = 0; narrow < 2; narrow++)
+        if (maker->text.keys[narrow].started)
+            cost = pair_cost_then(cost, pair_rlwe_start_cost(pair_store_params(narrow == 1)));
+    return cost;
 }
 
 void pair_maker_drop(struct pair_maker *maker)

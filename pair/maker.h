@@ -10,6 +10,7 @@
  * | cross    | a Gilboa each way, one for squares; for scalars   | the same                                  |
  * |          | with many words: these encrypted as one column    |                                           |
  * | wraps    | thermometer bits of a2 times rows of P1's         | share of V for each reading M             |
+ * | chosen   | a masked bit times a small ring (pair/choose.h)    | shares of V and rho V; of rho l and rho   |
  * | points   | payload, trees (pair/payload.h, pair/point.h)     | keys (pair_point_pack)                    |
  * | turned   | P2's pattern at P1's place (pair/table.h)         | one word of 2^h bits                      |
  * | bits     | P2's bits choose words of P1 (pair/bits.h)        | share of the product                      |
@@ -61,6 +62,8 @@ enum { PAIR_MAKER_BATCH = 256 << 20 };
 void pair_maker_init(struct pair_maker *ret, struct pair_party *party, struct pair_tape *tape);
 /* The count role of it. k: of the COTs. */
 void pair_maker_count(struct pair_maker *ret, int k);
+/* Of `once`, the keys that texts use: sent when the first text meets them. */
+struct pair_cost pair_maker_text_keys(const struct pair_maker *maker);
 /* Drops and wipes what was noted and not made, and the texts; drop: to note something else after it. */
 void pair_maker_drop(struct pair_maker *maker);
 void pair_maker_finish(struct pair_maker *maker);

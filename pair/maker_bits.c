@@ -1,6 +1,7 @@
-/* Notes of masked bits: products of them. */
+/* Notes of masked bits: products of them, and what they choose. */
 #include "base/memory.h"
 #include "pair/bits.h"
+#include "pair/choose.h"
 #include "pair/notes.h"
 
 struct bits_note {
@@ -50,5 +51,55 @@ enum base_status pair_note_bits(struct pair_maker *m, struct mpc_bits_form form,
 out:
     if (n != NULL)
         finish_bits(&n->note);
+    return status;
+}
+
+/* --- what they choose ------------------------------------------------------------------------------------------------------------------- */
+
+struct chosen_note {
+    struct pair_note note;
+    struct pair_choose choose;
+    uint64_t *wraps, *rest; /* [8][count], [2][count] */
+};
+
+struct pair_cost pair_note_chosen_cost(struct mpc_chosen_form form)
+{
+    return pair_choose_cost(form);
+}
+
+static void finish_chosen(struct pair_note *note)
+{
+    struct chosen_note *n = (struct chosen_note *)note;
+    pair_note_finish_jobs(note);
+    base_free_secret(&n->wraps);
+    base_free_secret(&n->rest);
+    base_free(&n);
+}
+
+static enum base_status emit_chosen(struct pair_maker *m, struct pair_note *note, struct base_error *error)
+{
+    struct chosen_note *n = (struct chosen_note *)note;
+    struct mpc_chosen_form form = n->choose.form;
+    enum base_status status = pair_emit_words(m, n->wraps, 2 * MPC_WRAPS_READINGS * form.count, form.ring - form.k, error);
+    return status == BASE_OK ? pair_emit_words(m, n->rest, 2 * form.count, form.ring, error) : status;
+}
+
+enum base_status pair_note_chosen(struct pair_maker *m, struct mpc_chosen_form form, const uint64_t *rho, const uint64_t *l, struct pair_note **ret,
+                                  struct base_error *error)
+{
+    enum base_status status;
+    struct chosen_note *n = NULL;
+    TRY(base_alloc(&n, 1, sizeof *n, error));
+    n->note.emit = emit_chosen;
+    n->note.finish = finish_chosen;
+    TRY(base_alloc(&n->wraps, 2 * MPC_WRAPS_READINGS * form.count, sizeof *n->wraps, error));
+    TRY(base_alloc(&n->rest, 2 * form.count, sizeof *n->rest, error));
+    TRY(pair_choose_init(&n->choose, m->party, form, rho, l, n->wraps, n->rest, error));
+    pair_note_add(&n->note, &n->choose.job);
+    *ret = &n->note;
+    n = NULL;
+out:
+    if (n != NULL)
+        finish_chosen(&n->note);
     return status;
 }

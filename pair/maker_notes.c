@@ -1,6 +1,7 @@
 #include "base/memory.h"
-#include "pair/notes.h"
+#include "pair/choose.h"
 #include "pair/gilboa.h"
+#include "pair/notes.h"
 
 #include <string.h>
 
@@ -214,12 +215,6 @@ static enum base_status emit_wraps(struct pair_maker *m, struct pair_note *note,
     return pair_emit_words(m, n->V, MPC_WRAPS_READINGS * count, n->form.ring, error);
 }
 
-/* ceil((s - M) / 4) for 0 <= s <= 6. No branch: the comparisons are of small numbers that are secret. */
-static uint64_t wraps_of(uint64_t s, uint64_t M)
-{
-    return (s + 3 - M) >> 2;
-}
-
 enum base_status pair_note_wraps(struct pair_maker *m, struct mpc_wraps_form form, const uint64_t *l, struct pair_note **ret, struct base_error *error)
 {
     enum base_status status;
@@ -241,10 +236,10 @@ enum base_status pair_note_wraps(struct pair_maker *m, struct mpc_wraps_form for
             if (!sends)
                 n->own[at] = (a + 4 - j) >> 2; /* a >= j */
             for (uint64_t M = 0; sends && M < MPC_WRAPS_READINGS; M++)
-                n->own[M * all + at] = wraps_of(a + j, M) - wraps_of(a + j - 1, M);
+                n->own[M * all + at] = pair_wraps_of(a + j, M) - pair_wraps_of(a + j - 1, M);
         }
         for (uint64_t M = 0; sends && M < MPC_WRAPS_READINGS; M++)
-            n->V[M * form.count + i] = wraps_of(a, M);
+            n->V[M * form.count + i] = pair_wraps_of(a, M);
     }
     TRY(pair_gilboa_init(&n->gilboa, m->party, steps_form(form), n->own, n->share, error));
     pair_note_add(&n->note, &n->gilboa.job);

@@ -39,6 +39,7 @@ BASE_MUST_USE enum base_status pair_emit_words(struct pair_maker *m, const uint6
 struct pair_cost pair_note_product_cost(struct mpc_product_form form);
 struct pair_cost pair_note_cross_cost(struct mpc_cross_form form);
 struct pair_cost pair_note_wraps_cost(struct mpc_wraps_form form);
+struct pair_cost pair_note_chosen_cost(struct mpc_chosen_form form);
 struct pair_cost pair_note_points_cost(struct mpc_point_form form);
 struct pair_cost pair_note_turned_cost(struct mpc_turned_form form);
 struct pair_cost pair_note_bits_cost(struct mpc_bits_form form);
@@ -49,6 +50,8 @@ BASE_MUST_USE enum base_status pair_note_cross(struct pair_maker *m, struct mpc_
                                                struct pair_note **ret, struct base_error *error);
 BASE_MUST_USE enum base_status pair_note_wraps(struct pair_maker *m, struct mpc_wraps_form form, const uint64_t *l, struct pair_note **ret,
                                                struct base_error *error);
+BASE_MUST_USE enum base_status pair_note_chosen(struct pair_maker *m, struct mpc_chosen_form form, const uint64_t *rho, const uint64_t *l,
+                                                struct pair_note **ret, struct base_error *error);
 BASE_MUST_USE enum base_status pair_note_points(struct pair_maker *m, struct mpc_point_form form, const uint64_t *index, const uint64_t *low,
                                                 const uint64_t *times, struct pair_note **ret, struct base_error *error);
 BASE_MUST_USE enum base_status pair_note_turned(struct pair_maker *m, struct mpc_turned_form form, const uint64_t *by, struct pair_note **ret,

@@ -103,6 +103,7 @@ static void check_memory(struct check *c)
                                    .config = config,
                                    .context = c->config.limits.context,
                                    .slots = c->config.limits.slots,
+                                   .alone = c->config.mode == CONFIG_TWO_PARTY,
                                    .queue_bytes = (size_t)c->config.limits.ahead_mib << 20};
         if (memory_of(&need, (enum mpc_role)c->owner.index, &form, &error) == BASE_OK && available > 0 &&
             memory_total(&need) > available)
@@ -112,8 +113,9 @@ static void check_memory(struct check *c)
                             (double)memory_total(&need) * 1e-9, (double)available * 1e-9);
     }
     line(c, "memory", &error,
-         "%.0f MB weights, %.0f MB cache, up to %.0f MB work and queues; %.0f MB are free",
-         (double)need.weights * 1e-6, (double)need.cache * 1e-6, (double)(need.work + need.queues) * 1e-6,
+         "%.0f MB weights%s, %.0f MB cache, up to %.0f MB work and queues; %.0f MB are free",
+         (double)(need.weights + need.encrypted) * 1e-6, need.encrypted > 0 ? " with the other's, encrypted" : "", (double)need.cache * 1e-6,
+         (double)(need.work + need.queues) * 1e-6,
          (double)available * 1e-6);
 }
 

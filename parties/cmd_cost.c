@@ -165,6 +165,8 @@ static void print_table(const struct cost *o, const struct model *model, const s
     for (int i = party_config_first(o->mode); i < 3; i++)
         (void)printf("P%d%-24s %10.1f MB  %10.1f MB  %10.1f MB\n", i, "", (double)need[i].weights * 1e-6,
                      (double)need[i].cache * 1e-6, (double)(need[i].work + need[i].queues) * 1e-6);
+    if (o->mode == CONFIG_TWO_PARTY)
+        (void)printf("and at each the weights of the other, encrypted: %.1f MB\n", (double)need[1].encrypted * 1e-6);
 }
 
 /* null where the context is too short for one. */
@@ -182,9 +184,9 @@ static void print_json(const struct cost *o, const struct model *model, const st
                                   json_cost(c->by_class[i], c->steps, o));
     for (int i = party_config_first(o->mode); i < 3; i++)
         (void)json_array_append_new(memory,
-                                    json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights,
+                                    json_pack("{s:I, s:I, s:I, s:I}", "weights", (json_int_t)need[i].weights,
                                               "cache", (json_int_t)need[i].cache, "work",
-                                              (json_int_t)(need[i].work + need[i].queues)));
+                                              (json_int_t)(need[i].work + need[i].queues), "encrypted", (json_int_t)need[i].encrypted));
     struct seconds p = seconds_of(o, time_of_prefill(c, &model->shape, prompt), 1),
                    t = seconds_of(o, time_of_decode(c, &model->shape), c->steps);
     json_t *root =
@@ -280,7 +282,8 @@ static enum base_status count(struct cost *o, struct base_error *error)
                                  .policy = policy,
                                  .config = config,
                                  .context = prompt + steps,
-                                 .queue_bytes = (size_t)o->queue_mib << 20};
+                                 .queue_bytes = (size_t)o->queue_mib << 20,
+                                 .alone = o->mode == CONFIG_TWO_PARTY};
     TRY(time_machine_measure(&o->machine, error));
     o->machine.shared = o->one_machine;
     for (int i = 0; i < 3; i++)

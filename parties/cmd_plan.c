@@ -3,8 +3,10 @@
 #include "engine/cost.h"
 #include "engine/weights.h"
 #include "parties/command.h"
+#include "parties/config.h"
 #include "parties/model.h"
 #include "parties/options.h"
+#include "parties/two.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -14,11 +16,33 @@
 #include <unistd.h>
 
 /* What a plan will cost per token, and what the general gates alone would, where they hold: their scores need
- * wider rings, and those of a folded norm less. */
+ * wider rings, and those of a folded norm less. Two parties alone have no others. */
 struct comparison {
     struct mpc_cost chosen, general;
     bool holds;
+    enum config_mode mode;
 };
+
+/* In mode two-party. */
+static enum base_status count_pair(const struct model *model, const struct eng_plan *plan, struct comparison *ret,
+                                   struct base_error *error)
+{
+    enum base_status status = BASE_OK;
+    struct eng_plan pair = {0};
+    struct eng_cost cost;
+    struct pair_maker maker;
+    struct eng_decoder_form form = {.shape = &model->shape, .plan = &pair, .policy = &kv_policy_full, .context = (size_t)plan->context, .maker = &maker.of_party};
+    party_two_count(&maker);
+    TRY(eng_plan_copy(&pair, plan, error));
+    eng_plan_set_pair(&pair);
+    TRY(eng_plan_check(&pair, error));
+    TRY(eng_cost_count(&cost, &form, form.context - 1, NULL, error));
+    ret->chosen = cost.decode;
+out:
+    pair_maker_finish(&maker);
+    eng_plan_finish(&pair);
+    return status;
+}
 
 static enum base_status compare(const struct model *model, const struct eng_plan *plan,
                                 struct comparison *ret, struct base_error *error)
@@ -180,9 +204,11 @@ static void print_plan(const struct eng_plan *plan, const struct model_plan_repo
     print_profile(&plan->profile);
     (void)putchar('\n');
     print_saving(saving);
-    (void)printf("one token, %d in the cache: %llu rounds, %.2f MB online and %.2f MB dealt; ",
+    (void)printf("one token, %d in the cache: %llu rounds, %.2f MB online and %.2f MB %s",
                  plan->context - 1, (unsigned long long)c->chosen.rounds, (double)c->chosen.online * 1e-6,
-                 (double)c->chosen.offline * 1e-6);
+                 (double)c->chosen.offline * 1e-6, c->mode == CONFIG_TWO_PARTY ? "made between the two\n" : "dealt; ");
+    if (c->mode == CONFIG_TWO_PARTY)
+        return;
     if (c->holds)
         (void)printf("with general gates alone %llu rounds, %.2f and %.2f MB: %.0f %% saved\n",
                      (unsigned long long)c->general.rounds, (double)c->general.online * 1e-6,
@@ -222,6 +248,7 @@ static void print_json(const struct eng_plan *plan, const struct model_plan_repo
         "activation_fraction", plan->fu, "rope_fraction", plan->fc, "thin", plan->ring_sv != 0, "fold",
         plan->fold, "layers", json_of_layers(plan, report->choices), "token", json_of_cost(c->chosen),
         "token_general", c->holds ? json_of_cost(c->general) : json_null(), "words", json_of_saving(saving));
+    (void)json_object_set_new(root, "mode", json_string(party_config_mode_name(c->mode)));
     (void)json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     (void)putchar('\n');
     json_decref(root);
@@ -248,7 +275,8 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct model model = {0};
     struct eng_plan plan = {0};
     struct model_plan_report report = {0};
-    struct comparison comparison;
+    struct comparison comparison = {0};
+    const char *mode = "three-party";
     const struct option_entry options[] = {
         OPTION_MODEL(&input.path),
         {.name = "shape",
@@ -272,6 +300,10 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
          .low = 2,
          .high = 1 << 20},
         OPTIONS_WIDTHS(&plan_options),
+        {.name = "mode",
+         .value = "NAME",
+         .help = "three-party (default), two-party-with-dealer: the same costs; two-party: general gates alone, and what a token costs there",
+         .target = &mode},
         {.name = "out", .value = "FILE", .help = "plan.json to write", .target = &out, .required = true},
         {.name = "json",
          .help = "print an object instead of sentences",
@@ -285,11 +317,14 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
         NULL, options, &done, error));
     if (done)
         return BASE_OK;
+    TRY_THAT(party_config_find_mode(mode, &comparison.mode), error, BASE_ERR_ARGUMENT,
+             "--mode is \"%s\": must be three-party, two-party-with-dealer or two-party", mode);
+    plan_options.general = plan_options.general || comparison.mode == CONFIG_TWO_PARTY;
     TRY(check_writable(out, error));
     TRY(model_open(&model, input, error));
     TRY(base_alloc(&report.choices, model.shape.layers, sizeof *report.choices, error));
     TRY(model_plan(&model, &plan_options, &plan, &report, error));
-    TRY(compare(&model, &plan, &comparison, error));
+    TRY((comparison.mode == CONFIG_TWO_PARTY ? count_pair : compare)(&model, &plan, &comparison, error));
     TRY(eng_plan_write(&plan, out, error));
     struct saving saving = saving_of(&model, &plan);
     (json ? print_json : print_plan)(&plan, &report, &comparison, &saving, out);

@@ -46,6 +46,7 @@ enum base_status deployment_check_memory(const struct deployment_form *f, size_t
                                .config = f->policy_config,
                                .context = context,
                                .slots = f->limits.slots,
+                               .alone = f->mode == CONFIG_TWO_PARTY,
                                .queue_bytes = (size_t)f->limits.ahead_mib << 20};
     uint64_t total = 0, available = memory_available();
     TRY(eng_plan_init(&plan, shape->layers, shape->heads, context, error));
@@ -62,13 +63,14 @@ enum base_status deployment_check_memory(const struct deployment_form *f, size_t
         TRY(memory_of(&need, (enum mpc_role)i, &form, error));
         total += memory_total(&need);
         if (!f->quiet)
-            deployment_say("memory P%d: %.0f MB weights, %.0f MB cache, up to %.0f MB work and queues", i,
-                (double)need.weights * 1e-6, (double)need.cache * 1e-6, (double)(need.work + need.queues) * 1e-6);
+            deployment_say("memory P%d: %.0f MB weights%s, %.0f MB cache, up to %.0f MB work and queues", i,
+                (double)(need.weights + need.encrypted) * 1e-6, form.alone ? " with the other's, encrypted" : "", (double)need.cache * 1e-6,
+                (double)(need.work + need.queues) * 1e-6);
     }
     TRY_THAT(available == 0 || total <= available, error, BASE_ERR_MEMORY,
-             "the three parties need up to %.1f GB together and %.1f GB are free: take a smaller model or "
-             "context, or run the parties on three machines",
-             (double)total * 1e-9, (double)available * 1e-9);
+             "the %s parties need up to %.1f GB together and %.1f GB are free: take a smaller model or "
+             "context, or run the parties on machines of their own",
+             form.alone ? "two" : "three", (double)total * 1e-9, (double)available * 1e-9);
 out:
     eng_plan_finish(&plan);
     return status;

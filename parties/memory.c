@@ -19,6 +19,13 @@ enum base_status memory_of(struct memory_need *ret, enum mpc_role role, const st
         ret->cache *= f->slots;
         ret->work += f->slots * eng_decoder_lane_size(&decoder);
     }
+    /* A coefficient for each weight, of 128 bits where its ring has 32 at most, as the embedding's, else of 192 (pair/rlwe.h). */
+    if (f->alone && (role == MPC_LEFT || role == MPC_RIGHT)) {
+        struct eng_weight_words words = eng_weights_words(f->shape, f->plan);
+        ret->encrypted = 16 * (uint64_t)f->shape->vocab * f->shape->width;
+        for (int w = 0; w < KERN_WORDS; w++)
+            ret->encrypted += words.count[w] * (w == KERN_WORD_32 ? 16 : 24);
+    }
     /* Half of what a link may queue lies at each end, and P0 has two links that fill. */
     ret->queues = role == MPC_HELPER ? f->queue_bytes : role == MPC_CLEAR ? 0 : f->queue_bytes / 2;
 out:
@@ -28,7 +35,7 @@ out:
 
 uint64_t memory_total(const struct memory_need *need)
 {
-    return need->weights + need->cache + need->work + need->queues;
+    return need->weights + need->cache + need->work + need->queues + need->encrypted;
 }
 
 uint64_t memory_available(void)

@@ -6,6 +6,7 @@
 
 struct memory_need {
     uint64_t weights, cache, work, queues; /* bytes */
+    uint64_t encrypted;                    /* two parties: the other's weights, encrypted */
 };
 struct memory_form {
     const struct eng_model_shape *shape;
@@ -15,6 +16,7 @@ struct memory_form {
     size_t context;
     size_t slots;       /* requests at the same time; 0: one */
     size_t queue_bytes; /* per link */
+    bool alone;         /* two parties without P0 */
 };
 /* role: MPC_HELPER, MPC_LEFT, MPC_RIGHT, or MPC_CLEAR for the twin. Errors: those of the policy. */
 BASE_MUST_USE enum base_status memory_of(struct memory_need *ret, enum mpc_role role,

@@ -106,7 +106,6 @@ enum base_status prepare_texts(struct client *c, const struct prepare_form *form
 {
     enum base_status status = BASE_OK;
     struct prepare p = {.form = form};
-    struct eng_usage usage[3];
     struct eng_remote_form remote = {.shape = &c->share.shape, .plan = &c->share.plan, .kern = kern_table_select(~0u)};
     struct eng_request request = {.prompt_tokens = (uint32_t)form->prompt_tokens,
                                   .new_tokens = (uint32_t)form->tokens,
@@ -122,7 +121,7 @@ enum base_status prepare_texts(struct client *c, const struct prepare_form *form
     base_progress_start(&p.progress, "making material", form->texts * (form->prompt_tokens + form->tokens - 1));
     TRY(eng_remote_begin(&p.remote, &remote, &request, false, error));
     TRY(make_all(&p, error));
-    TRY(eng_remote_end(&p.remote, usage, error));
+    TRY(eng_remote_end(&p.remote, p.done.usage, error));
 out:
     base_progress_finish(&p.progress);
     if (status != BASE_OK)

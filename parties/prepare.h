@@ -12,6 +12,7 @@ struct prepared {
     uint64_t complete; /* texts that are kept, also after a failure */
     uint64_t bytes;    /* that P1 and P2 have sent each other for it */
     double seconds;
+    struct eng_usage usage[3]; /* of P1 and P2, prompts and tokens apart; bytes as each has counted what it sent */
     bool stopped; /* the program was asked to stop: it has ended in order, between two steps */
 };
 

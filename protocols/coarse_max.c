@@ -1,5 +1,7 @@
 #include "protocols/coarse_max.h"
 
+#include "protocols/guard.h"
+
 enum { CHUNK = 4096, BATCH = 16 };
 
 /* Everything that depends on public shapes. */
@@ -109,6 +111,12 @@ static void read_hot(struct mpc_party *p, const struct layout *at, const uint64_
     }
 }
 
+/* Two parties: cells of the reading with a bit more, of which the first two and the upper half are bad. Public numbers. */
+static bool is_bad(const struct layout *at, uint64_t cell)
+{
+    return cell < 2 || cell >= at->bins;
+}
+
 /* The twin takes the worst reading, one bin up (two parties: two, slack in (1, 3]): slack in (1, 2] bins, so its softmax is never better than the protocol's. */
 static void count_clear(struct mpc_party *p, const struct layout *at, const uint64_t *x, uint64_t *histogram)
 {
@@ -119,8 +127,10 @@ static void count_clear(struct mpc_party *p, const struct layout *at, const uint
     for (size_t i = 0; i < at->elements; i++) {
         while (i >= at->starts[row + 1])
             row++;
-        int64_t bin = (((int64_t)x[i] + half) >> at->s) + up;
+        int64_t cell = ((int64_t)x[i] + half) >> at->s, bin = cell + up;
         histogram[row * at->bins + (size_t)(bin & (int64_t)(at->bins - 1))]++;
+        if (p->maker != NULL)
+            p->guard += is_bad(at, (uint64_t)cell & (2 * at->bins - 1));
     }
 }
 
@@ -128,7 +138,7 @@ static void count_clear(struct mpc_party *p, const struct layout *at, const uint
 
 static struct mpc_point_form hot_of(const struct layout *at)
 {
-    return (struct mpc_point_form){.h = at->gate->h, .ring = at->rc, .payload = MPC_PAYLOAD_WORD, .word = 1};
+    return (struct mpc_point_form){.h = at->gate->h + 1, .ring = at->rc, .payload = MPC_PAYLOAD_WORD, .word = 1};
 }
 
 static struct mpc_point_form zero_of(const struct layout *at)
@@ -141,12 +151,36 @@ struct reading {
     const uint64_t *m;
     uint64_t *to; /* histograms; or c */
     size_t row;
+    uint64_t *bad; /* [elements] */
 };
 
+/* Cells beyond the bins are counted nowhere but in `bad`. */
 static void count_one(void *context, size_t i, const uint64_t *hot)
 {
     struct reading *r = context;
-    accumulate(r->at, r->m, i, 1, hot, r->to, &r->row);
+    size_t bins = r->at->bins, cell = r->m[i] >> r->at->s;
+    while (i >= r->at->starts[r->row + 1])
+        r->row++;
+    uint64_t *line = r->to + r->row * bins, bad = 0;
+    for (size_t q = 0; q < 2 * bins; q++) {
+        uint64_t share = hot[(cell - q) & (2 * bins - 1)];
+        if (q < bins)
+            line[q] += share;
+        if (is_bad(r->at, q))
+            bad += share;
+    }
+    r->bad[i] = bad;
+}
+
+static void count_made(struct mpc_party *p, const struct layout *at, struct mpc_wire x, uint64_t *histogram)
+{
+    int k = at->gate->k + 1;
+    size_t mark = base_arena_mark(&p->arena);
+    uint64_t *bad = mpc_words(p, at->elements);
+    sec_points_read(p, hot_of(at), at->elements, count_one,
+                    &(struct reading){at, sec_read_open(p, x, k, UINT64_C(1) << (k - 2)), histogram, 0, bad});
+    sec_guard_join(p, bad, at->elements, "score");
+    base_arena_release(&p->arena, mark);
 }
 
 static void test_one(void *context, size_t i, const uint64_t *hot)
@@ -165,13 +199,13 @@ static struct mpc_wire queue_counts(struct mpc_party *p, const struct layout *at
         histogram[i] = 0;
     uint64_t half = UINT64_C(1) << (at->gate->k - 1);
     if (mpc_notes(p))
-        sec_points_note(p, hot_of(at), sec_read_mask(p, x, at->gate->k), at->elements, at->s, NULL, NULL);
+        sec_points_note(p, hot_of(at), sec_read_mask(p, x, at->gate->k + 1), at->elements, at->s, NULL, NULL);
     else if (p->role == MPC_HELPER)
         deal_hot(p, at, sec_read_mask(p, x, at->gate->k));
     else if (p->role == MPC_CLEAR)
         count_clear(p, at, x.x, histogram);
     else if (p->maker != NULL)
-        sec_points_read(p, hot_of(at), at->elements, count_one, &(struct reading){at, sec_read_open(p, x, at->gate->k, half), histogram, 0});
+        count_made(p, at, x, histogram);
     else if (mpc_computes(p))
         read_hot(p, at, sec_read_open(p, x, at->gate->k, half), histogram);
     for (size_t r = 0; r < at->rows; r++) {

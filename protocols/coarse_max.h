@@ -5,6 +5,8 @@
  * stay empty (it would wrap to bin 0).
  * Units: |x| < 2^(k-1) - 2^s with the fraction of the input; result in Z_2^ko, ko >= k + 1, so that c - x reads unsigned.
  * Cost: 2 rounds; per element 2^h dealt counters of rc bits, or one DPF key pair where that is smaller; per row 2^h - 1 keys.
+ * Two parties without P0 read one bit more of x, in as many cells again, one key per element: cell 0 and 1 and the upper half are bad, and the same key's shares,
+ * summed over them, join the guard (protocols/guard.h) for nothing. They count nowhere.
  * Reveals: nothing (counts are opened under fresh masks of their whole ring).
  * Source: specification, rowmax.py; PROTOCOL section 5. */
 #ifndef CACHET_PROTOCOLS_COARSE_MAX_H

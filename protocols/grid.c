@@ -31,22 +31,27 @@ static void fit_piece(struct sec_grid *gate, int e, size_t q)
         gate->coefficient[e][((size_t)i << gate->h) + q] = sec_pieces_nearest(c[i] * scale);
 }
 
-static void fit(struct sec_grid *gate, int e)
+static void reverse(struct sec_grid *gate, int e)
 {
     size_t cells = (size_t)1 << gate->h;
-    for (size_t q = 0; q < cells; q++)
-        fit_piece(gate, e, q);
     for (size_t c = 0; c < 3; c++)
         for (size_t i = 0; i < 2 * cells; i++)
             gate->reversed[e][c * 2 * cells + i] = (uint64_t)gate->coefficient[e][c * cells + (2 * cells - i) % cells];
 }
 
-/* Piece q at x, F fraction bits. */
-static int64_t piece(const struct sec_grid *gate, int e, int64_t q, int64_t x)
+void sec_grid_begin(struct sec_grid *gate, int e, size_t cell)
+{
+    for (size_t c = 0; c < 3; c++)
+        for (size_t q = 0; q < cell; q++)
+            gate->coefficient[e][(c << gate->h) + q] = 0;
+    reverse(gate, e);
+}
+
+int64_t sec_grid_piece(const struct sec_grid *gate, int e, int64_t cell, int64_t x)
 {
     size_t cells = (size_t)1 << gate->h;
-    const int64_t *c = gate->coefficient[e] + q;
-    uint64_t d = (uint64_t)(x - q * (INT64_C(1) << gate->s));
+    const int64_t *c = gate->coefficient[e] + cell;
+    uint64_t d = (uint64_t)(x - cell * (INT64_C(1) << gate->s));
     return (int64_t)((uint64_t)c[0] + (uint64_t)c[cells] * d + (uint64_t)c[2 * cells] * d * d);
 }
 
@@ -56,10 +61,10 @@ static void measure(struct sec_grid *gate, int e)
     double scale = base_power_of_two(-gate->form.F), unit = base_power_of_two(gate->cut), worst = 0;
     int64_t low = gate->form.low >> gate->cut, high = gate->form.high >> gate->cut;
     for (int64_t x = low; x < high; x += 1 + x / 8192) {
-        int64_t q = x >> gate->s, first = piece(gate, e, q, x);
+        int64_t q = x >> gate->s, first = sec_grid_piece(gate, e, q, x);
         double exact = gate->form.value(gate->form.context, e, (double)x * unit);
         for (int64_t up = q; up <= q + 2; up++) {
-            int64_t y = piece(gate, e, up, x);
+            int64_t y = sec_grid_piece(gate, e, up, x);
             gate->error[e] = fmax(gate->error[e], fabs((double)y * scale / exact - 1));
             worst = fmax(worst, fabs((double)(y - first)));
         }
@@ -74,21 +79,24 @@ enum base_status sec_grid_init(struct sec_grid *ret, struct sec_grid_form form, 
     for (int e = 0; e < form.functions; e++)
         gate.s = base_smaller(gate.s, base_larger(1, (form.F - form.fo[e] + 1) / 2));
     int64_t lowest = base_larger(SEC_GRID_LOWEST, 1 << base_larger(0, SEC_GRID_LOW_RESOLUTION - gate.s));
-    while (gate.h < form.k && (form.low >> (form.k - gate.h) < SEC_GRID_LOWEST ||
-                               (gate.h < SEC_GRID_MOST_BITS && form.low >> (form.k - gate.h) < lowest)))
+    gate.h = form.h;
+    while (form.h == 0 && gate.h < form.k && (form.low >> (form.k - gate.h) < SEC_GRID_LOWEST ||
+                                              (gate.h < SEC_GRID_MOST_BITS && form.low >> (form.k - gate.h) < lowest)))
         gate.h++;
     gate.s = base_smaller(gate.s, form.k - gate.h);
     gate.cut = form.k - gate.h - gate.s;
     size_t cells = (size_t)1 << gate.h;
     TRY_THAT(gate.h <= SEC_GRID_MOST_BITS && gate.s >= 1 && form.low > 0 && form.functions <= SEC_GRID_FUNCTIONS, error, BASE_ERR_RANGE,
-             "between two parties the range %lld..%lld of %d bits takes 2^%d cells: 2^%d at most; use a shorter context or a narrower range",
+             "between two parties the range %lld..%lld of %d bits takes 2^%d cells: 2^%d at most; use a narrower range",
              (long long)form.low, (long long)form.high, form.k, gate.h, SEC_GRID_MOST_BITS);
     TRY_THAT(form.high <= (INT64_C(1) << form.k) - (INT64_C(2) << (form.k - gate.h)), error, BASE_ERR_RANGE,
              "between two parties %lld leaves no two cells of %d bits empty: recompute the plan", (long long)form.high, form.k);
     for (int e = 0; e < form.functions; e++) {
         TRY(base_alloc(&gate.coefficient[e], 3 * cells, sizeof *gate.coefficient[e], error));
         TRY(base_alloc(&gate.reversed[e], 6 * cells, sizeof *gate.reversed[e], error));
-        fit(&gate, e);
+        for (size_t q = 0; q < cells; q++)
+            fit_piece(&gate, e, q);
+        reverse(&gate, e);
         measure(&gate, e);
     }
     gate.form.context = NULL;
@@ -109,7 +117,7 @@ void sec_grid_finish(struct sec_grid *gate)
 
 /* --- the gate ---------------------------------------------------------------------------------------------------------------- */
 
-static struct mpc_point_form points_of(const struct sec_grid *gate)
+struct mpc_point_form sec_grid_points(const struct sec_grid *gate)
 {
     return (struct mpc_point_form){.h = gate->h, .ring = gate->form.ring, .payload = MPC_PAYLOAD_POWERS, .bits = gate->s};
 }
@@ -122,7 +130,7 @@ static void clear(struct mpc_party *p, const struct sec_grid *gate, const uint64
         ret[e] = mpc_words(p, n);
         for (size_t i = 0; ret[e] != NULL && i < n; i++) {
             int64_t v = (int64_t)x[i], q = v < 0 ? 0 : v >> gate->s;
-            ret[e][i] = (uint64_t)mpc_round_shift(piece(gate, e, q > last ? last : q, v), gate->form.F - gate->form.fo[e]);
+            ret[e][i] = (uint64_t)mpc_round_shift(sec_grid_piece(gate, e, q > last ? last : q, v), gate->form.F - gate->form.fo[e]);
         }
     }
 }
@@ -134,15 +142,20 @@ struct reading {
     uint64_t **share;
 };
 
+uint64_t sec_grid_share(const struct mpc_party *p, const struct sec_grid *gate, int e, uint64_t m, const uint64_t *hot)
+{
+    size_t cells = (size_t)1 << gate->h;
+    const uint64_t *c0 = gate->reversed[e] + (cells - (m >> gate->s)), *const c[3] = {c0, c0 + 2 * cells, c0 + 4 * cells};
+    uint64_t share;
+    p->kern->segment_dot(&share, hot, c, m & kern_ring_mask(gate->s), cells, 1);
+    return share;
+}
+
 static void read_one(void *context, size_t i, const uint64_t *hot)
 {
     const struct reading *r = context;
-    const struct sec_grid *gate = r->gate;
-    size_t cells = (size_t)1 << gate->h;
-    for (int e = 0; e < gate->form.functions; e++) {
-        const uint64_t *c0 = gate->reversed[e] + (cells - (r->m[i] >> gate->s)), *const c[3] = {c0, c0 + 2 * cells, c0 + 4 * cells};
-        r->p->kern->segment_dot(&r->share[e][i], hot, c, r->m[i] & kern_ring_mask(gate->s), cells, 1);
-    }
+    for (int e = 0; e < r->gate->form.functions; e++)
+        r->share[e][i] = sec_grid_share(r->p, r->gate, e, r->m[i], hot);
 }
 
 void sec_grid_eval(struct mpc_party *p, const struct sec_grid *gate, struct mpc_wire x, struct mpc_wire *ret, const char *label)
@@ -155,13 +168,13 @@ void sec_grid_eval(struct mpc_party *p, const struct sec_grid *gate, struct mpc_
     if (mpc_failed(p))
         return;
     if (mpc_notes(p)) {
-        sec_points_note(p, points_of(gate), sec_read_mask(p, x, k), x.count, gate->s, NULL, NULL);
+        sec_points_note(p, sec_grid_points(gate), sec_read_mask(p, x, k), x.count, gate->s, NULL, NULL);
     } else if (p->role == MPC_CLEAR) {
         clear(p, gate, x.x, x.count, share);
     } else {
         for (int e = 0; e < gate->form.functions; e++)
             share[e] = mpc_words(p, x.count);
-        sec_points_read(p, points_of(gate), x.count, read_one, &(struct reading){p, gate, sec_read_open(p, x, k, 0), share});
+        sec_points_read(p, sec_grid_points(gate), x.count, read_one, &(struct reading){p, gate, sec_read_open(p, x, k, 0), share});
     }
     for (int e = 0; e < gate->form.functions; e++)
         ret[e] = mpc_open_share(p, share[e], x.count, (struct mpc_opening_form){.ring = gate->form.ring, .f = gate->form.F - gate->form.fo[e],

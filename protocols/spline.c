@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/realmath.h"
 #include "protocols/pieces.h"
+#include "protocols/windows.h"
 
 #include <math.h>
 
@@ -218,9 +219,28 @@ out:
     return status;
 }
 
+/* Between two parties by windows, and in the whole ring. */
+static enum base_status run_windows(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret)
+{
+    struct sec_windows gate = {0};
+    struct sec_windows_reading reading;
+    enum base_status status = BASE_OK;
+    struct sec_spline_form form = standard_reciprocal;
+    struct sec_grid_form grid = {.k = form.k + 1, .low = form.low, .high = form.high, .F = form.F, .ring = form.ring, .functions = 1,
+                                 .fo = {form.function[0].fo}, .bound = {form.function[0].bound}, .value = grid_value, .context = &form};
+    TRY(sec_windows_init(&gate, grid, &p->error));
+    reading = sec_windows_eval(p, &gate, x, "windows");
+    TRY(mpc_round(p));
+    *ret = sec_windows_choose(p, &gate, &reading, form.ring, "chosen");
+    TRY(mpc_round(p));
+out:
+    sec_windows_finish(&gate);
+    return status;
+}
+
 static enum base_status run_reciprocal(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret)
 {
-    return run_form(p, standard_reciprocal, x, ret);
+    return p->maker != NULL ? run_windows(p, x, ret) : run_form(p, standard_reciprocal, x, ret);
 }
 
 static enum base_status run_root(struct mpc_party *p, struct mpc_wire x, struct mpc_wire *ret)

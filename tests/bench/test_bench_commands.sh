@@ -32,6 +32,10 @@ refused 'is for shapes' --model "$model" --made-up-rows
 refused 'are for shapes' --model "$model" --layers 2
 refused 'no shape is called' --shape gpt9
 refused 'has 30' --shape smollm2-135m --layers 31
+refused 'must be three-party, two-party-with-dealer or two-party' --model "$model" --mode four-party
+refused 'two parties alone have general gates' --model "$model" --mode two-party --gates cheap,general
+refused 'a relay lies before three parties' --model "$model" --mode two-party --link lan
+refused 'is made for whole prompts' --shape gpt2 --mode two-party --made-up-rows
 refused 'was trained for 1024' --shape gpt2 --context 2000 --made-up-rows
 
 # Two policies over two links; a budget for the one that takes one. The relay counts what the parties count, and its own framing.
@@ -68,6 +72,16 @@ for field in rounds online_bytes offline_bytes; do
 done
 [ "$(grep -c '"prompt": null' "$here/json--made-up-rows")" = 4 ]
 result $? "and say nothing of a prompt"
+# Two parties alone: what they make before each request is counted as declared, and timed apart from it.
+i=0
+while [ $((i += 1)) -le 8 ]; do echo "a b b a b a a b"; done >"$here/text"
+"$cachet" bench --model "$root/tests/support/transformers/qwen2" --text "$here/text" --mode two-party --context 3 --new-tokens 2 --warm-ups 0 --repeats 2 --output csv \
+    >"$here/two" 2>"$here/err" &&
+    awk -F, 'NR == 1 {for (i = 1; i <= NF; i++) at[$i] = i; next}
+        $at["mode"] != "two-party" || $at["gates"] != "general" || $at["token_dealt"] < 1e6 || $at["made_token_seconds"] <= 0 || $at["made_prompt_seconds"] <= 0 {bad++}
+        $at["p0_sent"] != 0 || $at["p1_memory"] < 1e6 || $at["token_rounds"] != 41 {bad++}
+        END {exit NR != 2 || bad > 0}' "$here/two"
+result $? "two parties alone"
 # A party that was not started for them refuses made-up rows: the session's tests.
 [ -z "$(ls -d "$here"/cachet-* 2>/dev/null)" ]
 result $? "nothing is left behind"

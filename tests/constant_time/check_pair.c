@@ -16,6 +16,7 @@
 #include "pair/and.h"
 #include "pair/base_ot.h"
 #include "pair/bits.h"
+#include "pair/choose.h"
 #include "pair/cot.h"
 #include "pair/maker.h"
 #include "pair/payload.h"
@@ -83,7 +84,7 @@ struct end {
     bool well;
     enum base_status status;
     struct base_error error;
-    uint64_t given[6][WORDS], got[9][WORDS];
+    uint64_t given[6][WORDS], got[11][WORDS];
     uint32_t order[N];
     struct pair_point_keys keys;
     pthread_t thread;
@@ -117,8 +118,9 @@ static enum base_status run_products(struct pair_party *p, struct end *end, stru
     struct pair_powers powers;
     struct pair_factors factors;
     struct pair_bits bits;
+    struct pair_choose choose;
     struct pair_powers_form form = {.count = N, .bits = 7, .ring = 40, .times = true};
-    struct pair_job *jobs[] = {&cross.job, &scalars.job, &squares.job, &and.job, &powers.job, &factors.job, &bits.job};
+    struct pair_job *jobs[] = {&cross.job, &scalars.job, &squares.job, &and.job, &powers.job, &factors.job, &bits.job, &choose.job};
     TRY(pair_cross_init(&cross, p, (struct pair_cross_form){.count = N, .group = 3, .ring = 50}, end->given[0], end->given[1], end->got[0], error));
     TRY(pair_cross_init(&scalars, p, (struct pair_cross_form){.count = N, .group = 3, .ring = 64, .scalars = true}, end->given[0], end->given[1],
                         end->got[1], error));
@@ -128,7 +130,10 @@ static enum base_status run_products(struct pair_party *p, struct end *end, stru
     TRY(pair_powers_init(&powers, p, form, end->given[2], end->got[5], error));
     TRY(pair_factors_init(&factors, p, (struct pair_factors_form){.count = N, .bits = 17, .frac = 13, .ring = 64}, end->given[2], end->got[6], error));
     TRY(pair_bits_init(&bits, p, (struct pair_bits_form){.count = N, .bits = 3, .ring = 11}, end->given[2], end->got[8], error));
+    TRY(pair_choose_init(&choose, p, (struct mpc_chosen_form){.count = N, .k = 34, .ring = 64}, end->given[0], end->given[1], end->got[9], end->got[10], error));
     TRY(pair_run(p, jobs, sizeof jobs / sizeof *jobs, error));
+    expect_secret(end, "a bit times wraps", end->got[9], 8 * N * 8);
+    expect_secret(end, "a bit times a mask", end->got[10], 2 * N * 8);
     expect_secret(end, "a product of bits", end->got[8], N * 8);
     expect_secret(end, "a power", end->got[5] + N, 5 * N * 8);
     expect_secret(end, "a product of factors", end->got[6], N * 8);

@@ -9,6 +9,7 @@
 
 #include "pair/and.h"
 #include "pair/bits.h"
+#include "pair/choose.h"
 #include "pair/gilboa.h"
 
 /* --- one private word times another ------------------------------------------------------------------------------------------------ */
@@ -280,10 +281,81 @@ static void test_bits(void **state)
         assert_int_equal(pair_bits_init(&job, &p, (struct pair_bits_form){.count = 1, .bits = bits, .ring = 8}, NULL, NULL, &error), BASE_ERR_INTERNAL);
 }
 
+/* --- a bit times a small ring ------------------------------------------------------------------------------------------------------ */
+
+struct choices {
+    struct mpc_chosen_form form;
+    uint64_t *rho[3], *l[3], *wraps[3], *rest[3];
+};
+
+static enum base_status choose(struct pair_party *p, void *context, struct base_error *error)
+{
+    struct choices *c = context;
+    struct pair_choose job;
+    struct pair_job *jobs[1] = {&job.job};
+    enum base_status status = pair_choose_init(&job, p, c->form, c->rho[p->id], c->l[p->id], c->wraps[p->id], c->rest[p->id], error);
+    return status == BASE_OK ? pair_run(p, jobs, 1, error) : status;
+}
+
+/* Both bits and both masks' highest bits in every combination, over extreme and random low ones. */
+static uint64_t check_choices(int k, int ring, uint64_t seed)
+{
+    enum { N = 640 };
+    struct choices c = {.form = {.count = N, .k = k, .ring = ring}};
+    struct pair_ran ran;
+    uint64_t keep = kern_ring_mask(ring - k), whole = kern_ring_mask(ring);
+    for (int id = 1; id <= 2; id++) {
+        c.rho[id] = pair_test_alloc(N, 8);
+        c.l[id] = pair_test_words(seed + (uint64_t)id, N, k);
+        c.wraps[id] = pair_test_alloc((size_t)8 * N, 8);
+        c.rest[id] = pair_test_alloc((size_t)2 * N, 8);
+        for (size_t i = 0; i < N; i++) {
+            uint64_t number = id == 1 ? i : i >> 3;
+            c.rho[id][i] = number & 1;
+            c.l[id][i] = (c.l[id][i] & kern_ring_mask(k - 2)) | (number >> 1 & 3) << (k - 2);
+        }
+    }
+    pair_run_well((struct pair_run_options){.k = 8, .seed = seed}, choose, &c, &ran);
+    for (size_t i = 0; i < N; i++) {
+        uint64_t rho = c.rho[1][i] ^ c.rho[2][i];
+        for (uint64_t M = 0; M < MPC_WRAPS_READINGS; M++) {
+            uint64_t V = pair_wraps_of((c.l[1][i] >> (k - 2)) + (c.l[2][i] >> (k - 2)), M);
+            assert_int_equal((c.wraps[1][M * N + i] + c.wraps[2][M * N + i]) & keep, V & keep);
+            assert_int_equal((c.wraps[1][(M + 4) * N + i] + c.wraps[2][(M + 4) * N + i]) & keep, rho * V & keep);
+        }
+        assert_int_equal((c.rest[1][i] + c.rest[2][i]) & whole, rho * (c.l[1][i] + c.l[2][i]) & whole);
+        assert_int_equal((c.rest[1][N + i] + c.rest[2][N + i]) & whole, rho);
+    }
+    for (int id = 1; id <= 2; id++) {
+        uint64_t **own[] = {&c.rho[id], &c.l[id], &c.wraps[id], &c.rest[id]};
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+            base_free(own[i]);
+    }
+    return ran.frames;
+}
+
+static void test_choices(void **state)
+{
+    struct base_error error = {0};
+    struct pair_choose job;
+    struct pair_party p = {.id = 1};
+    struct pair_cost cost = pair_choose_cost((struct mpc_chosen_form){.count = 8, .k = 34, .ring = 64});
+    (void)state;
+    assert_int_equal(check_choices(34, 64, 1), check_choices(34, 64, 5));
+    (void)check_choices(2, 3, 2);
+    (void)check_choices(10, 33, 3);
+    (void)check_choices(62, 64, 4);
+    assert_int_equal(cost.cots[1], 8 * 8);
+    assert_int_equal(cost.cots[2], 8);
+    assert_int_equal(cost.bytes[1], 1 + 40 * 30 + 2 * 64);
+    assert_int_equal(cost.bytes[2], 8 + 64);
+    assert_int_equal(pair_choose_init(&job, &p, (struct mpc_chosen_form){.count = 1, .k = 64, .ring = 64}, NULL, NULL, NULL, NULL, &error), BASE_ERR_INTERNAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gilboa), cmocka_unit_test(test_bits), cmocka_unit_test(test_cost), cmocka_unit_test(test_cross),
+        cmocka_unit_test(test_gilboa), cmocka_unit_test(test_bits), cmocka_unit_test(test_choices), cmocka_unit_test(test_cost), cmocka_unit_test(test_cross),
         cmocka_unit_test(test_and),    cmocka_unit_test(test_jobs_share_exchanges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

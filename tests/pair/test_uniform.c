@@ -10,6 +10,7 @@
 
 #include "pair/and.h"
 #include "pair/bits.h"
+#include "pair/choose.h"
 #include "pair/gilboa.h"
 #include "pair/payload.h"
 #include "pair/permutation.h"
@@ -61,7 +62,7 @@ static void unpack_2(uint64_t *out, const uint8_t *in, size_t count, int ring)
 struct constant {
     uint64_t input[N * ALL], index[N];
     uint32_t order[ROWS];
-    uint64_t share[3][10][N * ALL];
+    uint64_t share[3][12][N * ALL];
 };
 
 static enum base_status run_jobs(struct pair_party *p, struct constant *c, struct base_error *error)
@@ -75,7 +76,8 @@ static enum base_status run_jobs(struct pair_party *p, struct constant *c, struc
     struct pair_permutation permutation;
     struct pair_factors factors;
     struct pair_bits bits;
-    struct pair_job *jobs[] = {&cross.job, &scalars.job, &squares.job, &and.job, &point.job, &table.job, &permutation.job, &factors.job, &bits.job};
+    struct pair_choose choose;
+    struct pair_job *jobs[] = {&cross.job, &scalars.job, &squares.job, &and.job, &point.job, &table.job, &permutation.job, &factors.job, &bits.job, &choose.job};
     uint64_t(*share)[N * ALL] = c->share[p->id];
     struct pair_point_form points = {.count = N, .h = H, .groups = 2, .rings = {64, 24}};
     struct pair_permutation_form rows = {.owner = 1, .rows = ROWS, .width = WIDTH, .ring = 64, .given = true};
@@ -88,6 +90,7 @@ static enum base_status run_jobs(struct pair_party *p, struct constant *c, struc
     TRY(pair_permutation_init(&permutation, p, rows, c->order, c->input, share[6], share[7], error));
     TRY(pair_factors_init(&factors, p, (struct pair_factors_form){.count = N, .bits = 17, .frac = 13, .ring = 64}, c->index, share[8], error));
     TRY(pair_bits_init(&bits, p, (struct pair_bits_form){.count = N, .bits = 3, .ring = 11}, c->index, share[9], error));
+    TRY(pair_choose_init(&choose, p, (struct mpc_chosen_form){.count = N, .k = 34, .ring = 64}, c->input, c->input, share[10], share[11], error));
     TRY(pair_run(p, jobs, sizeof jobs / sizeof *jobs, error));
     pair_point_keys_finish(&keys);
 out:

@@ -27,7 +27,7 @@ says() {
     grep -q -- "$1" "$work/err" "$work/out"
 }
 
-echo "1..13"
+echo "1..16"
 up --prompt "a b" --compare --keep "$work/kept" && says 'every one of the 3 tokens is the one that the same model gives in the clear'
 check $? "two processes give the clear's tokens"
 says 'material made before each step'
@@ -63,3 +63,12 @@ check $? "tokens chosen inside are refused"
 "$cachet" plan --model "$root/tests/support/transformers/qwen2" --context 64 --out "$work/plan.json" >"$work/out" 2>"$work/err" &&
     ! up --prompt "a b" --plan "$work/plan.json" && says 'make a plan with --general'
 check $? "a plan of gates that only P0 can deal for is refused"
+"$cachet" plan --model "$root/tests/support/transformers/qwen2" --mode two-party --context 64 --out "$work/plan.json" >"$work/out" 2>"$work/err" &&
+    says 'one token, 63 in the cache: 41 rounds, .* MB made between the two'
+check $? "a plan says what a token costs there"
+"$cachet" cost --model "$root/tests/support/transformers/qwen2" --plan "$work/plan.json" --context 60 --mode two-party >"$work/out" 2>"$work/err" &&
+    says 'weights of the other, encrypted: [1-9.]'
+check $? "and cost what the other's encrypted weights need"
+"$cachet" check --config "$work/kept/config.yaml" --key "$work/kept/p1.key" --shares "$work/kept/set/p1" >"$work/out" 2>"$work/err"
+says "MB weights with the other's, encrypted"
+check $? "which check counts, too"

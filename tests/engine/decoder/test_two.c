@@ -116,6 +116,22 @@ static void test_rounds(void **state)
     check_model("odd, roomy", o, few);
 }
 
+/* Plans of long contexts: 1/S in windows of 2^14 cells at most, in as many rounds; a step runs, and gives the tokens that it gives with P0. */
+static void test_long_contexts(void **state)
+{
+    struct model_options o = two();
+    struct model model;
+    (void)state;
+    o.shape = &model_odd_shape;
+    for (size_t context = 512; context <= 2048; context *= 2) {
+        o.context = context;
+        assert_true(model_open(&model, "odd, long", o));
+        assert_true(model.gates.windows.low.h <= 14 && model.gates.windows.high.h <= 14 && model.gates.windows.error < 0x1p-13);
+        model_close(&model);
+        check_runs("odd, long", o, (struct request){.policy = &kv_policy_full, .rows = {3, 1}, .steps = 2, .context = context, .chunk = 4}, false);
+    }
+}
+
 /* GELU and biases of Q, K and V. */
 static void test_mlp_without_gate(void **state)
 {
@@ -275,7 +291,8 @@ static void test_boxes_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_odd_extents), cmocka_unit_test(test_rounds), cmocka_unit_test(test_mlp_without_gate),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_odd_extents), cmocka_unit_test(test_rounds), cmocka_unit_test(test_long_contexts),
+                                       cmocka_unit_test(test_mlp_without_gate),
                                        cmocka_unit_test(test_gpt2), cmocka_unit_test(test_window), cmocka_unit_test(test_odd_extents_encrypted),
                                        cmocka_unit_test(test_window_encrypted), cmocka_unit_test(test_dealt_gates_are_refused),
                                        cmocka_unit_test(test_evictions), cmocka_unit_test(test_selections), cmocka_unit_test(test_boxes_are_refused),
