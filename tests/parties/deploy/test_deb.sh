@@ -25,7 +25,8 @@ bad() {
     failures=$((failures + 1))
 }
 
-package=$("$1/parties/deploy/deb" --build "$work/build" --out "$work/first") || exit 1
+# Kernels for GPUs, where nvcc is there, are the same objects as in the tree's own build.
+package=$("$1/parties/deploy/deb" --build "$work/build" --out "$work/first" --cuda disabled) || exit 1
 again=$("$1/parties/deploy/deb" --build "$work/build" --out "$work/second") || exit 1
 cmp "$package" "$again" || bad "the same commit gives other bytes"
 [ "$(ls "$work/first")" = "cachet_$(dpkg-deb -f "$package" Version)_$(dpkg --print-architecture).deb" ] || bad "named $(ls "$work/first")"

@@ -7,6 +7,7 @@ where that is not allowed. The gateway, which holds the prompt by right, and the
 import json
 import os
 import random
+import signal
 import struct
 import subprocess
 import sys
@@ -97,7 +98,9 @@ def watch(g, marks, answer):
         got += s.recv(65536)
     named = processes(g)
     check(set(named) == {"p0", "p1", "p2", "gateway"}, f"processes: {named}")
+    os.kill(named["gateway"], signal.SIGSTOP)  # the request stays under way, however long the search takes
     judge_memory(named, marks, "during", ["prompt"])
+    os.kill(named["gateway"], signal.SIGCONT)
     while part := s.recv(65536):
         got += part
     check(text_of(got) == answer, f"the answer is {text_of(got)!r}, the model says {answer!r} in the clear")
