@@ -88,7 +88,7 @@ enum base_status deployment_share(const char *out, const struct model *model, co
                                  kern_table_select(~0u), &progress, ret_set, error);
     base_progress_finish(&progress);
     TRY(status);
-    deployment_say("shares: %.1f million weights masked for P0, P1 and P2 (%.1f s)", (double)weights * 1e-6,
+    deployment_say("shares: %.1f million weights masked for %sP1 and P2 (%.1f s)", (double)weights * 1e-6, plan->pair ? "" : "P0, ",
         base_clock_seconds() - start);
 out:
     return status;

@@ -27,13 +27,14 @@ says() {
     grep -q -- "$1" "$work/err" "$work/out"
 }
 
-echo "1..16"
+echo "1..17"
 up --prompt "a b" --compare --keep "$work/kept" && says 'every one of the 3 tokens is the one that the same model gives in the clear'
 check $? "two processes give the clear's tokens"
 says 'material made before each step'
 check $? "each step's material is made before it"
 says 'P1 and P2 run as two processes' && ! [ -e "$work/kept/p0.key" ] && [ -e "$work/kept/p1.key" ]
 check $? "there is no third"
+text=$(head -n 1 "$work/out")
 [ "$(stat -c %a "$work/kept/set/p1/encrypted-weights" "$work/kept/set/p2/encrypted-weights" | tr '\n' ' ')" = "600 600 " ] && grep -q 'are encrypted, once for this model' "$work/kept/p1.log"
 check $? "each keeps the weights that the other has encrypted"
 for i in 1 2; do
@@ -50,6 +51,13 @@ check $? "another mode wants its p0"
 sed 's/^\( *\)p1: \(.*\)$/&\n\1p0: \2/' "$work/kept/config.yaml" >"$work/with.yaml"
 ! "$cachet" config print --config "$work/with.yaml" >"$work/out" 2>"$work/err" && says 'mode two-party has no P0: remove it'
 check $? "a p0 is refused"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+"$cachet" up --mode two-party --serve --listen "127.0.0.1:$port" --model "$root/tests/support/transformers/qwen2" --context 16 >"$work/out" 2>"$work/err" &
+gateway=$!
+curl -sf --retry 300 --retry-delay 1 --retry-connrefused "http://127.0.0.1:$port/health" >"$work/health" &&
+    curl -sf "http://127.0.0.1:$port/v1/completions" -H 'Content-Type: application/json' -d '{"prompt": "a b", "max_tokens": 3, "temperature": 0}' >"$work/answer" && kill "$gateway" && wait "$gateway" &&
+    grep -q "\"text\":\"$text\"" "$work/answer"
+check $? "the gateway answers over two parties"
 long=$(printf 'a b %.0s' 1 2 3 4 5 6 7 8 9 10 11 12)
 up --prompt "$long" --policy snapkv:budget=60:window=8 --compare && says 'every one of the 3 tokens is the one that the same model gives in the clear'
 check $? "rows that go by secret scores: the clear's tokens"
