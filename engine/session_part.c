@@ -21,16 +21,16 @@ static void hear_parting(struct eng_session *s, int i)
 
 bool eng_session_left_behind(struct eng_session *s)
 {
-    bool left = s->party.status != BASE_OK;
+    bool left = false;
     if (mpc_computes(&s->party))
         return net_link_pending(s->party.peer);
     for (int i = 1; i <= 2; i++) {
         struct net_link *link = s->links.to[i];
         if (!net_link_lost(link) && net_link_pending(link))
             hear_parting(s, i);
-        left = left || s->parted[i] || net_link_lost(link) || s->party.status != BASE_OK;
+        left = left || s->parted[i] || net_link_lost(link);
     }
-    return left;
+    return left || s->party.status != BASE_OK;
 }
 
 enum base_status eng_session_look_at_parties(struct eng_session *s, struct base_error *error)

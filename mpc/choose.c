@@ -13,7 +13,7 @@ static bool fits(struct mpc_party *p, const struct mpc_wire *bit, const struct m
     return mpc_wrap_fits(p, a) && mpc_wrap_fits(p, b);
 }
 
-/* Own share of w in the larger ring, less 2^bound at P2: M - l1 - l2 + 2^k V; *ret_M gets M, and *ret_V what was read of `made` [4][n]. */
+/* Own share of w in the larger ring, less 2^bound at P2: M - l1 - l2 + 2^k V; made: V [4][n], *ret_M gets M. */
 static uint64_t extended(const struct mpc_party *p, const struct mpc_wire *w, const uint64_t *l, const uint64_t *made, size_t i, uint64_t *ret_M)
 {
     uint64_t M = (w->m[i] + (UINT64_C(1) << w->bound)) & kern_ring_mask(w->ring);

@@ -72,7 +72,8 @@ void mpc_share_matmul_at(struct mpc_party *p, struct mpc_wire x, size_t rows, co
     }
 }
 
-void mpc_share_matmul_stacked(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *const *w, size_t count, struct mpc_share *ret)
+/* later: as in mpc_heads_form. */
+static void matmul_stacked(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *const *w, size_t count, bool later, struct mpc_share *ret)
 {
     struct mpc_product_form form = {.heads = 1, .rows = rows, .inner = w[0]->inner, .which = {.lasting = MPC_WEIGHTS, .of = w[0]}};
     for (size_t i = 0; i < count; i++) {
@@ -89,10 +90,13 @@ void mpc_share_matmul_stacked(struct mpc_party *p, struct mpc_wire x, size_t row
         note_matmul(p, x, w, count, form);
     if (mpc_shares_nothing(p))
         return;
-    kern_hold(p->kern);
+    bool settles = !later || mpc_reads_made(p);
+    if (settles)
+        kern_hold(p->kern);
     for (size_t i = 0; i < count; i++)
         mpc_matrix_multiply(p, x, rows, w[i], ret[i].z, w[i]->outs);
-    kern_settle(p->kern);
+    if (settles)
+        kern_settle(p->kern);
     size_t mark = base_arena_mark(&p->arena), first = 0;
     const uint64_t *words = mpc_reads_made(p) ? mpc_made(p, rows * form.outs, form.ring) : NULL;
     for (size_t i = 0; i < count; first += w[i]->outs, i++)
@@ -100,10 +104,15 @@ void mpc_share_matmul_stacked(struct mpc_party *p, struct mpc_wire x, size_t row
     base_arena_release(&p->arena, mark);
 }
 
+void mpc_share_matmul_stacked(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *const *w, size_t count, struct mpc_share *ret)
+{
+    matmul_stacked(p, x, rows, w, count, false, ret);
+}
+
 struct mpc_share mpc_share_matmul(struct mpc_party *p, struct mpc_wire x, size_t rows, const struct mpc_matrix *w)
 {
     struct mpc_share out;
-    mpc_share_matmul_stacked(p, x, rows, &w, 1, &out);
+    matmul_stacked(p, x, rows, &w, 1, false, &out);
     return out;
 }
 
@@ -346,13 +355,7 @@ struct mpc_wire mpc_cut_matmul(struct mpc_party *p, struct mpc_wire x, size_t ro
 {
     struct mpc_share share;
     kern_hold(p->kern); /* draws are made beside the product */
-    if (mpc_notes(p) || mpc_reads_made(p)) {
-        share = mpc_share_matmul(p, x, rows, w);
-    } else {
-        share = mpc_share_make(p, rows * w->outs, ring_of(&x, w), x.frac + w->frac);
-        if (fits(p, &x, rows, w->inner) && !mpc_shares_nothing(p))
-            mpc_matrix_multiply(p, x, rows, w, share.z, w->outs);
-    }
+    matmul_stacked(p, x, rows, &w, 1, true, &share);
     struct cut c = {.ring = bias != NULL && bias->ring < share.ring ? bias->ring : share.ring, .f = share.frac - form.frac, .label = form.label};
     bool begun = cut_begin(p, &share, form.bound, false, &c);
     kern_settle(p->kern);

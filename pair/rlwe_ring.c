@@ -44,13 +44,8 @@ static void add_times_2(uint64_t *sum, const uint64_t *c, size_t count, uint64_t
 
 static void add_times_3(uint64_t *sum, const uint64_t *c, size_t count, uint64_t v)
 {
-    for (size_t i = 0; i < count; i++, sum += 3, c += 3) {
-        unsigned __int128 low = (unsigned __int128)c[0] * v + sum[0];
-        unsigned __int128 middle = (unsigned __int128)c[1] * v + sum[1] + (uint64_t)(low >> 64);
-        sum[0] = (uint64_t)low;
-        sum[1] = (uint64_t)middle;
-        sum[2] += c[2] * v + (uint64_t)(middle >> 64);
-    }
+    for (size_t i = 0; i < count; i++, sum += 3, c += 3)
+        pair_ring_add_multiple(sum, c, v);
 }
 
 void pair_ring_add_times(uint64_t *sum, const uint64_t *c, size_t count, int limbs, uint64_t v)

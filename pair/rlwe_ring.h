@@ -26,6 +26,15 @@ BASE_MUST_USE enum base_status pair_ring_times_small(uint64_t *ret, const uint64
 /* Coefficients [at, at + count) of the same product alone, into ret [count], which is not c: one pass over c for each. Constant time. */
 void pair_ring_times_small_at(uint64_t *ret, const uint64_t *c, int limbs, const int8_t s[PAIR_RLWE_N], size_t at, size_t count);
 
+/* sum += c v, one coefficient of three limbs. */
+static inline void pair_ring_add_multiple(uint64_t sum[3], const uint64_t c[3], uint64_t v)
+{
+    unsigned __int128 low = (unsigned __int128)c[0] * v + sum[0], middle = (unsigned __int128)c[1] * v + sum[1] + (uint64_t)(low >> 64);
+    sum[0] = (uint64_t)low;
+    sum[1] = (uint64_t)middle;
+    sum[2] += c[2] * v + (uint64_t)(middle >> 64);
+}
+
 /* sum += c v, coefficient by coefficient: the loop in which answers spend their time. (mpn_addmul_1 over the whole array would do the same
  * in more time: it makes the carry out of every coefficient, which is dropped here and would be noise in the next one, seven bits above that
  * of the products.) `count` coefficients of 2 or 3 limbs. */

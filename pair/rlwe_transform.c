@@ -197,16 +197,7 @@ static void fill_basis(struct basis *ret, int bits)
     (void)mpn_sub_n(ret->minus_whole, zero, whole, PAIR_RLWE_MOST_LIMBS);
 }
 
-/* sum += c v mod 2^192. */
-INLINE void add_multiple(uint64_t sum[PAIR_RLWE_MOST_LIMBS], const uint64_t c[PAIR_RLWE_MOST_LIMBS], uint64_t v)
-{
-    unsigned __int128 low = (unsigned __int128)c[0] * v + sum[0], middle = (unsigned __int128)c[1] * v + sum[1] + (uint64_t)(low >> 64);
-    sum[0] = (uint64_t)low;
-    sum[1] = (uint64_t)middle;
-    sum[2] += c[2] * v + (uint64_t)(middle >> 64);
-}
-
-_Static_assert(PAIR_RLWE_MOST_LIMBS == 3, "add_multiple has three limbs");
+_Static_assert(PAIR_RLWE_MOST_LIMBS == 3, "pair_ring_add_multiple has as many");
 
 static void lift(uint64_t *ret, const lanes *a, int limbs, const struct basis *basis)
 {
@@ -217,9 +208,9 @@ static void lift(uint64_t *ret, const lanes *a, int limbs, const struct basis *b
         for (int l = 0; l < basis->primes; l++) {
             uint64_t y = less(times_shoup(a[i][l], basis->unit[l], basis->unit_shoup[l], prime[l]), prime[l]);
             turns += y * basis->fraction[l];
-            add_multiple(sum, basis->rest[l], y);
+            pair_ring_add_multiple(sum, basis->rest[l], y);
         }
-        add_multiple(sum, basis->minus_whole, turns >> CARRY_BITS);
+        pair_ring_add_multiple(sum, basis->minus_whole, turns >> CARRY_BITS);
         memcpy(ret, sum, (size_t)limbs * sizeof *ret);
     }
     base_wipe(sum, sizeof sum);

@@ -112,11 +112,8 @@ static void check_memory(struct check *c)
                             "limits.ahead_mib, or use a larger machine",
                             (double)memory_total(&need) * 1e-9, (double)available * 1e-9);
     }
-    line(c, "memory", &error,
-         "%.0f MB weights%s, %.0f MB cache, up to %.0f MB work and queues; %.0f MB are free",
-         (double)(need.weights + need.encrypted) * 1e-6, need.encrypted > 0 ? " with the other's, encrypted" : "", (double)need.cache * 1e-6,
-         (double)(need.work + need.queues) * 1e-6,
-         (double)available * 1e-6);
+    char text[MEMORY_TEXT];
+    line(c, "memory", &error, "%s; %.0f MB are free", memory_text(&need, text), (double)available * 1e-6);
 }
 
 /* Whether something answers at an address at all: what a party can ask without taking another party's place.

@@ -60,12 +60,11 @@ enum base_status deployment_check_memory(const struct deployment_form *f, size_t
     eng_plan_set_typical(&plan, shape->width, shape->norm_eps, 5);
     for (int i = party_config_first(f->mode); i < 3; i++) {
         struct memory_need need;
+        char text[MEMORY_TEXT];
         TRY(memory_of(&need, (enum mpc_role)i, &form, error));
         total += memory_total(&need);
         if (!f->quiet)
-            deployment_say("memory P%d: %.0f MB weights%s, %.0f MB cache, up to %.0f MB work and queues", i,
-                (double)(need.weights + need.encrypted) * 1e-6, form.alone ? " with the other's, encrypted" : "", (double)need.cache * 1e-6,
-                (double)(need.work + need.queues) * 1e-6);
+            deployment_say("memory P%d: %s", i, memory_text(&need, text));
     }
     TRY_THAT(available == 0 || total <= available, error, BASE_ERR_MEMORY,
              "the %s parties need up to %.1f GB together and %.1f GB are free: take a smaller model or "

@@ -38,6 +38,13 @@ uint64_t memory_total(const struct memory_need *need)
     return need->weights + need->cache + need->work + need->queues + need->encrypted;
 }
 
+const char *memory_text(const struct memory_need *need, char ret[MEMORY_TEXT])
+{
+    (void)snprintf(ret, MEMORY_TEXT, "%.0f MB weights%s, %.0f MB cache, up to %.0f MB work and queues", (double)(need->weights + need->encrypted) * 1e-6,
+                   need->encrypted > 0 ? " with the other's, encrypted" : "", (double)need->cache * 1e-6, (double)(need->work + need->queues) * 1e-6);
+    return ret;
+}
+
 uint64_t memory_available(void)
 {
     char line[256];

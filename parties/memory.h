@@ -22,6 +22,9 @@ struct memory_form {
 BASE_MUST_USE enum base_status memory_of(struct memory_need *ret, enum mpc_role role,
                                          const struct memory_form *form, struct base_error *error);
 uint64_t memory_total(const struct memory_need *need);
+/* "12 MB weights, ..", for people. Returns ret. */
+enum { MEMORY_TEXT = 160 };
+const char *memory_text(const struct memory_need *need, char ret[MEMORY_TEXT]);
 /* Bytes that the system could give now; 0 when it does not say. */
 uint64_t memory_available(void);
 

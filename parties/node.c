@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, UNMET_MS = 2000, PARTING_MS = 100, REASON_BYTES = 512 };
+enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, UNMET_MS = 2000, PARTING_MS = 100 };
 
 /* Asked by every wait of a party: whether to stop. What waits is alive, so the manager hears that, too. */
 static int asked_to_stop(void *context)
@@ -397,16 +397,16 @@ static int lost_party(struct node *n)
 }
 
 /* What a lost peer said last, if anything. */
-static const char *reason_of_loss(struct node *n, int lost, char ret[REASON_BYTES])
+static struct base_error reason_of_loss(struct node *n, int lost)
 {
-    struct base_error cause = {0};
+    struct base_error cause = {0}, reason = {0};
     uint8_t word[8];
     net_link_set_timeout(n->link[lost], PARTING_MS);
     BASE_FAIL_RECEIVE("parties.reason.receive");
     if (net_link_receive(n->link[lost], 0, word, sizeof word, &cause) == BASE_OK)
         cause.text[0] = '\0';
-    (void)snprintf(ret, REASON_BYTES, "the link to %s ended: %.400s", n->names[lost], cause.text);
-    return ret;
+    (void)base_fail(&reason, BASE_ERR_CLOSED, "the link to %s ended: %.400s", n->names[lost], cause.text);
+    return reason;
 }
 
 /* Waits for a client; *ret_client stays NULL when there was a reason to look up. */
@@ -437,15 +437,13 @@ static enum base_status rejoin(struct node *n, const char *why, const struct bas
 enum base_status node_serve(struct node *n, bool once, struct base_error *error)
 {
     enum base_status status = BASE_OK;
-    char why[REASON_BYTES];
     while (!command_stopped(NULL)) {
         struct net_link *client = NULL;
         size_t who = 0;
         bool joined = true, answered = false;
         int lost = lost_party(n);
         if (lost >= 0) {
-            struct base_error loss = {0};
-            (void)base_fail(&loss, BASE_ERR_CLOSED, "%s", reason_of_loss(n, lost, why));
+            struct base_error loss = reason_of_loss(n, lost);
             TRY(rejoin(n, loss.text, &loss, error));
             continue;
         }

@@ -175,9 +175,36 @@ static void stage_rows(uint8_t *stage, size_t stride, const void *from, size_t f
     }
 }
 
+/* Rows, padded with zeros to `padded` bytes each, go to rows that are to_stride apart: through the window where it has room, else through the stage. */
+static void upload_padded(struct call *call, uint8_t *to, size_t to_stride, size_t padded, const void *from, size_t from_stride, size_t row_bytes, size_t rows)
+{
+    size_t most = call->queue->stage_bytes / 4 / padded + 1;
+    bool together = padded == to_stride;
+    uint8_t *window = window_room(call->queue, padded * rows);
+    if (window != NULL) {
+        stage_rows(window, padded, from, from_stride, row_bytes, rows);
+        const uint8_t *lies = there(call->queue, window);
+        add_move(call, together ? move{to, lies, 0, 0, padded * rows, 1, 0} : move{to, lies, to_stride, padded, padded, rows, 0});
+        return;
+    }
+    for (size_t at = 0; call->status == BASE_OK && at < rows; at += most) {
+        size_t n = rows - at < most ? rows - at : most;
+        uint8_t *stage = call_stage(call, n * padded);
+        if (stage == NULL)
+            return;
+        stage_rows(stage, padded, (const uint8_t *)from + at * from_stride, from_stride, row_bytes, n);
+        if (together) {
+            copied(call, to + at * to_stride, stage, n * padded, cudaMemcpyHostToDevice);
+            continue;
+        }
+        call->device->copies++;
+        CUDA(call, cudaMemcpy2DAsync(to + at * to_stride, to_stride, stage, padded, padded, n, cudaMemcpyHostToDevice, call->queue->stream));
+    }
+}
+
 void call_upload_rows(struct call *call, void *to, size_t to_stride, const void *from, size_t from_stride, size_t row_bytes, size_t rows)
 {
-    size_t most = to_stride == 0 ? 0 : call->queue->stage_bytes / 4 / to_stride + 1, bytes = rows * to_stride;
+    size_t bytes = rows * to_stride;
     if (call->status != BASE_OK || bytes == 0)
         return;
     if (row_bytes == to_stride && (rows == 1 || from_stride == to_stride)) {
@@ -189,41 +216,13 @@ void call_upload_rows(struct call *call, void *to, size_t to_stride, const void 
         if (pinned != NULL)
             return;
     }
-    uint8_t *window = window_room(call->queue, bytes);
-    if (window != NULL) {
-        stage_rows(window, to_stride, from, from_stride, row_bytes, rows);
-        add_move(call, {(uint8_t *)to, there(call->queue, window), 0, 0, bytes, 1, 0});
-        return;
-    }
-    for (size_t at = 0; call->status == BASE_OK && at < rows; at += most) {
-        size_t n = rows - at < most ? rows - at : most;
-        uint8_t *stage = call_stage(call, n * to_stride);
-        if (stage == NULL)
-            return;
-        stage_rows(stage, to_stride, (const uint8_t *)from + at * from_stride, from_stride, row_bytes, n);
-        copied(call, (uint8_t *)to + at * to_stride, stage, n * to_stride, cudaMemcpyHostToDevice);
-    }
+    upload_padded(call, (uint8_t *)to, to_stride, to_stride, from, from_stride, row_bytes, rows);
 }
 
 void call_upload_part(struct call *call, void *to, size_t to_stride, const void *from, size_t from_stride, size_t row_bytes, size_t rows)
 {
-    size_t most = call->queue->stage_bytes / 4 / row_bytes + 1;
-    uint8_t *window = call->status == BASE_OK ? window_room(call->queue, row_bytes * rows) : NULL;
-    if (window != NULL) {
-        stage_rows(window, row_bytes, from, from_stride, row_bytes, rows);
-        add_move(call, {(uint8_t *)to, there(call->queue, window), to_stride, row_bytes, row_bytes, rows, 0});
-        return;
-    }
-    for (size_t at = 0; call->status == BASE_OK && at < rows; at += most) {
-        size_t n = rows - at < most ? rows - at : most;
-        uint8_t *stage = call_stage(call, n * row_bytes);
-        if (stage == NULL)
-            return;
-        stage_rows(stage, row_bytes, (const uint8_t *)from + at * from_stride, from_stride, row_bytes, n);
-        call->device->copies++;
-        CUDA(call, cudaMemcpy2DAsync((uint8_t *)to + at * to_stride, to_stride, stage, row_bytes, row_bytes, n, cudaMemcpyHostToDevice,
-                                     call->queue->stream));
-    }
+    if (call->status == BASE_OK)
+        upload_padded(call, (uint8_t *)to, to_stride, row_bytes, from, from_stride, row_bytes, rows);
 }
 
 void *call_in_bytes(struct call *call, const void *from, size_t bytes)

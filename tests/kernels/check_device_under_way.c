@@ -102,6 +102,14 @@ static struct kern_device *open_with(struct work *work, size_t work_bytes, struc
     return device;
 }
 
+/* Also after a failure, which close_device does not take. */
+static void end_with(struct kern_device *device, struct kern_placed **placed)
+{
+    kern_device_forget(device, placed);
+    kern_device_close(&device);
+    assert_int_equal(kern_emulator_alive(), 0);
+}
+
 static void run_held(struct work *work, struct kern_device *device)
 {
     const struct kern_table *t = kern_device_table(device);
@@ -254,9 +262,7 @@ static void test_brought(void **state)
         kern_cuda_fault_at(-1);
         assert_int_equal(kern_device_failure(device, &error), failed ? BASE_ERR_IO : BASE_OK);
         assert_true(failed || kern_device_counts(device).waits == waits + 1);
-        kern_device_forget(device, &placed);
-        kern_device_close(&device);
-        assert_int_equal(kern_emulator_alive(), 0);
+        end_with(device, &placed);
     }
     free_work(work);
 }
@@ -275,9 +281,7 @@ static void test_missing_waits_show(void **state)
         kern_emulator_leave_out(0);
         assert_memory_not_equal(work->got.stream, work->expected.stream, sizeof work->got.stream);
         assert_true(waits == 2 || memcmp(work->got.y, work->expected.y, sizeof work->got.y) != 0);
-        kern_device_forget(device, &placed);
-        kern_device_close(&device);
-        assert_int_equal(kern_emulator_alive(), 0);
+        end_with(device, &placed);
     }
     free_work(work);
 }
@@ -299,9 +303,7 @@ static void test_every_call_fails(void **state)
         assert_true(same(work));
         assert_int_equal(kern_device_failure(device, &error), failed ? BASE_ERR_IO : BASE_OK);
         assert_true(!failed || kern_device_counts(device).on_device == 0);
-        kern_device_forget(device, &placed);
-        kern_device_close(&device);
-        assert_int_equal(kern_emulator_alive(), 0);
+        end_with(device, &placed);
     }
     print_message("%ld calls of CUDA failed in turn\n", fault - 1);
     assert_true(fault > 40);
