@@ -4,17 +4,16 @@
  *
  * WHAT IS ALLOWED to decide where a party jumps and what it reads, and nothing else:
  *
- *  1. What has been received: every exchange makes it public at its receiver.
+ *  1. and 3. of watched_pair.h.
  *  2. The permutation of a permutation job, which indexes the rows that move, at its holder's own desk.
- *  3. What another library does with secrets: base OTs (libsodium; their keys become secret again after them).
  *  4. The distance by which a point key's domain is turned: both parties open it, and it is uniform by the random index. */
 #include "tests/constant_time/leaks.h"
 #include "tests/constant_time/secret.h"
+#include "tests/constant_time/watched_pair.h"
 
 #include "base/memory.h"
 #include "net/memory_link.h"
 #include "pair/and.h"
-#include "pair/base_ot.h"
 #include "pair/bits.h"
 #include "pair/choose.h"
 #include "pair/cot.h"
@@ -29,50 +28,6 @@
 #include <stdlib.h>
 
 enum { N = 9, H = 4, ALL = 1 << H, COLUMNS = 2, ROWS = 5, WORDS = N * ALL };
-
-/* --- where secrets begin, and the allowances ----------------------------------------------------------------------------------------- */
-
-void __real_mpc_stream_init(struct mpc_stream *ret, const struct kern_table *kern, const uint8_t key[16]);
-void __wrap_mpc_stream_init(struct mpc_stream *ret, const struct kern_table *kern, const uint8_t key[16]);
-enum base_status __real_net_link_exchange(struct net_link *link, uint32_t step, const void *send_data, size_t send_size, void *ret_data,
-                                          size_t receive_size, struct base_error *error);
-enum base_status __wrap_net_link_exchange(struct net_link *link, uint32_t step, const void *send_data, size_t send_size, void *ret_data,
-                                          size_t receive_size, struct base_error *error);
-enum base_status __real_pair_base_ot(struct pair_party *p, int k, const uint8_t *choice, struct pair_block *ret_chosen,
-                                     struct pair_block (*ret_pair)[2], struct base_error *error);
-enum base_status __wrap_pair_base_ot(struct pair_party *p, int k, const uint8_t *choice, struct pair_block *ret_chosen,
-                                     struct pair_block (*ret_pair)[2], struct base_error *error);
-
-void __wrap_mpc_stream_init(struct mpc_stream *ret, const struct kern_table *kern, const uint8_t key[16])
-{
-    uint8_t own[16];
-    memcpy(own, key, sizeof own);
-    make_secret(own, sizeof own);
-    __real_mpc_stream_init(ret, kern, own);
-}
-
-/* Allowance 1. */
-enum base_status __wrap_net_link_exchange(struct net_link *link, uint32_t step, const void *send_data, size_t send_size, void *ret_data,
-                                          size_t receive_size, struct base_error *error)
-{
-    enum base_status status = __real_net_link_exchange(link, step, send_data, send_size, ret_data, receive_size, error);
-    make_public(ret_data, receive_size);
-    return status;
-}
-
-/* Allowance 3. */
-enum base_status __wrap_pair_base_ot(struct pair_party *p, int k, const uint8_t *choice, struct pair_block *ret_chosen,
-                                     struct pair_block (*ret_pair)[2], struct base_error *error)
-{
-    make_public(&p->own.key, sizeof p->own.key);
-    make_public(choice, PAIR_BASE_OTS);
-    enum base_status status = __real_pair_base_ot(p, k, choice, ret_chosen, ret_pair, error);
-    make_secret(&p->own.key, sizeof p->own.key);
-    make_secret(choice, PAIR_BASE_OTS);
-    make_secret(ret_chosen, PAIR_BASE_OTS * sizeof *ret_chosen);
-    make_secret(ret_pair, PAIR_BASE_OTS * sizeof *ret_pair);
-    return status;
-}
 
 /* --- both parties ------------------------------------------------------------------------------------------------------------------- */
 
@@ -286,6 +241,7 @@ int main(int argc, char **argv)
 {
     if (!can_watch())
         return SKIPPED;
+    watched_making = true;
     if (argc > 1 && strcmp(argv[1], "leaks") == 0)
         return run_both(4, 1, leak_by_branch) && run_both(4, 1, leak_by_address) ? PASSED : FAILED;
     bool well = true;

@@ -26,10 +26,9 @@ struct request {
     bool all_logits; /* of every row, not of the last one of a step */
 };
 
-/* Every wire of all steps against the twin's on equal inputs, declared against counted cost, schedules and
- * transcripts. */
 /* Only runs it. */
 BASE_MUST_USE enum base_status request_try(const struct request *request, uint64_t seed, struct trio *ret, struct base_error *error);
+/* And checks every wire of all steps against the twin's on equal inputs, and declared against counted cost. `seed` chooses the prompt. */
 void request_run(const struct request *request, uint64_t seed, struct trio *ret, const char *what);
 
 #endif

@@ -21,14 +21,19 @@ static struct request make_request(const char *policy)
     return r;
 }
 
+/* Two prompts of equal length: also what is kept, chosen and moved differs, and no frame does. */
 static uint64_t check_policy(const struct model *model, const char *policy)
 {
-    struct trio trio = {0};
+    struct trio a = {0}, b = {0};
+    struct base_error error = {0};
     struct request r = make_request(policy);
     r.model = model;
-    request_run(&r, 1, &trio, policy);
-    uint64_t rounds = trio.measured[0].rounds;
-    trio_finish(&trio);
+    request_run(&r, 1, &a, policy);
+    request_run(&r, 2, &b, policy);
+    check_ok(trio_same_transcript(&a, &b, &error), &error, policy);
+    uint64_t rounds = a.measured[0].rounds;
+    trio_finish(&a);
+    trio_finish(&b);
     return rounds;
 }
 
