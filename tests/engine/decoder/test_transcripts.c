@@ -15,7 +15,7 @@ struct frames {
 
 struct end {
     struct frames way[2]; /* received, sent: which of the two comes first is up to the clock */
-    bool dealt;           /* between P0 and P1 or P2 */
+    bool of_p0;           /* or of who talks with P0 */
 };
 
 /* Of one run of requests: ends of links in the order in which they were made. An end belongs to one thread at a time. */
@@ -31,11 +31,11 @@ static void trace(void *context, int sent, uint32_t step, size_t size)
     frames->frame[frames->count++] = (struct trio_frame){step, size};
 }
 
-static void watch_end(struct net_link *link, bool dealt)
+static void watch_end(struct net_link *link, bool of_p0)
 {
     assert_true(recording->count < MOST_LINKS);
     recording->end[recording->count] = must_alloc(1, sizeof **recording->end);
-    recording->end[recording->count]->dealt = dealt;
+    recording->end[recording->count]->of_p0 = of_p0;
     net_link_set_trace(link, trace, recording->end[recording->count++]);
 }
 
@@ -49,15 +49,15 @@ enum base_status __wrap_net_memory_pair_create(struct net_link **ret_a, struct n
 {
     enum base_status status = __real_net_memory_pair_create(ret_a, ret_b, name_a, name_b, stream, limit_bytes, error);
     if (status == BASE_OK) {
-        bool client = strcmp(name_a, "client") == 0 || strcmp(name_b, "client") == 0;
-        bool dealt = !client && (strcmp(name_a, "P0") == 0 || strcmp(name_b, "P0") == 0);
-        watch_end(*ret_a, dealt);
-        watch_end(*ret_b, dealt);
+        bool of_p0 = strcmp(name_a, "P0") == 0 || strcmp(name_b, "P0") == 0;
+        watch_end(*ret_a, of_p0);
+        watch_end(*ret_b, of_p0);
     }
     return status;
 }
 
-/* early: how far P0 has dealt beyond an early end is up to the clock, so one of its transcripts begins with the other, up to the note of the end. */
+/* early: how far P0 has dealt beyond an early end is up to the clock, so on its links one transcript begins with the
+ * other, up to the note of the end. */
 static bool same(const struct recording *a, const struct recording *b, bool early)
 {
     bool well = a->count == b->count;
@@ -65,7 +65,7 @@ static bool same(const struct recording *a, const struct recording *b, bool earl
         for (int sent = 0; sent < 2; sent++) {
             const struct frames *x = &a->end[i]->way[sent], *y = &b->end[i]->way[sent];
             size_t both = x->count < y->count ? x->count : y->count;
-            if (x->count != y->count && early && a->end[i]->dealt && both > 0)
+            if (x->count != y->count && early && a->end[i]->of_p0 && both > 0)
                 both--;
             else
                 well = well && x->count == y->count;
