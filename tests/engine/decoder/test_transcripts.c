@@ -56,20 +56,27 @@ enum base_status __wrap_net_memory_pair_create(struct net_link **ret_a, struct n
     return status;
 }
 
-/* early: how far P0 has dealt beyond an early end is up to the clock, so on its links one transcript begins with the
- * other, up to the note of the end. */
+/* Frames before the first note of an end. */
+static size_t before_end(const struct frames *f)
+{
+    size_t n = 0;
+    while (n < f->count && f->frame[n].step < UINT32_C(1) << 30)
+        n++;
+    return n;
+}
+
+/* early: how far P0 has dealt beyond an early end is up to the clock, so on its links one transcript begins with the other, up to the end. */
 static bool same(const struct recording *a, const struct recording *b, bool early)
 {
     bool well = a->count == b->count;
     for (size_t i = 0; well && i < a->count; i++)
         for (int sent = 0; sent < 2; sent++) {
             const struct frames *x = &a->end[i]->way[sent], *y = &b->end[i]->way[sent];
-            size_t both = x->count < y->count ? x->count : y->count;
-            if (x->count != y->count && early && a->end[i]->of_p0 && both > 0)
-                both--;
-            else
-                well = well && x->count == y->count;
-            well = well && memcmp(x->frame, y->frame, both * sizeof *x->frame) == 0;
+            bool whole = !early || !a->end[i]->of_p0;
+            size_t n = whole ? x->count : before_end(x), other = whole ? y->count : before_end(y);
+            if (whole)
+                well = well && n == other;
+            well = well && memcmp(x->frame, y->frame, (n < other ? n : other) * sizeof *x->frame) == 0;
         }
     return well;
 }
