@@ -50,7 +50,7 @@ out:
 enum base_status eng_rename(const char *from, const char *to, struct base_error *error)
 {
     if (rename(from, to) == 0)
-        return BASE_OK;
+        return base_file_sync_folder(to, error);
     return base_fail(error, BASE_ERR_IO, "cannot rename %s to %s: %s", from, to, strerror(errno));
 }
 
@@ -95,7 +95,9 @@ out:
 
 enum base_status eng_out_file_close(struct eng_out_file *file, struct base_error *error)
 {
-    bool written = munmap(file->data, file->size) == 0 && close(file->fd) == 0;
+    bool written = msync(file->data, file->size, MS_SYNC) == 0 && fsync(file->fd) == 0;
+    written = munmap(file->data, file->size) == 0 && written;
+    written = close(file->fd) == 0 && written;
     *file = (struct eng_out_file){0};
     return written ? BASE_OK
                    : base_fail(error, BASE_ERR_IO, "cannot write the shares out: %s", strerror(errno));
@@ -168,7 +170,7 @@ static enum base_status copy_file(const char *from, const char *to, struct base_
     BASE_FAIL_WRITE("engine.copy.before");
     out = fopen(to, "wbx");
     TRY_THAT(out != NULL, error, BASE_ERR_IO, "cannot make %s: %s", to, strerror(errno));
-    bool written = fwrite(file.data, 1, file.size, out) == file.size;
+    bool written = fwrite(file.data, 1, file.size, out) == file.size && fflush(out) == 0 && fsync(fileno(out)) == 0;
     written = fclose(out) == 0 && written;
     BASE_FAIL_WRITE("engine.copy.after");
     TRY_THAT(written, error, BASE_ERR_IO, "cannot write %s: %s", to, strerror(errno));

@@ -180,8 +180,10 @@ enum base_status pair_note_matrix(struct pair_maker *m, struct mpc_product_form 
     b.keys = &store->keys[l->narrow];
     b.params = pair_store_params(l->narrow);
     TRY(pair_build_keys(&b, error));
-    if (weights && l->parts == 0)
+    if (weights && l->parts == 0) {
+        TRY_THAT(!store->complete, error, BASE_ERR_INTERNAL, "weights that were kept without being encrypted cannot be encrypted now");
         TRY(encrypt_weights(&b, l, w, error));
+    }
     if (m->weights_only)
         return BASE_OK;
     TRY(pair_build_note(&b, form.heads * form.rows * form.outs, form.ring, emit_matrix, error));

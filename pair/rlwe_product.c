@@ -71,9 +71,11 @@ struct sums {
     struct answer *x;
 };
 
+/* Reduced to the ring of the result: bits above it would reach no share, and make the noise that the flood has to hide larger. */
 static uint64_t scalar(const struct pair_rlwe_product *job, size_t t, size_t j)
 {
-    return job->vector[t * job->form.block[0]->columns + j] & kern_ring_mask(job->form.rlwe->params.plain);
+    int ring = job->form.ring == 0 ? job->form.rlwe->params.plain : job->form.ring;
+    return job->vector[t * job->form.block[0]->columns + j] & kern_ring_mask(ring);
 }
 
 /* sum_j v_j a_j at spans [first, end). A polynomial is made once for all vectors. */

@@ -12,13 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VERSION = 1, MAGIC = 8, PATH_ROOM = 4096, WORDS = 1024, MOST_MATRICES = 1 << 20 };
+enum { VERSION = 1, MAGIC = 8, PATH_ROOM = 4096, WORDS = 1024, BUFFER = 1 << 16, MOST_MATRICES = 1 << 20 };
 
 static const char magic[MAGIC] = {'c', 'a', 'c', 'h', 'e', 't', 'P', 'E'};
 
 /* One pass over a file, either way; what passes goes into the digest. `left`: bytes that may still be read. */
 struct stream {
     FILE *file;
+    char *buffer; /* the file's: a secret key passes through it */
     const char *path;
     bool writes;
     uint64_t left;
@@ -161,10 +162,10 @@ static enum base_status pass_matrix(struct stream *s, struct pair_lasting *l, in
         l->inner = inner;
         l->heads = l->copies = 1;
         l->which.lasting = MPC_WEIGHTS;
-        l->parts = encrypts == 0 ? 0 : (outs + PAIR_RLWE_N - 1) / PAIR_RLWE_N;
-        l->part_room = l->parts;
-        TRY_THAT(8 * l->parts <= s->left, s->error, BASE_ERR_FORMAT, "%s: a matrix is larger than its file", s->path);
-        TRY(base_alloc(&l->part, l->parts + 1, sizeof *l->part, s->error));
+        size_t parts = encrypts == 0 ? 0 : (outs + PAIR_RLWE_N - 1) / PAIR_RLWE_N;
+        TRY_THAT(8 * parts <= s->left, s->error, BASE_ERR_FORMAT, "%s: a matrix is larger than its file", s->path);
+        TRY(base_alloc(&l->part, parts + 1, sizeof *l->part, s->error));
+        l->parts = l->part_room = parts; /* now that they are there to be freed */
         for (size_t i = 0; i < l->parts; i++)
             l->part[i].rows = outs - i * PAIR_RLWE_N < PAIR_RLWE_N ? outs - i * PAIR_RLWE_N : PAIR_RLWE_N;
     }
@@ -204,13 +205,25 @@ out:
 
 /* --- files --------------------------------------------------------------------------------------------------------------------------- */
 
-/* A stream owns its file. */
+/* A stream owns its file, also where it fails. */
+static enum base_status open_stream(struct stream *s, int file, const char *mode)
+{
+    enum base_status status;
+    TRY(base_alloc(&s->buffer, BUFFER, 1, s->error));
+    TRY_THAT((s->file = fdopen(file, mode)) != NULL && setvbuf(s->file, s->buffer, _IOFBF, BUFFER) == 0, s->error, BASE_ERR_IO, "%s: %s", s->path, strerror(errno));
+out:
+    return status;
+}
+
 static void close_file(struct stream *s, int file)
 {
     if (s->file != NULL)
         (void)fclose(s->file);
     else if (file >= 0)
         (void)close(file);
+    if (s->buffer != NULL)
+        base_wipe(s->buffer, BUFFER);
+    base_free(&s->buffer);
 }
 
 enum base_status pair_store_save(const struct pair_store *store, const struct pair_store_owner *owner, const char *path, struct base_error *error)
@@ -223,7 +236,8 @@ enum base_status pair_store_save(const struct pair_store *store, const struct pa
     TRY_THAT(snprintf(under, sizeof under, "%s.new", path) < (int)sizeof under, error, BASE_ERR_ARGUMENT, "%s: too long a path", path);
     (void)unlink(under); /* of a party that ended while it wrote */
     file = open(under, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    TRY_THAT(file >= 0 && (s.file = fdopen(file, "wb")) != NULL, error, BASE_ERR_IO, "%s: %s", under, strerror(errno));
+    TRY_THAT(file >= 0, error, BASE_ERR_IO, "%s: %s", under, strerror(errno));
+    TRY(open_stream(&s, file, "wb"));
     /* Written, not changed: the pass reads where it writes. */
     struct pair_store copy = *store;
     TRY(pass_all(&s, &copy, owner));
@@ -248,7 +262,7 @@ enum base_status pair_store_load(struct pair_store *ret, const struct pair_store
         return BASE_OK;
     TRY_THAT(file >= 0 && fstat(file, &stat) == 0 && S_ISREG(stat.st_mode), error, BASE_ERR_IO, "%s: no file that can be read", path);
     TRY_THAT((stat.st_mode & (S_IRWXG | S_IRWXO)) == 0, error, BASE_ERR_FORMAT, "%s: holds a secret key, and others may read it: set its mode to 0600", path);
-    TRY_THAT((s.file = fdopen(file, "rb")) != NULL, error, BASE_ERR_IO, "%s: %s", path, strerror(errno));
+    TRY(open_stream(&s, file, "rb"));
     s.left = (uint64_t)stat.st_size;
     TRY(pass_all(&s, ret, owner));
     ret->complete = true;

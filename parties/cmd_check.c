@@ -187,7 +187,7 @@ static void check_client_links(struct check *c)
              "%s: same build, model, plan, shares and limits; round trip %.2f ms, %.0f Mbit/s there and back",
              party_config_name(&c->config, i), best * 1e3, 2.0 * BULK * 8e-6 / (bulk > 0 ? bulk : 1));
     }
-    for (size_t i = 0; i < 3 && status == BASE_OK; i++) {
+    for (size_t i = (size_t)party_config_first(c->config.mode); i < 3 && status == BASE_OK; i++) {
         double ahead = 0, round_trip = 0;
         status = eng_ask_clock(client.link[i], &ahead, &round_trip, &error);
         if (status == BASE_OK && (ahead > CLOCK_SECONDS || ahead < -CLOCK_SECONDS))

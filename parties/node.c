@@ -12,6 +12,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { POLL_MS = 300, SECOND_MS = 1000, TURN_MS = 400, UNMET_MS = 2000, PARTING_MS = 100 };
 
@@ -53,14 +54,14 @@ static void log_slot(void *context, const struct eng_order *order)
 }
 
 /* Mode two-party: encrypted weights lie beside the shares that they belong to. */
-static enum base_status keep_weights(struct node *n, const char *shares, struct base_error *error)
+static enum base_status keep_weights(struct node *n, const char *folder, struct base_error *error)
 {
     uint8_t digest[PAIR_STORE_DIGEST];
     char text[sizeof n->share.set + sizeof n->share.model + sizeof n->share.plan_digest + 2];
     int size = snprintf(text, sizeof text, "%s %s %s", n->share.set, n->share.model, n->share.plan_digest);
     (void)crypto_generichash(digest, sizeof digest, (const uint8_t *)text, (size_t)size, NULL, 0);
     n->two.log = &n->log;
-    return party_two_keep(&n->two, n->index, shares, digest, error);
+    return party_two_keep(&n->two, n->index, folder, digest, error);
 }
 
 static enum base_status open_spool(struct node *n, const struct node_options *options, struct base_error *error)
@@ -113,7 +114,9 @@ static enum base_status open_engine(struct node *n, const struct node_options *o
                          error));
     if (n->config.mode == CONFIG_TWO_PARTY) {
         TRY(party_two_init(&n->two, kern, error));
-        TRY(keep_weights(n, options->shares, error));
+        /* A service may not write its shares. */
+        bool beside = options->spool == NULL || access(options->shares, W_OK) == 0;
+        TRY(keep_weights(n, beside ? options->shares : options->spool, error));
         n->two.refuses = n->config.spool.dry == CONFIG_DRY_REFUSE;
         TRY(eng_session_set_maker(&n->session, &n->two.of_session, error));
     }
@@ -417,7 +420,8 @@ static enum base_status next_client(struct node *n, struct net_link **ret_client
     struct base_error reason = {0};
     enum base_status status = net_accept(n->listener[NET_PORT_CLIENTS], &wait, ret_client, ret_who, &reason);
     bool was_deaf = n->deaf;
-    n->deaf = status == BASE_ERR_MEMORY; /* whoever holds connections until no descriptor is left keeps clients away for as long, no longer */
+    /* Whoever holds connections until no descriptor is left, or the port, or a name server that is out, keeps clients away for as long, no longer. */
+    n->deaf = status == BASE_ERR_MEMORY || status == BASE_ERR_IO;
     if (status == BASE_OK || status == BASE_ERR_TIMEOUT || status == BASE_ERR_CLOSED || (n->deaf && was_deaf))
         return BASE_OK;
     if (status != BASE_ERR_MISMATCH && status != BASE_ERR_PEER && !n->deaf)

@@ -16,7 +16,7 @@
 /* What every end of a deployment compares in HELLO, party or client. */
 struct node_identity {
     uint8_t config_digest[NET_HELLO_DIGEST];
-    char chunk[24], context[24];
+    char chunk[24], context[24], policy[KV_CONFIG_TEXT + 48];
     uint8_t gates[32];
     struct net_hello_field fields[NET_HELLO_FIELDS];
     size_t field_count;

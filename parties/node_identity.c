@@ -20,13 +20,14 @@ void node_identify(struct node_identity *ret, const struct party_config *config,
     party_config_digest(config, ret->config_digest);
     (void)snprintf(ret->chunk, sizeof ret->chunk, "%zu", chunk);
     (void)snprintf(ret->context, sizeof ret->context, "%u", config->limits.context);
+    (void)snprintf(ret->policy, sizeof ret->policy, "%s, sinks %u, window %u", config->cache.policy, (unsigned)config->cache.sinks, (unsigned)config->cache.window);
     add_text(ret, "build version", CACHET_VERSION);
     add_text(ret, "suite", "aes128-mmo z64 cut-1");
     add_text(ret, "model digest", share->model);
     add_text(ret, "model shape", share->shape_digest);
     add_text(ret, "plan digest", share->plan_digest);
     add_text(ret, "share set", share->set);
-    add_text(ret, "cache policy", config->cache.policy);
+    add_text(ret, "cache policy", ret->policy);
     add_text(ret, "context", ret->context);
     add_text(ret, "rows per prefill step", ret->chunk);
     ret->common_count = ret->field_count;

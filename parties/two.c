@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "pair/cot.h"
+#include "parties/version.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -192,6 +193,8 @@ void party_two_spool_config(const struct party_two_spool *form, struct pair_spoo
         (void)crypto_generichash_update(&state, length, sizeof length);
         (void)crypto_generichash_update(&state, value, size);
     }
+    /* The same version may note other things, or in another order, from one commit to the next. */
+    (void)crypto_generichash_update(&state, (const uint8_t *)CACHET_COMMIT, sizeof CACHET_COMMIT);
     (void)crypto_generichash_final(&state, ret->owner, sizeof ret->owner);
 }
 
@@ -249,8 +252,9 @@ void party_two_count(struct pair_maker *ret)
 
 void party_two_finish(struct party_two *two)
 {
-    if (two->tape != NULL)
-        leave(two);
+    if (two->tape == NULL)
+        return; /* of another mode: never begun */
+    leave(two);
     pair_spool_close(&two->spool);
     pair_store_finish(&two->weights);
     pair_tape_destroy(&two->tape);

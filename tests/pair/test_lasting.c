@@ -8,6 +8,7 @@
 #include "tests/pair/support.h"
 
 #include "pair/maker.h"
+#include "pair/rlwe_parts.h"
 #include "pair/store_file.h"
 
 #include <stdio.h>
@@ -403,6 +404,18 @@ static void test_weights_as_a_file(void **state)
     for (size_t i = sizeof sizes / sizeof *sizes; i-- > 0;) {
         assert_int_equal(truncate(path[2], sizes[i]), 0);
         check_refused(path[2], 2, 7, BASE_ERR_FORMAT, "encrypted masks");
+    }
+    /* And cut behind the first matrix's extents, before its first part. */
+    long head = 3 * 8 + PAIR_SESSION + PAIR_STORE_DIGEST + 8, matrix = 5 * 8;
+    for (int keys = 3; keys > 0; keys--) {
+        long cut = head + 2 * 8 + matrix;
+        for (int narrow = 0; narrow < 2; narrow++)
+            if ((keys >> narrow) & 1)
+                cut += PAIR_RLWE_N + 2 * (16 + 8 + 8 * (long)pair_rlwe_words(pair_store_params(narrow == 1)));
+        if (cut < (long)stat_of.st_size) {
+            assert_int_equal(truncate(path[1], cut), 0);
+            check_refused(path[1], 1, 7, BASE_ERR_FORMAT, "");
+        }
     }
     finish_steps(&c);
     for (int id = 1; id <= 2; id++)

@@ -101,6 +101,8 @@ start "$c"
 check $? 'files of one name at both, for their owner alone'
 survey 1 && says 'ok   spool .*2 texts wait, as prompt + new tokens: 1+2 (2)'
 check $? 'check says what waits'
+"$cachet" check --config "$c" --key "$T/kept/client.key" --shares "$T/kept/set/client" >"$T/out" 2>"$T/err" && says 'ok   clock .*P1: ' && says 'ok   clock .*P2: '
+check $? 'check of a client knows the two'
 generate "$c" --prompt a --max-tokens 2 --ignore-eos --json && says '"material": "made ahead of use"' && says '"texts_left": 1' && says '"offline_bytes": 0.0' && texts 1
 check $? 'a request takes one, and nothing is made while it runs'
 tokens "$T/out" >"$T/spooled"
@@ -146,6 +148,18 @@ start "$c" && logs 2 "$cut: has" && logs 2 "$open: others" && logs 2 "$copy: its
     says 'made ahead of use; 0 more' && generate "$c" --prompt a --max-tokens 1 && says 'as none waited'
 check $? 'so do parties, which use what is left once'
 rm -f "$T"/s1/* "$T"/s2/*
+
+# --- texts of another deployment: rows of a cache in other slots ---------------------------------------------------------------------------
+sed -e '/^cache:/d' "$c" >"$T/window.yaml"
+printf 'cache: {policy: window, sinks: 1, window: 4}\n' >>"$T/window.yaml"
+sed 's/sinks: 1, window: 4/sinks: 2, window: 3/' "$T/window.yaml" >"$T/other.yaml"
+start "$T/window.yaml" && prepare "$T/window.yaml" --prompt-tokens 1 --tokens 1 && texts 1
+check $? 'a text under one window'
+start "$T/other.yaml" && logs 1 "set aside: $(first 1)" && logs 2 "set aside: $(first 2)" && generate "$T/other.yaml" --prompt a --max-tokens 1 && says 'as none waited'
+check $? 'is not used under another one of the same size'
+stop
+rm -f "$T"/s1/* "$T"/s2/*
+start "$c"
 
 # --- folders ----------------------------------------------------------------------------------------------------------------------------
 ! "$cachet" party --config "$c" --key "$T/kept/p1.key" --shares "$T/kept/set/p1" --spool "$T/s1" >"$T/out" 2>"$T/err" && says 'another process uses it'
