@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Each allocation starts with a header that remembers its size, so that a secret array can be wiped whole without
  * every caller carrying its length around. */
@@ -90,25 +91,41 @@ void base_wipe(void *memory, size_t size)
     sodium_memzero(memory, size);
 }
 
+/* Before what base_alloc_locked gives out: where it reads 0, a fork has emptied the block, libsodium's own marks too, which it would miss when it frees. */
+static const unsigned char present = 1;
+
+/* The pages of a block are its own. A system that cannot empty them in a child leaves that to base/fork.h. */
+static void empty_in_children(unsigned char *block, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)block / page * page;
+    (void)madvise(block - ((uintptr_t)block - first), (uintptr_t)block + size - first, MADV_WIPEONFORK);
+}
+
 enum base_status base_alloc_locked(void *ret, size_t size, struct base_error *error)
 {
+    size_t total = 0;
     if (sodium_init() < 0)
         return base_fail(error, BASE_ERR_INTERNAL, "libsodium cannot start");
-    void *memory = sodium_malloc(size);
-    if (memory == NULL)
+    /* libsodium's blocks end with a page: a whole number of alignments begins at one. */
+    bool fits = base_size_add(size, 2 * ALIGNMENT - 1, &total);
+    total -= total % ALIGNMENT;
+    unsigned char *block = fits ? sodium_malloc(total) : NULL;
+    if (block == NULL)
         return base_fail(error, BASE_ERR_MEMORY, "cannot lock %zu bytes for a key: raise the limit of locked memory (ulimit -l)",
                          size);
-    memset(memory, 0, size);
+    empty_in_children(block, total);
+    memset(block, 0, total);
+    *block = present;
+    void *memory = block + ALIGNMENT;
     memcpy(ret, &memory, sizeof memory);
     return BASE_OK;
 }
 
 void base_free_locked(void *pointer)
 {
-    void *memory, *nothing = NULL;
-    memcpy(&memory, pointer, sizeof memory);
-    memcpy(pointer, &nothing, sizeof nothing);
-    sodium_free(memory);
+    unsigned char *block = take_block(pointer);
+    if (block != NULL && *block == present)
+        sodium_free(block);
 }
 
 void base_memory_give_back(void)

@@ -44,7 +44,8 @@ void base_free_secret(void *pointer);
 /* Overwrites memory in a way that the compiler keeps. */
 void base_wipe(void *memory, size_t size);
 
-/* Small secrets (keys, seeds): locked, guarded pages through libsodium. Free with base_free_locked(&pointer). */
+/* Small secrets (keys, seeds): guarded pages through libsodium, zeroed, 64-byte aligned, in no core dump, empty in a forked child, and locked as far as
+ * the limit of locked memory goes: beyond it they may be swapped out. Free with base_free_locked(&pointer). Errors: BASE_ERR_MEMORY. */
 BASE_MUST_USE enum base_status base_alloc_locked(void *ret, size_t size, struct base_error *error);
 void base_free_locked(void *pointer);
 

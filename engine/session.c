@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/fork.h"
 #include "base/memory.h"
 #include "engine/session_run.h"
 #include "mpc/opening.h"
@@ -19,6 +20,8 @@ enum base_status eng_session_init(struct eng_session *ret, enum mpc_role role, s
     *ret = (struct eng_session){.idle_ms = SILENCE_MS};
     TRY_THAT(slots >= 1 && slots <= ENG_SLOTS, error, BASE_ERR_ARGUMENT, "%zu slots: must be 1 to %d", slots,
              ENG_SLOTS);
+    TRY(base_alloc_locked(&ret->keys, sizeof *ret->keys, error));
+    ret->keys->forks = base_forks;
     TRY(base_alloc(&ret->slot, slots, sizeof *ret->slot, error));
     for (; ret->slots < slots; ret->slots++)
         TRY(eng_decoder_init(&ret->slot[ret->slots].decoder, role, form, error));
@@ -38,9 +41,7 @@ void eng_session_finish(struct eng_session *session)
     eng_session_finish_ahead(session);
     mpc_strands_destroy(&session->strands);
     mpc_party_finish(&session->party);
-    base_wipe(session->key1, sizeof session->key1);
-    base_wipe(session->key2, sizeof session->key2);
-    base_wipe(session->key12, sizeof session->key12);
+    base_free_locked(&session->keys);
 }
 
 /* --- keys ---------------------------------------------------------------------------------------------- */
@@ -86,16 +87,16 @@ enum base_status eng_session_join(struct eng_session *s, const struct eng_sessio
     }
     s->requests = 0;
     if (s->maker != NULL) {
-        TRY(agree(links->to[3 - own], own == 1, s->key12, error));
+        TRY(agree(links->to[3 - own], own == 1, s->keys->key12, error));
         return eng_session_join_pair(s, error);
     }
     mpc_source_over_links(&s->party.source, &s->source);
     if (own != 2)
-        TRY(agree(links->to[own == 0 ? 1 : 0], own == 0, s->key1, error));
+        TRY(agree(links->to[own == 0 ? 1 : 0], own == 0, s->keys->key1, error));
     if (own != 1)
-        TRY(agree(links->to[own == 0 ? 2 : 0], own == 0, s->key2, error));
+        TRY(agree(links->to[own == 0 ? 2 : 0], own == 0, s->keys->key2, error));
     if (own != 0)
-        TRY(agree(links->to[3 - own], own == 1, s->key12, error));
+        TRY(agree(links->to[3 - own], own == 1, s->keys->key12, error));
 out:
     return status;
 }
@@ -105,11 +106,11 @@ void eng_session_set_keys(struct eng_session *s, const uint8_t key1[ENG_SESSION_
 {
     int own = (int)s->party.role;
     if (own != 2)
-        memcpy(s->key1, key1, ENG_SESSION_KEY);
+        memcpy(s->keys->key1, key1, ENG_SESSION_KEY);
     if (own != 1)
-        memcpy(s->key2, key2, ENG_SESSION_KEY);
+        memcpy(s->keys->key2, key2, ENG_SESSION_KEY);
     if (own != 0)
-        memcpy(s->key12, key12, ENG_SESSION_KEY);
+        memcpy(s->keys->key12, key12, ENG_SESSION_KEY);
 }
 
 /* The stream of one pair for one request. */
@@ -129,17 +130,18 @@ static void start_streams(struct eng_session *s, const struct eng_request *r)
 {
     struct mpc_party *p = &s->party;
     int own = (int)s->party.role;
+    base_fork_check(s->keys->forks, "the keys of a session");
     s->requests++;
     if (own != 2) {
-        start_pair_stream(s, &p->s1, s->key1, r->nonce);
+        start_pair_stream(s, &p->s1, s->keys->key1, r->nonce);
         mpc_stream_init(&p->o1, p->kern, r->key1);
     }
     if (own != 1) {
-        start_pair_stream(s, &p->s2, s->key2, r->nonce);
+        start_pair_stream(s, &p->s2, s->keys->key2, r->nonce);
         mpc_stream_init(&p->o2, p->kern, r->key2);
     }
     if (own != 0)
-        start_pair_stream(s, &p->s12, s->key12, r->nonce);
+        start_pair_stream(s, &p->s12, s->keys->key12, r->nonce);
 }
 
 /* What two parties must have in common before either works on a request, under the key that they agreed on: the request's public fields, which
@@ -148,7 +150,7 @@ static void digest_request(const struct eng_session *s, const struct eng_request
                            uint8_t ret[ENG_SESSION_KEY])
 {
     static const char label[] = "cachet request 2";
-    const uint8_t *agreed = pair == 1 ? s->key1 : pair == 2 ? s->key2 : s->key12;
+    const uint8_t *agreed = pair == 1 ? s->keys->key1 : pair == 2 ? s->keys->key2 : s->keys->key12;
     const uint8_t *key = pair == 1 ? r->key1 : pair == 2 ? r->key2 : NULL;
     crypto_generichash_state state;
     uint8_t fields[28];

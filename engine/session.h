@@ -61,6 +61,14 @@ struct eng_session_maker {
 };
 struct eng_ahead;
 
+/* What all streams of this meeting come from. */
+struct eng_session_keys {
+    uint8_t key1[ENG_SESSION_KEY],
+        key2[ENG_SESSION_KEY],  /* with (P0, P1) and with (P0, P2), as far as the role holds them */
+        key12[ENG_SESSION_KEY]; /* with (P1, P2): P0 does not hold it */
+    unsigned forks;             /* base_forks when the session was made */
+};
+
 struct eng_session {
     struct eng_slot *slot; /* [slots] */
     size_t slots;
@@ -68,9 +76,7 @@ struct eng_session {
     struct mpc_party party;
     struct mpc_link_source source;
     struct eng_session_links links;
-    uint8_t key1[ENG_SESSION_KEY],
-        key2[ENG_SESSION_KEY],  /* with (P0, P1) and with (P0, P2), as far as the role holds them */
-        key12[ENG_SESSION_KEY]; /* with (P1, P2): P0 does not hold it */
+    struct eng_session_keys *keys; /* in locked memory */
     const struct eng_session_maker *maker; /* NULL: P0 deals */
     struct eng_ahead *ahead;
     uint64_t made, made_sent; /* bytes that both have sent to make the last step, and this party's part of them */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct eng_ahead {
-    struct mpc_party party; /* in P0's role with own mask halves alone (mpc/maker.h) */
+    struct mpc_party party; /* with its streams in locked memory; in P0's role with own mask halves alone (mpc/maker.h) */
     struct eng_decoder decoder;
     bool spooled; /* the slot's material was made before: steps read it */
 };
@@ -20,7 +20,7 @@ enum base_status eng_session_set_maker(struct eng_session *s, const struct eng_s
              s->slots);
     const struct eng_decoder_form *form = &s->slot[0].decoder.form;
     TRY_THAT(form->plan->pair, error, BASE_ERR_ARGUMENT, "the plan is not one of two parties");
-    TRY(base_alloc(&s->ahead, 1, sizeof *s->ahead, error));
+    TRY(base_alloc_locked(&s->ahead, sizeof *s->ahead, error));
     TRY(eng_decoder_init(&s->ahead->decoder, MPC_HELPER, *form, error));
     TRY(mpc_party_init(&s->ahead->party, MPC_HELPER, s->party.kern, eng_decoder_work_size(&s->ahead->decoder), error));
     s->maker = maker;
@@ -37,7 +37,7 @@ void eng_session_finish_ahead(struct eng_session *s)
         return;
     eng_decoder_finish(&s->ahead->decoder);
     mpc_party_finish(&s->ahead->party);
-    base_free(&s->ahead);
+    base_free_locked(&s->ahead);
 }
 
 /* One row through the graph, of which the maker notes the weights alone. Its masks serve for nothing. */
@@ -75,8 +75,8 @@ enum base_status eng_session_join_pair(struct eng_session *s, struct base_error 
     uint8_t id[16];
     int own = (int)s->party.role;
     /* Own masks: nobody shares this key. */
-    randombytes_buf(own == 1 ? s->key1 : s->key2, ENG_SESSION_KEY);
-    (void)crypto_generichash(id, sizeof id, (const uint8_t *)label, sizeof label - 1, s->key12, ENG_SESSION_KEY);
+    randombytes_buf(own == 1 ? s->keys->key1 : s->keys->key2, ENG_SESSION_KEY);
+    (void)crypto_generichash(id, sizeof id, (const uint8_t *)label, sizeof label - 1, s->keys->key12, ENG_SESSION_KEY);
     enum base_status status = s->maker->join(s->maker->context, own, s->party.peer, id, error);
     return status == BASE_OK ? walk_weights(s, error) : status;
 }

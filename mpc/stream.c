@@ -1,11 +1,13 @@
 #include "mpc/stream.h"
 
+#include "base/fork.h"
 #include "base/memory.h"
 #include "kernels/gather.h"
+#include "mpc/repeat.h"
 
 void mpc_stream_init(struct mpc_stream *ret, const struct kern_table *kern, const uint8_t key[16])
 {
-    *ret = (struct mpc_stream){.kern = kern, .present = true};
+    *ret = (struct mpc_stream){.kern = kern, .forks = base_forks, .present = true};
     kern_aes_expand(&ret->key, key);
 }
 
@@ -14,19 +16,27 @@ void mpc_stream_finish(struct mpc_stream *stream)
     base_wipe(stream, sizeof *stream);
 }
 
+/* The counter of the next draw. */
+static uint64_t next(struct mpc_stream *stream)
+{
+    base_fork_check(stream->forks, "a stream");
+    MPC_WATCH_DRAW(stream);
+    return stream->counter++;
+}
+
 void mpc_stream_words(struct mpc_stream *stream, uint64_t *ret, size_t count, int ring)
 {
-    stream->kern->prg_words(&stream->key, stream->counter++, ret, count, ring);
+    stream->kern->prg_words(&stream->key, next(stream), ret, count, ring);
 }
 
 void mpc_stream_words_later(struct mpc_stream *stream, uint64_t *ret, size_t count, int ring)
 {
-    kern_words_later(stream->kern, &stream->key, stream->counter++, ret, count, ring);
+    kern_words_later(stream->kern, &stream->key, next(stream), ret, count, ring);
 }
 
 void mpc_stream_bytes(struct mpc_stream *stream, uint8_t *ret, size_t size)
 {
-    stream->kern->prg_fill(&stream->key, stream->counter++, 0, ret, size);
+    stream->kern->prg_fill(&stream->key, next(stream), 0, ret, size);
 }
 
 /* Both holders sort the same words, in time that depends on them: a permutation is known to both, and nobody else

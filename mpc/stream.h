@@ -1,7 +1,8 @@
 /* Pairwise streams: AES-128-CTR under the key of one pair of parties, one counter value per draw.
  *
  * Both holders draw in the same program order, so the counter never travels and only goes forward: no draw repeats,
- * which is what every "fresh" in the security notes means. Source: specification, prf.py. */
+ * which is what every "fresh" in the security notes means. A draw in a forked child would repeat its parent's: it ends the child (base/fork.h). Source:
+ * specification, prf.py. */
 #ifndef CACHET_MPC_STREAM_H
 #define CACHET_MPC_STREAM_H
 
@@ -13,6 +14,7 @@ struct mpc_stream {
     struct kern_aes_key key;
     const struct kern_table *kern;
     uint64_t counter;
+    unsigned forks; /* base_forks when it began */
     bool present; /* false: this role does not hold the stream and draws are skipped */
 };
 

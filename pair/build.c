@@ -87,7 +87,7 @@ enum base_status pair_build_keys(struct pair_build *b, struct base_error *error)
     if (b->keys->started)
         return BASE_OK;
     if (b->m->party != NULL) {
-        TRY(base_alloc(&b->keys->rlwe, 1, sizeof *b->keys->rlwe, error));
+        TRY(base_alloc_locked(&b->keys->rlwe, sizeof *b->keys->rlwe, error));
         TRY(pair_rlwe_start(b->keys->rlwe, b->m->party, b->params, error));
     }
     b->keys->started = true;

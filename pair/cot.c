@@ -1,5 +1,6 @@
 #include "pair/cot.h"
 
+#include "base/fork.h"
 #include "base/memory.h"
 #include "pair/base_ot.h"
 #include "pair/ggm.h"
@@ -23,9 +24,10 @@ struct pool {
     uint64_t batches; /* so far: the counter of the streams */
 };
 
-/* `seed` is [128 / k][2^k]; as a sender by places relative to Delta's groups, where place 0 is not known. */
+/* In locked memory, as `seed` is: [128 / k][2^k]; as a sender by places relative to Delta's groups, where place 0 is not known. */
 struct pair_cot {
     int k;
+    unsigned forks; /* base_forks when it was made */
     struct pair_block delta;
     struct kern_aes_key *seed[3]; /* by sender */
     struct pool pool[3];          /* by sender */
@@ -122,11 +124,11 @@ struct pair_cost pair_cot_start_cost(void)
 static void free_cot(struct pair_cot **cot)
 {
     for (int s = 1; *cot != NULL && s <= 2; s++) {
-        base_free_secret(&(*cot)->seed[s]);
+        base_free_locked(&(*cot)->seed[s]);
         base_free_secret(&(*cot)->pool[s].key);
         base_free_secret(&(*cot)->pool[s].choice);
     }
-    base_free_secret(cot);
+    base_free_locked(cot);
 }
 
 enum base_status pair_cot_start(struct pair_party *p, int k, struct base_error *error)
@@ -136,10 +138,11 @@ enum base_status pair_cot_start(struct pair_party *p, int k, struct base_error *
     struct setup *s = NULL;
     TRY_THAT(k == 4 || k == 8, error, BASE_ERR_ARGUMENT, "k of the OT extension is %d: it is 4 or 8", k);
     TRY(base_alloc(&s, 1, sizeof *s, error));
-    TRY(base_alloc(&cot, 1, sizeof *cot, error));
+    TRY(base_alloc_locked(&cot, sizeof *cot, error));
+    cot->forks = base_forks;
     cot->k = k;
     for (int sender = 1; sender <= 2; sender++)
-        TRY(base_alloc(&cot->seed[sender], (size_t)(COLUMNS / k) << k, sizeof *cot->seed[sender], error));
+        TRY(base_alloc_locked(&cot->seed[sender], ((size_t)(COLUMNS / k) << k) * sizeof *cot->seed[sender], error));
     mpc_stream_words(&p->own, cot->delta.word, 2, 64);
     cot->delta.word[0] = (cot->delta.word[0] & ~UINT64_C(1)) | (p->id == 2);
     split_delta(cot->delta, k, s->groups);
@@ -163,7 +166,8 @@ enum base_status pair_cot_of_delta(struct pair_party *p, struct pair_block delta
 {
     enum base_status status = BASE_OK;
     TRY_THAT(p->cot == NULL, error, BASE_ERR_INTERNAL, "the session has a Delta of its own");
-    TRY(base_alloc(&p->cot, 1, sizeof *p->cot, error));
+    TRY(base_alloc_locked(&p->cot, sizeof *p->cot, error));
+    p->cot->forks = base_forks;
     p->cot->delta = delta;
 out:
     return status;
@@ -382,6 +386,7 @@ enum base_status pair_cot_take(struct pair_party *p, int sender, size_t count, s
 {
     if (p->cot == NULL)
         return base_fail(error, BASE_ERR_INTERNAL, "COTs are wanted before base OTs were made");
+    base_fork_check(p->cot->forks, "the COTs");
     struct pool *pool = &p->cot->pool[sender];
     if (count > pool->made - pool->used)
         return base_fail(error, BASE_ERR_INTERNAL, "%zu COTs of P%d are wanted and %zu are left: a job uses more than it declares", count, sender,

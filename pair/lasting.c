@@ -43,7 +43,7 @@ void pair_store_finish(struct pair_store *store)
         struct pair_keys *keys = &store->keys[narrow];
         if (keys->rlwe != NULL)
             pair_rlwe_finish(keys->rlwe);
-        base_free(&keys->rlwe);
+        base_free_locked(&keys->rlwe);
         keys->started = false;
     }
     store->complete = false;

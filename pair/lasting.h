@@ -21,7 +21,7 @@
 
 /* Keys of one parameter set; none in the count role. */
 struct pair_keys {
-    struct pair_rlwe *rlwe;
+    struct pair_rlwe *rlwe; /* in locked memory */
     bool started;
 };
 

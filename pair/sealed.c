@@ -32,6 +32,7 @@ static const uint8_t magic[8] = "CCHTSEA1";
 
 _Static_assert(AT_START + START <= AT_TAG, "head");
 
+/* In locked memory. */
 struct pair_sealed {
     int fd;
     char path[PATH_ROOM], partial[PATH_ROOM];
@@ -108,7 +109,7 @@ static enum base_status allocate(struct pair_sealed **ret, const char *path, con
 {
     enum base_status status;
     struct pair_sealed *s = NULL;
-    TRY(base_alloc(&s, 1, sizeof *s, error));
+    TRY(base_alloc_locked(&s, sizeof *s, error));
     s->fd = -1;
     memcpy(s->key, key, sizeof s->key);
     TRY(base_alloc(&s->plain, FRAME, 1, error));
@@ -136,7 +137,7 @@ void pair_sealed_finish(struct pair_sealed **file)
         (void)unlink(s->path);
     base_free_secret(&s->plain);
     base_free_secret(&s->sealed);
-    base_free_secret(file);
+    base_free_locked(file);
 }
 
 /* --- writing --------------------------------------------------------------------------------------------------------------------------- */

@@ -106,7 +106,7 @@ static enum base_status pass_keys(struct stream *s, struct pair_keys *keys, cons
     if (started == 0)
         return BASE_OK;
     if (!s->writes) {
-        TRY(base_alloc(&keys->rlwe, 1, sizeof *keys->rlwe, s->error));
+        TRY(base_alloc_locked(&keys->rlwe, sizeof *keys->rlwe, s->error));
         keys->started = true;
         keys->rlwe->params = *params;
         for (int id = 1; id <= 2; id++)

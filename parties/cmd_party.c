@@ -1,4 +1,5 @@
 /* cachet party: runs one party; which one follows from its key. */
+#include "base/memory.h"
 #include "kernels/threads.h"
 #include "parties/command.h"
 #include "parties/node.h"
@@ -32,7 +33,7 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     struct node_options node_options = {0};
     const char *level = "info";
     bool json = false, once = false, done = false;
-    struct node node;
+    struct node *node = NULL;
     const struct option_entry options[] = {
         {.name = "config",
          .value = "FILE",
@@ -99,12 +100,15 @@ static enum base_status run(int argc, char **argv, struct base_error *error)
     let_threads_sleep(argc, argv, &node_options.threads);
     node_options.log = (struct base_log){.stream = stderr, .json = json, .who = "party"};
     TRY(base_log_level_parse(level, &node_options.log.level, error));
-    TRY(node_open(&node, &node_options, error));
-    status = node_join(&node, error);
+    /* Its streams and keys are in it. */
+    TRY(base_alloc_locked(&node, sizeof *node, error));
+    TRY(node_open(node, &node_options, error));
+    status = node_join(node, error);
     if (status == BASE_OK)
-        status = node_serve(&node, once, error);
-    node_close(&node);
+        status = node_serve(node, once, error);
+    node_close(node);
 out:
+    base_free_locked(&node);
     return command_stopped(NULL) && status == BASE_ERR_CLOSED ? BASE_OK : status;
 }
 

@@ -31,4 +31,8 @@ void command_catch_signals(void);
  * net_wait. */
 int command_stopped(void *context);
 
+/* From here on a mapped file that is cut while it is read ends the program with a line that names it, and the exit code of BASE_ERR_IO (cut_file.c).
+ * command: its name, borrowed. */
+void command_watch_files(const char *command);
+
 #endif

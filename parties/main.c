@@ -73,6 +73,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     argv[1] = name;
     if (command->ends_in_order)
         command_catch_signals();
+    command_watch_files(command->name);
     eng_json_watch();
     enum base_status status = command->run(argc - 1, argv + 1, &error);
     /* Built since this thread last read any. */

@@ -164,9 +164,12 @@ static struct shard *find_shard(const struct shard_set *set, const char *name)
     return NULL;
 }
 
-/* A shard must be a plain name in the same directory. */
+/* A shard must be a plain name in the same directory, which errors can show as it is. */
 static bool is_plain_name(const char *name)
 {
+    for (const char *c = name; c != NULL && *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            return false;
     return name != NULL && name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL && strlen(name) < NAME_MAX;
 }
 

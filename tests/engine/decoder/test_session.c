@@ -432,11 +432,12 @@ static void test_keys_go_to_their_holders(void **state)
     static const uint8_t keys[3][ENG_SESSION_KEY] = {{1}, {2}, {3}}, none[ENG_SESSION_KEY];
     (void)state;
     for (int role = 0; role < 3; role++) {
-        struct eng_session s = {.party.role = (enum mpc_role)role};
+        struct eng_session_keys kept = {0};
+        struct eng_session s = {.party.role = (enum mpc_role)role, .keys = &kept};
         eng_session_set_keys(&s, keys[0], keys[1], keys[2]);
-        assert_memory_equal(s.key1, role == 2 ? none : keys[0], ENG_SESSION_KEY);
-        assert_memory_equal(s.key2, role == 1 ? none : keys[1], ENG_SESSION_KEY);
-        assert_memory_equal(s.key12, role == 0 ? none : keys[2], ENG_SESSION_KEY);
+        assert_memory_equal(kept.key1, role == 2 ? none : keys[0], ENG_SESSION_KEY);
+        assert_memory_equal(kept.key2, role == 1 ? none : keys[1], ENG_SESSION_KEY);
+        assert_memory_equal(kept.key12, role == 0 ? none : keys[2], ENG_SESSION_KEY);
     }
 }
 
