@@ -45,6 +45,12 @@ static enum base_fault fault_of(const char *action)
     return BASE_FAULT_NONE;
 }
 
+/* Actions that end the process. */
+static bool is_deadly(const char *action)
+{
+    return strcmp(action, "kill") == 0 || strcmp(action, "term") == 0;
+}
+
 static bool is_known(const char *name)
 {
     for (const struct base_failpoint *const *p = __start_cachet_failpoints; p < __stop_cachet_failpoints; p++)
@@ -63,7 +69,7 @@ static void read_order(void)
     if (text[0] == '\0')
         return;
     if (sscanf(text, "%111[^:]:%lu:%15s", order.name, &order.passages, order.action) != 3 || order.passages == 0 || !is_known(order.name) ||
-        (fault_of(order.action) == BASE_FAULT_NONE && strcmp(order.action, "kill") != 0 && strcmp(order.action, "stop") != 0))
+        (fault_of(order.action) == BASE_FAULT_NONE && !is_deadly(order.action) && strcmp(order.action, "stop") != 0))
         refuse(text);
 }
 
@@ -129,8 +135,8 @@ void base_failpoint_pass(const struct base_failpoint *const *listed)
     if (armed != BASE_FAULT_NONE)
         return; /* it has happened when the frame goes */
     __atomic_store_n(&orders->fired, order.generation, __ATOMIC_RELEASE);
-    if (strcmp(order.action, "kill") == 0)
-        (void)kill(getpid(), SIGKILL);
+    if (is_deadly(order.action))
+        (void)kill(getpid(), strcmp(order.action, "kill") == 0 ? SIGKILL : SIGTERM);
     else
         stand_still();
 }

@@ -7,10 +7,10 @@
  * CACHET_FAILPOINT=NAME:N:ACTION does ACTION at the N-th passage of NAME, once. CACHET_FAILPOINT=@FILE takes such texts from a file that the
  * driver maps, too (struct base_failpoint_orders), so that one process can be told many faults, one after the other.
  *
- * Actions: kill (SIGKILL), stop (SIGSTOP for three seconds), and, on the frame that is sent next, behind the keys, so that the peer gets an
+ * Actions: kill (SIGKILL), term (SIGTERM), stop (SIGSTOP for three seconds), and, on the frame that is sent next, behind the keys, so that the peer gets an
  * authentic frame with a wrong content: cut (the connection ends in the middle of it), drop, double, swap (with the one after it), truncate,
  * extend, flip (one bit of the payload), header (one bit of the header). Where a site receives, cut is the only one of these; where it writes
- * a file, there are kill and stop. */
+ * a file, there are kill, term and stop. */
 #ifndef CACHET_BASE_FAILPOINT_H
 #define CACHET_BASE_FAILPOINT_H
 

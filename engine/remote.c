@@ -187,6 +187,24 @@ out:
     return status;
 }
 
+/* What the others have said by the time that one has said nothing: a party that ends a run because of its client stays until its peer does. */
+static enum base_status hear_others(struct eng_remote *r, int silent, struct base_error *error)
+{
+    for (int i = 0; i < 3; i++) {
+        struct net_link *link = r->client.link[i];
+        struct base_error cause = {0};
+        if (i == silent || link == NULL)
+            continue;
+        int64_t timeout = net_link_timeout(link);
+        net_link_set_timeout(link, 0);
+        enum base_status status = net_link_skip_to(link, ENG_REQUEST_END, &cause);
+        net_link_set_timeout(link, timeout);
+        if (status != BASE_OK && net_link_said_why(link))
+            return base_fail(error, status, "%s", cause.text);
+    }
+    return BASE_OK;
+}
+
 /* Until a party's next word is there. Whoever ends meanwhile says why; a party that is frozen shows at the others first. */
 static enum base_status wait_for(struct eng_remote *r, int party, const struct eng_remote_watch *watch, struct base_error *error)
 {
@@ -204,7 +222,10 @@ static enum base_status wait_for(struct eng_remote *r, int party, const struct e
             TRY(net_link_receive(link[i], ENG_REQUEST_END, word, sizeof word, error));
         }
         TRY_THAT(watch == NULL || watch->wanted(watch->context), error, BASE_ERR_CLOSED, "the step was left");
-        TRY_THAT(base_clock_ms() < deadline, error, BASE_ERR_TIMEOUT,
+        if (base_clock_ms() < deadline)
+            continue;
+        TRY(hear_others(r, party, error));
+        TRY_THAT(false, error, BASE_ERR_TIMEOUT,
                  "%s: nothing came within %lld ms: check that it runs and that the network lets it through",
                  net_link_peer(link[party]), (long long)net_link_timeout(link[party]));
     }

@@ -364,9 +364,24 @@ static void report(struct net_link *client, const struct eng_usage *usage)
     struct base_error late = {0};
     eng_usage_encode(usage, bytes);
     BASE_FAIL_SEND("engine.report.send");
-    if (net_link_send(client, ENG_REQUEST_END, word, sizeof word, &late) != BASE_OK ||
-        net_link_send(client, ENG_REQUEST_REPORT, bytes, sizeof bytes, &late) != BASE_OK)
+    bool sent = net_link_send(client, ENG_REQUEST_END, word, sizeof word, &late) == BASE_OK &&
+                net_link_send(client, ENG_REQUEST_REPORT, bytes, sizeof bytes, &late) == BASE_OK;
+    if (!sent && late.code != BASE_ERR_CLOSED)
         net_link_abort(client, &late);
+}
+
+/* Why this party leaves the others. A wait that a signal ended names whom it was for, who has nothing to do with it; and a client that has gone or was
+ * refused has left P1 and P2 at different places, of which each would name the other. */
+static enum base_status fail_served(const struct eng_session *s, struct net_link *client, const struct base_error *refusal, const struct base_error *cause,
+                                    struct base_error *error)
+{
+    if (cause->code == BASE_ERR_CLOSED && s->cancelled != NULL && s->cancelled(s->cancel_context))
+        return base_fail(error, cause->code, "this party was asked to stop");
+    if (refusal->code != BASE_OK)
+        return base_fail(error, cause->code, "%.300s; then %.300s", refusal->text, cause->text);
+    if (cause->code == BASE_ERR_PEER && net_link_lost(client))
+        return base_fail(error, cause->code, "%s has gone; then %.300s", net_link_peer(client), cause->text);
+    return base_fail(error, cause->code, "%s", cause->text);
 }
 
 static void tell_all(struct eng_session *s, struct net_link *client, const struct base_error *error)
@@ -386,9 +401,12 @@ enum base_status eng_session_serve(struct eng_session *s, struct net_link *clien
     struct base_error refusal = {0};
     bool gone = false;
     *ret = (struct eng_served){.joined = true};
-    status = receive_request(s, client, &request, &gone, &ret->joined, error);
+    struct base_error cause = {0};
+    status = receive_request(s, client, &request, &gone, &ret->joined, &cause);
     if (gone)
         return BASE_OK;
+    if (status != BASE_OK)
+        (void)fail_served(s, client, &refusal, &cause, error);
     if (status == BASE_OK)
         status = check_request(s, &request, error);
     if (status == BASE_ERR_MEMORY) {
@@ -412,7 +430,7 @@ enum base_status eng_session_serve(struct eng_session *s, struct net_link *clien
         status = eng_session_run(s, &request, &usage, &refusal);
     count_all(s, &usage);
     if (status != BASE_OK) {
-        (void)base_fail(error, status, "%s", s->party.error.text);
+        (void)fail_served(s, client, &refusal, &s->party.error, error);
         tell_all(s, client, error);
         ret->joined = false;
     } else if (refusal.code != BASE_OK) {

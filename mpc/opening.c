@@ -41,8 +41,9 @@ void mpc_tell_client(struct mpc_party *p, const void *bytes, size_t size)
     struct base_error why = {0};
     if (net_link_send(p->client, p->client_step++, bytes, size, &why) == BASE_OK)
         return;
-    /* One that is still there hears it, and does not wait. */
-    net_link_abort(p->client, &why);
+    /* One that is still there hears it, and does not wait. A party that was asked to stop says so itself. */
+    if (why.code != BASE_ERR_CLOSED)
+        net_link_abort(p->client, &why);
     p->client_lost = true;
 }
 
@@ -217,7 +218,10 @@ struct mpc_wire mpc_input(struct mpc_party *p, const int64_t *x, size_t count, i
         uint8_t *packed = mpc_bytes(p, size);
         BASE_FAIL_RECEIVE("mpc.input.receive");
         /* A client that goes in the middle must not part P1 and P2: who misses its rows goes on with zeros until both end (wants_stop). */
-        if (packed != NULL && net_link_receive(p->client, p->client_step++, packed, size, NULL) != BASE_OK) {
+        struct base_error why = {0};
+        if (packed != NULL && net_link_receive(p->client, p->client_step++, packed, size, &why) != BASE_OK) {
+            if (why.code != BASE_ERR_CLOSED) /* one that is still there hears it, and does not wait */
+                net_link_abort(p->client, &why);
             p->client_lost = true;
             memset(packed, 0, size);
         }

@@ -1,5 +1,6 @@
 #include "pair/party.h"
 
+#include "base/failpoint.h"
 #include "base/memory.h"
 #include "pair/cot.h"
 
@@ -118,6 +119,10 @@ enum base_status pair_exchange(struct pair_party *p, struct base_error *error)
     if (p->outgoing_size == 0 && p->awaited_size == 0)
         return BASE_OK;
     TRY(base_alloc(&received, p->awaited_size, 1, error));
+    if (p->outgoing_size > 0)
+        BASE_FAIL_SEND("pair.exchange.send");
+    if (p->awaited_size > 0)
+        BASE_FAIL_RECEIVE("pair.exchange.receive");
     TRY(net_link_exchange(p->link, p->step, p->outgoing, p->outgoing_size, received, p->awaited_size, error));
     hand_out(p, received);
     p->step++;

@@ -1,5 +1,6 @@
 #include "pair/store_file.h"
 
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "pair/rlwe_parts.h"
@@ -234,6 +235,7 @@ enum base_status pair_store_save(const struct pair_store *store, const struct pa
     int file = -1;
     TRY_THAT(store->complete, error, BASE_ERR_INTERNAL, "%s: encrypted masks are not complete", path);
     TRY_THAT(snprintf(under, sizeof under, "%s.new", path) < (int)sizeof under, error, BASE_ERR_ARGUMENT, "%s: too long a path", path);
+    BASE_FAIL_WRITE("pair.store.before");
     (void)unlink(under); /* of a party that ended while it wrote */
     file = open(under, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
     TRY_THAT(file >= 0, error, BASE_ERR_IO, "%s: %s", under, strerror(errno));
@@ -242,7 +244,9 @@ enum base_status pair_store_save(const struct pair_store *store, const struct pa
     struct pair_store copy = *store;
     TRY(pass_all(&s, &copy, owner));
     TRY_THAT(fflush(s.file) == 0 && fsync(file) == 0, error, BASE_ERR_IO, "%s: %s", under, strerror(errno));
+    BASE_FAIL_WRITE("pair.store.written");
     TRY_THAT(rename(under, path) == 0, error, BASE_ERR_IO, "%s: %s", path, strerror(errno));
+    BASE_FAIL_WRITE("pair.store.after");
     TRY(base_file_sync_folder(path, error));
 out:
     close_file(&s, file);

@@ -315,6 +315,15 @@ static void tell_clients(struct node *n, const struct base_error *cause)
     }
 }
 
+/* A wait that a signal ended names whom it was for, who has nothing to do with it. */
+static void say_stopped(enum base_status status, struct base_error *error)
+{
+    if (status != BASE_ERR_CLOSED || !command_stopped(NULL))
+        return;
+    *error = (struct base_error){0};
+    (void)base_fail(error, status, "this party was asked to stop");
+}
+
 enum base_status node_join(struct node *n, struct base_error *error)
 {
     enum base_status status = BASE_OK;
@@ -339,6 +348,7 @@ enum base_status node_join(struct node *n, struct base_error *error)
     notify_send(&n->log, NOTIFY_READY, "%s, ready for requests", n->names[n->index]);
     return BASE_OK;
 out:
+    say_stopped(status, error);
     node_tell_all(n->link, error);
     tell_clients(n, error); /* they wait for little longer than the parties do */
     tell_unmet(n, error);
@@ -457,6 +467,7 @@ enum base_status node_serve(struct node *n, bool once, struct base_error *error)
         struct base_error failure = {0};
         enum base_status served = serve_client(n, client, who, once, &joined, &answered, &failure);
         net_link_destroy(&client);
+        say_stopped(served, &failure);
         if (served != BASE_OK)
             base_log_write(&n->log, BASE_LOG_ERROR, NULL, "request of %s failed: %s",
                            n->config.clients[who].name, failure.text);

@@ -1,5 +1,7 @@
 #include "protocols/shuffle.h"
 
+#include "base/failpoint.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -78,8 +80,13 @@ static void pass(struct mpc_party *p, enum mpc_role from, uint64_t *words, size_
     bool sends = p->role == from;
     if (sends)
         p->kern->pack_bits(packed, words, count, ring);
-    if (mpc_may_send(p))
+    if (mpc_may_send(p)) {
+        if (sends)
+            BASE_FAIL_SEND("protocols.shuffle.send");
+        else
+            BASE_FAIL_RECEIVE("protocols.shuffle.receive");
         p->status = net_link_exchange(p->peer, p->step, packed, sends ? size : 0, packed, sends ? 0 : size, &p->error);
+    }
     if (!mpc_failed(p) && !sends)
         p->kern->unpack_bits(words, packed, count, ring);
     base_arena_release(&p->arena, mark);

@@ -261,6 +261,8 @@ def main():
         for name in PARTIES:
             report.judge(f"a second process with the key of {name.upper()}", second_party(d, name))
         report.judge(f"{FLOOD} half-open connections during an answer", flood(d))
+        d.stop()
+        report.judge("every party ends in order", " ".join(d.unclean))
     print(f"1..{report.cases}")
     return 1 if report.failures else 0
 

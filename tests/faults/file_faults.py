@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -70,12 +71,16 @@ def drive(program, output, orders, case, tally):
     fired = orders.fired()
     orders.withdraw()
     tally.driven += fired
-    tally.unreached += not fired
     here = (output.name, *case)
+    if fired:
+        tally.fired.add((point, output.name, action))
+    else:
+        tally.unreached.append(here)
+        tally.complain(here, "the fault has not happened")
     if code is None:
         tally.hangs += 1
         tally.complain(here, "hangs")
-    elif action == "stop" and code != 0:
+    elif action == "stop" and code != 0 or action == "term" and code not in (0, -signal.SIGTERM):
         tally.complain(here, f"ends with {code}: {text}")
     if os.path.exists(output.path) and not output.whole(output.path):
         tally.wrong += 1
@@ -97,9 +102,8 @@ def run_again(program, output, orders, here, tally):
 
 
 def drive_all(program, root, names, everything, tally):
-    """Returns the failpoints that were driven."""
+    """Returns the failpoints that failed."""
     model = os.path.join(root, "models/keeper")
-    reached = set()
     with tempfile.TemporaryDirectory(prefix="cachet-files.") as directory:
         at = lambda name: os.path.join(directory, name)  # noqa: E731
         orders = Orders(at("orders"))
@@ -117,8 +121,7 @@ def drive_all(program, root, names, everything, tally):
                 passages = after[i] - before[i]
                 if passages == 0:
                     continue
-                for action in ("kill", "stop") if everything or point == "net.key.written" else ("kill",):
+                for action in ("kill", "term", "stop") if everything or point == "net.key.written" else ("kill",):
                     for passage in range(1, passages + 1) if everything else [(passages + 1) // 2]:
-                        reached.add(point)
                         drive(program, output, orders, (point, passage, action), tally)
-    return reached
+    return {point for point, _, _ in tally.fired}

@@ -1,100 +1,62 @@
-"""Material made ahead of use (mode two-party) while a party dies, or a frame is lost, at each failpoint of it: nothing hangs, the right error is named,
-the next answer is the clear's, and no text is used twice: no key of masks ever comes back.
+"""Mode two-party while a party dies, stands still, or a frame is lost or wrong, at each failpoint that its processes pass: in an answer, while material is
+made ahead of use or taken, in a meeting, and while encrypted weights are kept. Nothing hangs, the right error is named, the next answer is the clear's,
+no file is left half written, and no text is used twice: no key of masks ever comes back.
 
 usage: spool.py CACHET_FAILPOINTS SOURCE_ROOT [--all]
 
-Without --all each failpoint fails once by `kill` at one of the two, and those of frames by another action at the other one."""
+Without --all a spread of fixed seed that drives every failpoint that two parties alone pass, some others, and every action."""
 import collections
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 
-from deployment import Orders, failpoints, free_ports
+from deployment import SLOW, Deployment, failpoints
+from judge import ACTIONS, HEAD, SILENT, Case, Scenario, Tally, census, drive, recover, spread
 
-PARTIES = ("p1", "p2")
-FRAME_ACTIONS = ("cut", "drop", "double", "swap", "truncate", "extend", "flip", "header")
 SCOPE = ("pair.", "engine.text.")  # what three parties never pass
-STEP_SECONDS, CONNECT_SECONDS, LIMIT_SECONDS = 8, 8, 90
-VOID = 7
+SHARED = ("mpc.round", "mpc.answer.", "net.hello.", "engine.part.", "engine.order.")  # of what three pass, too: a spread has one of each
+TRIES = 4
 SEED = 20240612
+FEWEST_KEYS = 20
 
 
-class Pair:
-    """Two parties with folders; each process has orders of its own."""
+class Pair(Deployment):
+    """Two parties with folders for material."""
+
+    parties, clients, mode = ("p1", "p2"), ("alice",), "two-party"
+    model_folder, context, more_of_plan = "tests/support/transformers/qwen2", 8, ("--general",)
+    more_of_config = ("spool: {most: 8, dry: make}",)
+    notice = "no material waits for a request"
 
     def __init__(self, program, root):
-        self.program, self.model = program, os.path.join(root, "tests/support/transformers/qwen2")
-        self.directory = tempfile.TemporaryDirectory(prefix="cachet-spool.")
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CACHET_")}
-        self.orders = {name: Orders(self.path(f"{name}.orders")) for name in (*PARTIES, "alice")}
-        self.process = {}
+        super().__init__(program, root, step_seconds=round(2 * SLOW), connect_seconds=round(4 * SLOW))  # what is made between two frames takes its time
+        self.limit_seconds = 90 * SLOW  # many texts are made in one request
 
-    def path(self, *names):
-        return os.path.join(self.directory.name, *names)
+    def party_words(self, name):
+        return [*super().party_words(name), "--spool", self.path(f"spool-{name}")]
 
-    def run(self, *words, who=None):
-        """Exit code (None: it hangs), what it printed, and what it complained of."""
-        environment = self.environment if who is None else dict(self.environment, CACHET_FAILPOINT="@" + self.orders[who].path)
-        try:
-            done = subprocess.run([self.program, *words], capture_output=True, text=True, timeout=LIMIT_SECONDS, env=environment)
-        except subprocess.TimeoutExpired:
-            return None, "", "hangs"
-        return done.returncode, done.stdout, done.stderr
+    def client_words(self, *_, **__):
+        return self.words_of("generate", "--prompt", "a", "--max-tokens", "2", "--ignore-eos", "--json")
 
-    def must(self, *words):
-        code, out, error = self.run(*words)
-        if code != 0:
-            raise RuntimeError(f"{words}: {code}: {error}")
-        return out
+    def words_of(self, command, *words):
+        return [self.program, command, "--config", self.path("config.yaml"), "--key", self.path("alice.key"), "--shares", self.path("set", "client"), *words]
 
-    def set_up(self):
-        keys = {name: self.must("keygen", "--out", self.path(f"{name}.key")).split("key: ")[1].split()[0] for name in (*PARTIES, "alice")}
-        self.must("plan", "--model", self.model, "--general", "--context", "8", "--out", self.path("plan.json"))
-        line = next(line for line in self.must("share", "--model", self.model, "--plan", self.path("plan.json"), "--out", self.path("set")).splitlines()
-                    if line.startswith("model:"))
-        port = free_ports(6)
-        with open(self.path("config.yaml"), "w", encoding="utf-8") as file:
-            print("version: 1\nmode: two-party\nparties:", file=file)
-            for i, name in enumerate(PARTIES):
-                print(f'  {name}: {{address: "127.0.0.1:{port + 3 * i}", key: {keys[name]}}}', file=file)
-            print(f"clients:\n  - {{name: alice, key: {keys['alice']}}}", line,
-                  f"limits: {{context: 8, connect_seconds: {CONNECT_SECONDS}, step_seconds: {STEP_SECONDS}, slots: 1}}", "spool: {most: 8, dry: make}", sep="\n", file=file)
-
-    def start(self, name):
-        with open(self.path(f"{name}.log"), "a", encoding="utf-8") as log:
-            self.process[name] = subprocess.Popen(
-                [self.program, "party", "--config", self.path("config.yaml"), "--key", self.path(f"{name}.key"), "--shares", self.path("set", name), "--spool",
-                 self.path(f"spool-{name}"), "--threads", "1"],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=dict(self.environment, CACHET_FAILPOINT="@" + self.orders[name].path))
-
-    def start_missing(self):
-        for name in PARTIES:
-            if name not in self.process or self.process[name].poll() is not None:
-                self.start(name)
-
-    def stop(self):
-        for process in self.process.values():
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def client(self, command, *words):
-        return self.run(command, "--config", self.path("config.yaml"), "--key", self.path("alice.key"), "--shares", self.path("set", "client"), *words, who="alice")
+    def answer_of(self, out):
+        return tokens(out.decode(errors="replace"))
 
     def prepare(self, texts=1):
-        return self.client("prepare", "--prompt-tokens", "1", "--tokens", "2", "--texts", str(texts))
+        started = time.monotonic()
+        return self.end(self.begin_words(self.words_of("prepare", "--prompt-tokens", "1", "--tokens", "2", "--texts", str(texts))), started)
 
-    def generate(self):
-        return self.client("generate", "--prompt", "a", "--max-tokens", "2", "--ignore-eos", "--json")
+    def twin(self, *_, **__):
+        if not self.expected:
+            done = subprocess.run([self.program, "generate", "--backend", "clear", "--model", self.model, "--plan", self.path("plan.json"), "--prompt", "a",
+                                   "--max-tokens", "2", "--ignore-eos", "--json"], check=True, capture_output=True, env=self.environment)
+            self.expected["a"] = self.answer_of(done.stdout)
+        return self.expected["a"]
 
     def files(self, name):
         folder = self.path(f"spool-{name}")
@@ -103,118 +65,142 @@ class Pair:
     def waiting(self):
         return {name for name in self.files("p1") & self.files("p2") if name.endswith(".text")}
 
+    def kept(self, name):
+        """Files of encrypted weights, and what may be left of one."""
+        return [self.path("set", name, file) for file in os.listdir(self.path("set", name)) if file.startswith("encrypted-weights")]
+
 
 def tokens(text):
     return re.sub(r"\s", "", text.split('"text"')[0])
 
 
-class Driver:
-    def __init__(self, pair, wanted):
-        self.pair, self.wanted, self.complaints, self.driven, self.unreached = pair, wanted, [], 0, 0
+# --- scenarios ---
 
-    def complain(self, case, text):
-        self.complaints.append((case, text))
-        print("# ", *case, text, file=sys.stderr)
-
-    def settle(self, case):
-        """Parties that died are started, and the next answer is right."""
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while True:
-            self.pair.start_missing()
-            code, out, error = self.pair.generate()
-            if code == 0:
-                break
-            if code is None or time.monotonic() > deadline:
-                self.complain(case, f"no answer afterwards: {code}: {error}")
-                return
-        if tokens(out) != self.wanted:
-            self.complain(case, f"the next answer is {out}")
-        left = [name for who in PARTIES for name in self.pair.files(who) if not name.endswith(".text")]
-        if left:
-            self.complain(case, f"left in a folder: {left}")
-
-    def drive(self, point, who, action, act):
-        case = (point, who, action)
-        if not self.pair.waiting():
-            code, _, error = self.pair.prepare(2)
-            if code != 0:
-                self.complain(case, f"nothing can be made: {code}: {error}")
-        orders = self.pair.orders[who]
-        orders.give(f"{point}:1:{action}")
-        code, out, error = act()
-        fired = orders.fired()
-        orders.withdraw()
-        self.driven += fired
-        self.unreached += not fired
-        if code is None:
-            self.complain(case, "hangs")
-        elif code == 0 and out.startswith("{") and tokens(out) != self.wanted:
-            self.complain(case, f"the answer is {out}")
-        elif code not in (0, 8, 9, 10, 11, -signal.SIGKILL) and (code, action) != (VOID, "flip"):  # one of the key of masks: the answer is void
-            self.complain(case, f"ends with {code}: {error}")
-        elif code not in (0, -signal.SIGKILL) and len([line for line in error.splitlines() if "error (" in line]) != 1:
-            self.complain(case, f"not one error: {error}")
-        self.settle(case)
-        return fired
+def text_waits(d):
+    if d.waiting():
+        return
+    answer = d.prepare(3)
+    if answer is None or answer.code != 0:
+        raise RuntimeError(f"nothing can be made: {answer}")
 
 
-def meet(pair):
-    """P1 dies while it is idle and comes again."""
-    pair.process["p1"].kill()
-    pair.process["p1"].wait()
-    pair.start("p1")
-    return pair.generate()
+def no_weights(d):
+    d.stop()
+    for name in d.parties:
+        for path in d.kept(name):
+            os.remove(path)
 
 
-def judge_keys(pair, driver):
-    """A key of masks that comes back would be a text that was used twice."""
-    for who in PARTIES:
-        own = pair.orders[who].fingerprints()
-        for twice in [key for key, count in collections.Counter(own).items() if count > 1]:
-            driver.complain(("keys", who, ""), f"key {twice.hex()} came back")
-        if len(own) < 20:
-            driver.complain(("keys", who, ""), f"only {len(own)} were seen")
+def take(d, _):
+    return d.ask()
+
+
+def make(d, _):
+    return d.prepare()
+
+
+def meet(d, scenario):
+    """A party dies while it is idle and comes again."""
+    d.kill(scenario.victim)
+    d.start(scenario.victim)
+    return d.ask()
+
+
+def keep(d, _):
+    """Both encrypt their weights again, and each keeps what it has of the other."""
+    marks = d.marks()
+    d.start(*d.parties)
+    d.until(d.limit_seconds, lambda: d.wait_ready(marks, 0) or any(not d.alive(name) for name in d.parties))
+    return d.ask()
+
+
+def folders_are_whole(d, case, tally):
+    left = [name for who in d.parties for name in d.files(who) if not name.endswith(".text")]
+    if left:
+        tally.complain(case, f"left in a folder: {left}")
+
+
+def weights_are_kept(d, case, tally):
+    """After the next answer there is one whole file at each, which the next start takes as it is."""
+    for name in d.parties:
+        if [os.path.basename(path) for path in d.kept(name)] != ["encrypted-weights"]:
+            tally.complain(case, f"{name} keeps {d.kept(name)}")
+    d.stop()
+    marks = d.marks()
+    d.start(*d.parties)
+    answer = d.ask()
+    if answer is None or answer.code != 0 or answer.text != d.twin():
+        tally.complain(case, f"after a fresh start: {answer}")
+    for name in d.parties:
+        if re.search("are encrypted|made anew", d.news(name, marks[name])):
+            tally.complain(case, f"{name} does not take the weights that it kept: {d.news(name, marks[name])[-900:]}")
+
+
+SCENARIOS = [Scenario("take", take, True, before=text_waits, after=folders_are_whole), Scenario("make", make, False, after=folders_are_whole),
+             *(Scenario(f"meet {name}", meet, True, victim=name, after=folders_are_whole) for name in Pair.parties),
+             Scenario("keep", keep, True, meets=True, before=no_weights, after=weights_are_kept)]
+
+
+# --- cases ---
+
+def cases_of(names, reached, everything):
+    """A spread has every failpoint that two alone pass."""
+    cases = []
+    for (point, who), places in sorted(reached.items(), key=lambda item: item[0]):
+        scenario, passages = places[0]
+        for action in ACTIONS[names[point]]:
+            for passage in sorted({1, (passages + 1) // 2} if everything else {(passages + 1) // 2}):
+                cases.append((Case(scenario.name, point, who, passage, action), places))
+    if everything:
+        return cases
+    chance = random.Random(SEED)
+    chosen = spread([item for item in cases if item[0].point.startswith(SCOPE)], chance)
+    for prefix in SHARED:
+        chosen.append(chance.choice([item for item in cases if item[0].point.startswith(prefix) and item[0].action not in SILENT]))
+    stops = [item for item in chosen if item[0].action == "stop"]
+    return [item for item in chosen if item[0].action != "stop" or item is stops[0]]
+
+
+def judge_keys(d, tally):
+    """A key of masks that comes back would be a text that was used twice. Returns how many there were, and how often one came back."""
+    count = repeats = 0
+    for who in d.parties:
+        own = d.orders[who].fingerprints()
+        twice = [key for key, times in collections.Counter(own).items() if times > 1]
+        count, repeats = count + len(own), repeats + len(twice)
+        for key in twice:
+            tally.complain(Case("keys", "", who, 0, ""), f"key {key.hex()} came back")
+        if len(own) < FEWEST_KEYS:
+            tally.complain(Case("keys", "", who, 0, ""), f"only {len(own)} were seen")
+    return count, repeats
 
 
 def main():
     program, root = sys.argv[1:3]
     everything = "--all" in sys.argv[3:]
-    chance = random.Random(SEED)
-    names = {name: kind for name, kind in failpoints(program).items() if name.startswith(SCOPE)}
-    pair = Pair(program, root)
-    try:
-        pair.set_up()
-        wanted = tokens(pair.must("generate", "--backend", "clear", "--model", pair.model, "--plan", pair.path("plan.json"), "--prompt", "a", "--max-tokens", "2",
-                                  "--ignore-eos", "--json"))
-        pair.start_missing()
-        driver = Driver(pair, wanted)
-        driver.settle(("first", "", ""))
-        acts = {"generate": pair.generate, "prepare": pair.prepare, "meet": lambda: meet(pair)}
-        reached = {}
-        pair.prepare(3)
-        for label, act in acts.items():
-            before = {who: orders.passed() for who, orders in pair.orders.items()}
-            act()
-            for who, orders in pair.orders.items():
-                for i, (point, passed) in enumerate(zip(failpoints(program), orders.passed())):
-                    if point in names and passed > before[who][i]:
-                        reached.setdefault((point, who), label)
-        for point in set(names) - {point for point, _ in reached}:
-            driver.complain(("census", point, ""), "no scenario passes it")
-        for number, ((point, who), label) in enumerate(sorted(reached.items())):
-            actions = ("kill", *FRAME_ACTIONS) if names[point] == "send" else ("kill", "cut") if names[point] == "receive" else ("kill",)
-            if not everything and len(actions) > 1:
-                actions = (actions[0] if number % 2 == 0 else chance.choice(actions[1:]),)
-            for action in actions:
-                if not driver.drive(point, who, action, acts[label]):
-                    driver.complain((point, who, action), "was not reached")
-        judge_keys(pair, driver)
-        pair.stop()
-        print(f"{driver.driven} faults at {len(reached)} places of {len(names)} failpoints, {driver.unreached} not reached, {len(driver.complaints)} complaints")
-        return 1 if driver.complaints else 0
-    finally:
-        pair.stop()
-        pair.directory.cleanup()
+    names = failpoints(program)
+    tally = Tally()
+    with Pair(program, root) as d:
+        d.first_meeting()
+        d.twin()
+        recover(d, Case("first", "", "", 0, ""), tally)
+        reached = census(d, SCENARIOS, names)
+        cases = cases_of(names, reached, everything)
+        started = time.monotonic()
+        for case, places in cases:
+            if not drive(d, case, places, TRIES, tally):
+                tally.unreached.append(case)
+                tally.complain(case, "was not reached")
+        print(f"{len(cases)} cases in {time.monotonic() - started:.0f} s", file=sys.stderr)
+        count, repeats = judge_keys(d, tally)
+        d.stop()
+        tally.unclean(d)
+    for point in {name for name in names if name.startswith(SCOPE)} - {point for point, _ in reached}:
+        tally.complain(Case("census", point, "", 0, ""), "no scenario passes it")
+    print(HEAD, tally.row("two parties"), sep="\n")
+    print(f"{len({point for point, _, _ in tally.fired})} failpoints of the {len({point for point, _ in reached})} that two parties pass failed; the latest error "
+          f"came {tally.longest:.1f} s after its fault; {len(tally.unreached)} faults were not reached; {count} keys, {repeats} came back")
+    return 1 if tally.complaints else 0
 
 
 if __name__ == "__main__":
