@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 1 << 16, MOST = ROOM / 4 * 3 /* streams */ };
+enum { ROOM = 1 << 16 /* a power of two */, MOST = ROOM / 4 * 3 /* streams */ };
 
 /* A stream at one holder. */
 struct drawn {
@@ -23,9 +23,9 @@ static uint8_t secret[crypto_shorthash_KEYBYTES];
 
 static struct drawn *find(uint64_t key, const struct mpc_stream *holder)
 {
-    size_t at = (size_t)(key ^ (uintptr_t)holder >> 4) % ROOM;
+    size_t at = (size_t)(key ^ (uintptr_t)holder >> 4) & (ROOM - 1);
     while (table[at].key != 0 && (table[at].key != key || table[at].holder != holder))
-        at = (at + 1) % ROOM;
+        at = (at + 1) & (ROOM - 1);
     return &table[at];
 }
 

@@ -86,6 +86,7 @@ class Deployment:
     parties, clients, mode = PARTIES, ("alice", "bob"), "three-party"
     model_folder, context, more_of_plan, more_of_config = "models/keeper", 128, (), ()
     notice = None  # what a client may say beside an error
+    hosts = {}     # addresses of parties in the config that are not 127.0.0.1
 
     def __init__(self, program, root, step_seconds=2, connect_seconds=4):
         self.program, self.model = program, os.path.join(root, self.model_folder)
@@ -118,7 +119,7 @@ class Deployment:
         with open(self.path("config.yaml"), "w", encoding="utf-8") as file:
             print(f"version: 1\nmode: {self.mode}\nparties:", file=file)
             for i, name in enumerate(self.parties):
-                print(f'  {name}: {{address: "127.0.0.1:{self.port + 3 * i}", key: {keys[name]}}}', file=file)
+                print(f'  {name}: {{address: "{self.hosts.get(name, "127.0.0.1")}:{self.port + 3 * i}", key: {keys[name]}}}', file=file)
             print("clients:", *(f"  - {{name: {name}, key: {keys[name]}}}" for name in self.clients), line,
                   f"limits: {{context: {self.context}, connect_seconds: {self.connect_seconds}, step_seconds: {self.step_seconds}{slots}}}", *self.more_of_config,
                   sep="\n", file=file)

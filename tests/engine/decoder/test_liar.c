@@ -4,10 +4,9 @@
  * with a named error within its deadlines, and honest requests after it are the twin's.
  *
  * usage: engine_test_liar [LIES [SEED]]      the same SEED tells the same lies */
-#include "tests/engine/decoder/model_support.h"
+#include "tests/engine/decoder/liar_support.h"
 
 #include "base/clock.h"
-#include "base/random.h"
 #include "engine/generate.h"
 #include "engine/local.h"
 #include "engine/remote.h"
@@ -17,232 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* DEADLINE_MS: of every wait, long for an honest peer under a sanitizer; LIFE_SECONDS: of a run with a lie, after which it hangs. */
-enum { CONTEXT = 64, CHUNK = 26, PROMPT = 52, NEW_TOKENS = 4, DEADLINE_MS = 12000, LIFE_SECONDS = 300, LIES = 16, SEED = 5, HONEST_EVERY = 10, CLIENT = 3, ROLES = 4 };
-
-enum lie {
-    LIE_BIT,      /* one bit turned */
-    LIE_NOISE,    /* all of it random */
-    LIE_RUN,      /* a run of random bytes */
-    LIE_ZEROS,
-    LIE_ONES,
-    LIE_NUMBER,   /* one aligned word becomes a number at an edge */
-    LIE_REPLAY,   /* what this role said last in a message of another kind or round */
-    LIE_CONTENTS, /* the number of those that keep a message's form */
-    LIE_SHORT = LIE_CONTENTS, /* fewer bytes */
-    LIE_LONG,     /* more bytes */
-    LIE_STEP,     /* another step's number */
-    LIE_TWICE,
-    LIE_SILENCE,  /* it is not sent */
-    LIES_COUNT,
-};
+enum { CONTEXT = 64, CHUNK = 26, PROMPT = 52, NEW_TOKENS = 4, LIES = 16, SEED = 5, HONEST_EVERY = 10 };
 
 static const char *const policies[] = {"full", "select:keep=32:window=8:unit=4:reuse=1", "mpcache:keep=24:unit=4:static=70", "h2o:budget=50:window=8:every=4",
                                        "tova:budget=50:every=3", "blocks:budget=50:window=8:unit=4", "refresh:keep=32:window=8:unit=4:before=4:reuse=1"};
 enum { POLICIES = sizeof policies / sizeof *policies };
 
-/* --- the liar ------------------------------------------------------------------------------------------------------------------------ */
-
-/* Of one run. Only the thread of `role` reads and writes it between its beginning and its end. */
-static struct {
-    int role; /* -1: nobody lies */
-    enum lie lie;
-    size_t from, count; /* messages that are lies, by their number in the run */
-    size_t said;
-    uint64_t random;
-    uint8_t *last;
-    size_t last_size, last_capacity;
-} liar = {.role = -1};
-
-static size_t said_by[ROLES]; /* messages of an honest run */
-static _Thread_local int own_role = -1;
-
-static uint64_t draw(void)
-{
-    return base_random_next(&liar.random);
-}
-
-static size_t below(size_t n)
-{
-    return n == 0 ? 0 : (size_t)(draw() % n);
-}
-
-static void fill(uint8_t *data, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        data[i] = (uint8_t)draw();
-}
-
-static void put_number(uint8_t *data, size_t size)
-{
-    static const uint64_t edges[] = {0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000u, 0xffffffffu, 0x7fffffffffffffffu, 0x8000000000000000u, UINT64_MAX};
-    size_t width = (size_t)1 << below(4);
-    if (size < width)
-        return;
-    uint64_t edge = edges[below(sizeof edges / sizeof *edges)];
-    memcpy(data + below(size / width) * width, &edge, width);
-}
-
-/* Turns a message of `size` bytes into the lie; data has room for as many again and 64. */
-static void lie_about(uint8_t *data, size_t *size, uint32_t *step)
-{
-    size_t at = below(*size), run = below(*size - at) + 1;
-    switch (liar.lie) {
-    case LIE_BIT:
-        data[at] ^= (uint8_t)(1u << below(8));
-        break;
-    case LIE_NOISE:
-        fill(data, *size);
-        break;
-    case LIE_RUN:
-        fill(data + at, run);
-        break;
-    case LIE_ZEROS:
-        memset(data, 0, *size);
-        break;
-    case LIE_ONES:
-        memset(data, 0xff, *size);
-        break;
-    case LIE_NUMBER:
-        put_number(data, *size);
-        break;
-    case LIE_REPLAY:
-        memcpy(data, liar.last, liar.last_size < *size ? liar.last_size : *size);
-        break;
-    case LIE_SHORT:
-        *size = at;
-        break;
-    case LIE_LONG:
-        fill(data + *size, 64);
-        *size += 1 + below(64);
-        break;
-    case LIE_STEP:
-        *step = draw() % 2 == 0 ? *step + 1 : (uint32_t)draw();
-        break;
-    case LIE_TWICE:
-    case LIE_SILENCE:
-    case LIES_COUNT:
-        break;
-    }
-}
-
-static void remember(const void *data, size_t size)
-{
-    if (size > liar.last_capacity) {
-        free(liar.last);
-        liar.last = must_alloc(size, 1);
-        liar.last_capacity = size;
-    }
-    memcpy(liar.last, data, size);
-    liar.last_size = size;
-}
-
-/* What is said instead of a message: its copy, possibly a lie. times: how often. */
-struct words {
-    uint8_t *data;
-    size_t size;
-    uint32_t step;
-    int times;
-};
-
-static struct words words_for(uint32_t step, const void *data, size_t size)
-{
-    struct words w = {.data = must_alloc(2 * size + 64, 1), .size = size, .step = step, .times = 1};
-    memcpy(w.data, data, size);
-    size_t number = liar.said++;
-    if (number >= liar.from && number - liar.from < liar.count && size > 0) {
-        lie_about(w.data, &w.size, &w.step);
-        w.times = liar.lie == LIE_TWICE ? 2 : liar.lie == LIE_SILENCE ? 0 : 1;
-    }
-    remember(data, size);
-    return w;
-}
-
-static bool lies(void)
-{
-    if (own_role >= 0 && liar.role < 0)
-        (void)__atomic_fetch_add(&said_by[own_role], 1, __ATOMIC_RELAXED);
-    return own_role >= 0 && own_role == liar.role;
-}
-
-typedef enum base_status (*send_fn)(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
-
-static enum base_status say(send_fn send, struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error)
-{
-    if (!lies())
-        return send(link, step, data, size, error);
-    enum base_status status = BASE_OK;
-    struct words w = words_for(step, data, size);
-    for (int i = 0; i < w.times && status == BASE_OK; i++)
-        status = send(link, w.step, w.data, w.size, error);
-    free(w.data);
-    return status;
-}
-
-enum base_status __real_net_link_send(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
-enum base_status __wrap_net_link_send(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
-enum base_status __wrap_net_link_send(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error)
-{
-    return say(__real_net_link_send, link, step, data, size, error);
-}
-
-enum base_status __real_net_link_send_blob(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
-enum base_status __wrap_net_link_send_blob(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error);
-enum base_status __wrap_net_link_send_blob(struct net_link *link, uint32_t step, const void *data, size_t size, struct base_error *error)
-{
-    return say(__real_net_link_send_blob, link, step, data, size, error);
-}
-
-enum base_status __real_net_link_exchange(struct net_link *link, uint32_t step, const void *send_data, size_t send_size, void *ret_data, size_t receive_size,
-                                          struct base_error *error);
-enum base_status __wrap_net_link_exchange(struct net_link *link, uint32_t step, const void *send_data, size_t send_size, void *ret_data, size_t receive_size,
-                                          struct base_error *error);
-enum base_status __wrap_net_link_exchange(struct net_link *link, uint32_t step, const void *send_data, size_t send_size, void *ret_data, size_t receive_size,
-                                          struct base_error *error)
-{
-    if (!lies())
-        return __real_net_link_exchange(link, step, send_data, send_size, ret_data, receive_size, error);
-    struct words w = words_for(step, send_data, send_size);
-    enum base_status status = BASE_OK;
-    if (w.times == 2)
-        status = __real_net_link_send(link, w.step, w.data, w.size, error);
-    if (status == BASE_OK)
-        status = __real_net_link_exchange(link, w.step, w.data, w.times == 0 ? 0 : w.size, ret_data, receive_size, error);
-    free(w.data);
-    return status;
-}
-
-/* Each role runs in a thread of its own. */
-enum base_status __real_eng_session_join(struct eng_session *session, const struct eng_session_links *links, struct base_error *error);
-enum base_status __wrap_eng_session_join(struct eng_session *session, const struct eng_session_links *links, struct base_error *error);
-enum base_status __wrap_eng_session_join(struct eng_session *session, const struct eng_session_links *links, struct base_error *error)
-{
-    own_role = (int)session->party.role;
-    return __real_eng_session_join(session, links, error);
-}
-
-enum base_status __real_eng_session_serve(struct eng_session *session, struct net_link *client, struct eng_served *ret, struct base_error *error);
-enum base_status __wrap_eng_session_serve(struct eng_session *session, struct net_link *client, struct eng_served *ret, struct base_error *error);
-enum base_status __wrap_eng_session_serve(struct eng_session *session, struct net_link *client, struct eng_served *ret, struct base_error *error)
-{
-    own_role = (int)session->party.role;
-    return __real_eng_session_serve(session, client, ret, error);
-}
-
-enum base_status __real_net_link_create(struct net_link **ret, const struct net_carrier *functions, void *carrier, const char *peer, uint16_t stream,
-                                        struct base_error *error);
-enum base_status __wrap_net_link_create(struct net_link **ret, const struct net_carrier *functions, void *carrier, const char *peer, uint16_t stream,
-                                        struct base_error *error);
-enum base_status __wrap_net_link_create(struct net_link **ret, const struct net_carrier *functions, void *carrier, const char *peer, uint16_t stream,
-                                        struct base_error *error)
-{
-    enum base_status status = __real_net_link_create(ret, functions, carrier, peer, stream, error);
-    if (status == BASE_OK)
-        net_link_set_timeout(*ret, DEADLINE_MS);
-    return status;
-}
-
-/* --- its victims --------------------------------------------------------------------------------------------------------------------- */
+/* --- the liar's victims -------------------------------------------------------------------------------------------------------------- */
 
 struct stage {
     struct model model;
@@ -260,25 +40,16 @@ static struct eng_decoder_form form_of(const struct stage *s, enum mpc_role role
     return form;
 }
 
-/* What a failure may be called; its text says whose fault it was. */
-static void judge(enum base_status status, const struct base_error *error, const char *who)
-{
-    bool named = status == BASE_OK || status == BASE_ERR_ARGUMENT || status == BASE_ERR_RANGE || status == BASE_ERR_PEER || status == BASE_ERR_MISMATCH ||
-                 status == BASE_ERR_TIMEOUT || status == BASE_ERR_CLOSED || status == BASE_ERR_SUPPORT;
-    if (!named || (status != BASE_OK && error->text[0] == '\0'))
-        fail_msg("%s: error %d, %s", who, (int)status, error->text);
-}
-
 static void meet(struct stage *s)
 {
     struct base_error error = {0};
-    struct eng_local_form form = {.form = form_of(s, MPC_HELPER), .idle_ms = DEADLINE_MS, .kern = kern_table_select(~0u)};
+    struct eng_local_form form = {.form = form_of(s, MPC_HELPER), .idle_ms = LIAR_DEADLINE_MS, .kern = kern_table_select(~0u)};
     for (int i = 0; i < 3; i++)
         form.weights[i] = &s->model.weights[i];
     enum base_status status = eng_local_create(&s->local, &form, &error);
     if (liar.role < 0)
         check_ok(status, &error, "join");
-    judge(status, &error, "join");
+    liar_judge(status, &error, "join");
 }
 
 static enum base_status generate(struct stage *s, const struct eng_backend *backend, struct eng_generated *ret, struct base_error *error)
@@ -300,7 +71,7 @@ static bool ask(struct stage *s, bool inside, struct eng_generated *ret)
     struct eng_request request = {.prompt_tokens = PROMPT, .new_tokens = NEW_TOKENS, .chunk = CHUNK, .mode = inside ? ENG_REQUEST_ARGMAX : ENG_REQUEST_SAMPLE};
     check_ok(eng_local_start(s->local, links, &error), &error, "start");
     struct eng_remote_form form = {.shape = s->model.source.shape, .plan = &s->model.plan, .link = {links[0], links[1], links[2]}, .kern = kern_table_select(~0u)};
-    own_role = CLIENT;
+    liar_own_role = LIAR_CLIENT;
     enum base_status status = eng_remote_begin(&remote, &form, &request, false, &error);
     bool answered = false;
     if (status == BASE_OK) {
@@ -310,8 +81,8 @@ static bool ask(struct stage *s, bool inside, struct eng_generated *ret)
         if (answered)
             status = eng_remote_end(&remote, usage, &error);
     }
-    own_role = -1;
-    judge(status, &error, "client");
+    liar_own_role = -1;
+    liar_judge(status, &error, "client");
     if (status != BASE_OK)
         for (int i = 0; i < 3; i++)
             net_link_abort(links[i], &error);
@@ -322,7 +93,7 @@ static bool ask(struct stage *s, bool inside, struct eng_generated *ret)
         check_ok(first, &error, "honest client");
         check_ok(status, &parties, "honest parties");
     }
-    judge(status, &parties, "parties");
+    liar_judge(status, &parties, "parties");
     eng_remote_finish(&remote);
     if (first != BASE_OK || status != BASE_OK)
         eng_local_destroy(&s->local);
@@ -343,7 +114,7 @@ static void honest(struct stage *s, const struct eng_generated *want, bool insid
 {
     struct eng_generated answer;
     liar.role = -1;
-    memset(said_by, 0, sizeof said_by);
+    memset(liar_said_by, 0, sizeof liar_said_by);
     if (s->local == NULL)
         meet(s);
     assert_true(ask(s, inside, &answer));
@@ -381,18 +152,15 @@ static void test_lies(void **state)
             twin_answer(&s, &want);
             honest(&s, &want, inside);
         }
-        int role = (int)below(ROLES);
-        liar.lie = (enum lie)below(below(4) == 0 ? LIES_COUNT : LIE_CONTENTS);
-        liar.from = below(said_by[role] + 1);
-        liar.count = below(4) == 0 ? SIZE_MAX : 1 + below(3);
-        liar.said = 0;
+        int role = (int)liar_below(LIAR_ROLES);
+        liar_choose(role);
         int64_t started = base_clock_ms();
-        alarm(LIFE_SECONDS); /* the program's end: a hang */
+        alarm(LIAR_LIFE_SECONDS); /* the program's end: a hang */
         /* Few messages are said before the first request, and some of the lies are told there. */
-        bool early = role != CLIENT && below(8) == 0;
+        bool early = role != LIAR_CLIENT && liar_below(8) == 0;
         if (early) {
             eng_local_destroy(&s.local);
-            liar.from = below(3);
+            liar.from = liar_below(3);
         }
         liar.role = early || s.local != NULL ? role : -1;
         if (s.local == NULL)
@@ -411,10 +179,11 @@ static void test_lies(void **state)
     eng_generated_finish(&want);
     print_message("%zu lies told; %zu runs ended with an answer, the others with named errors; the longest took %.1f s; 0 hangs\n", asked_lies, answers,
                   (double)longest / 1e3);
+    assert_true(longest < 4 * LIAR_DEADLINE_MS);
     eng_local_destroy(&s.local);
     eng_sampler_finish(&s.sampler);
     model_close(&s.model);
-    free(liar.last);
+    liar_finish();
 }
 
 int main(int count, char **words)
