@@ -155,8 +155,6 @@ void base_failpoint_fingerprint(const void *data, size_t size)
 {
     static const char label[] = "cachet fingerprint of a test build";
     uint32_t at = orders->fingerprints % BASE_FINGERPRINTS;
-    if (orders->fingerprints == BASE_FINGERPRINTS)
-        (void)fprintf(stderr, "CACHET_FAILPOINT: error: %d fingerprints are recorded, and further ones overwrite them: a key that comes again is not seen\n", BASE_FINGERPRINTS);
     (void)crypto_generichash(orders->fingerprint[at], BASE_FINGERPRINT_BYTES, data, size, (const unsigned char *)label, sizeof label - 1);
     __atomic_store_n(&orders->fingerprints, orders->fingerprints + 1, __ATOMIC_RELEASE);
 }

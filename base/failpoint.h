@@ -37,7 +37,7 @@ enum base_failpoint_kind { BASE_FAILPOINT_SEND, BASE_FAILPOINT_RECEIVE, BASE_FAI
 enum {
     BASE_FAILPOINT_TEXT = 112,
     BASE_FINGERPRINT_BYTES = 16,
-    BASE_FINGERPRINTS = 2024, /* kept, the latest ones */
+    BASE_FINGERPRINTS = 1 << 16, /* kept, the latest ones; drivers that compare them see from the count whether these are all */
     BASE_FAILPOINTS = 128,    /* whose passages are counted, in the order of the list */
 };
 

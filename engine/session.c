@@ -298,8 +298,7 @@ static enum base_status wait_for_word(struct eng_session *s, struct net_link *cl
         status = eng_session_look_at_parties(s, error);
         *ret_joined = status == BASE_OK;
         TRY(status);
-        TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), error, BASE_ERR_CLOSED,
-                 "this party was asked to stop");
+        TRY(eng_session_check_stop(s, error));
         TRY_THAT(base_clock_ms() < deadline, error, BASE_ERR_TIMEOUT, "%s: it has said nothing for %lld ms",
                  net_link_peer(client), (long long)s->idle_ms);
     }
@@ -375,8 +374,8 @@ static void report(struct net_link *client, const struct eng_usage *usage)
 static enum base_status fail_served(const struct eng_session *s, struct net_link *client, const struct base_error *refusal, const struct base_error *cause,
                                     struct base_error *error)
 {
-    if (cause->code == BASE_ERR_CLOSED && s->cancelled != NULL && s->cancelled(s->cancel_context))
-        return base_fail(error, cause->code, "this party was asked to stop");
+    if (cause->code == BASE_ERR_CLOSED && eng_session_check_stop(s, error) != BASE_OK)
+        return cause->code;
     if (refusal->code != BASE_OK)
         return base_fail(error, cause->code, "%.300s; then %.300s", refusal->text, cause->text);
     if (cause->code == BASE_ERR_PEER && net_link_lost(client))

@@ -46,6 +46,13 @@ out:
     return status;
 }
 
+enum base_status eng_session_check_stop(const struct eng_session *s, struct base_error *error)
+{
+    if (s->cancelled == NULL || !s->cancelled(s->cancel_context))
+        return BASE_OK;
+    return base_fail(error, BASE_ERR_CLOSED, "this party was asked to stop");
+}
+
 /* P0 waits until both others have parted; one that hangs shows at the other first. */
 static enum base_status wait_for_parting(struct eng_session *s)
 {

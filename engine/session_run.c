@@ -59,6 +59,10 @@ static void hear(struct run *run)
     struct base_error cause = {0};
     struct eng_order order;
     enum base_status status = eng_order_receive(run->session->party.client, run->heard, &order, &cause);
+    if (status == BASE_ERR_CLOSED) /* by this end, or by the client */
+        run->session->party.status = eng_session_check_stop(run->session, &run->session->party.error);
+    if (run->session->party.status != BASE_OK)
+        return;
     if (status == BASE_ERR_MEMORY) /* this party's own fault, of which the client's other parties would see nothing */
         mpc_fail(&run->session->party, status, "%s", cause.text);
     else if (status != BASE_OK)
@@ -106,7 +110,7 @@ static enum base_status wait_for_client(struct run *run)
         if (run->waiting_count > 0 && !late)
             return BASE_OK;
         TRY(eng_session_look_at_parties(s, &s->party.error));
-        TRY_THAT(s->cancelled == NULL || !s->cancelled(s->cancel_context), &p->error, BASE_ERR_CLOSED, "this party was asked to stop");
+        TRY(eng_session_check_stop(s, &p->error));
         if (late)
             refuse(run, BASE_ERR_TIMEOUT,
                    run->behind ? "the client has left this party behind the others" : "the client has given no order for too long");

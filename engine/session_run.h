@@ -24,6 +24,9 @@ BASE_MUST_USE enum base_status eng_session_part(struct eng_session *session);
 /* Whether the links to the other parties stand; else what one that is lost said last, if it did. */
 BASE_MUST_USE enum base_status eng_session_look_at_parties(struct eng_session *session, struct base_error *error);
 
+/* Errors: BASE_ERR_CLOSED when this party was asked to stop. */
+BASE_MUST_USE enum base_status eng_session_check_stop(const struct eng_session *session, struct base_error *error);
+
 /* Counts of the links from here on belong to `phase`. */
 void eng_session_set_phase(struct eng_session *session, enum net_phase phase);
 

@@ -5,7 +5,7 @@
 
 #include "engine/formats/tensor_table.h"
 
-/* Reads headers and fills the table. On failure *ret holds only what eng_mapped_model_finish releases.
+/* Reads headers and fills the table. On failure *ret holds only what its owner releases.
  * Errors: as eng_model_file_open; texts start with the file. */
 BASE_MUST_USE enum base_status eng_hf_dir_load(struct eng_mapped_model *ret, const char *path,
                                                struct base_error *error);

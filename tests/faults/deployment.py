@@ -13,7 +13,7 @@ import time
 
 PARTIES = ("p0", "p1", "p2")
 PROMPT, TOKENS = "One day", 6
-ORDERS_HEAD, TEXT_BYTES, POINTS, FINGERPRINT_BYTES, FINGERPRINTS = 16, 112, 128, 16, 2024
+ORDERS_HEAD, TEXT_BYTES, POINTS, FINGERPRINT_BYTES, FINGERPRINTS = 16, 112, 128, 16, 1 << 16
 ORDERS_BYTES = ORDERS_HEAD + TEXT_BYTES + 4 * POINTS + FINGERPRINT_BYTES * FINGERPRINTS
 STOP_SECONDS = 10
 # How much longer everything takes than in a release: of a build with sanitizers, some 4. Nothing else makes deadlines longer.

@@ -208,6 +208,8 @@ void liar_judge(enum base_status status, const struct base_error *error, const c
 {
     bool named = status == BASE_OK || status == BASE_ERR_ARGUMENT || status == BASE_ERR_RANGE || status == BASE_ERR_PEER || status == BASE_ERR_MISMATCH ||
                  status == BASE_ERR_TIMEOUT || status == BASE_ERR_CLOSED || status == BASE_ERR_SUPPORT;
+    if (liar.role < 0 && status != BASE_OK)
+        fail_msg("%s, and nobody lies: %s", who, error->text);
     if (!named || (status != BASE_OK && error->text[0] == '\0'))
         fail_msg("%s: error %d, %s", who, (int)status, error->text);
 }

@@ -5,8 +5,13 @@
 
 #include "tests/engine/decoder/model_support.h"
 
+#ifdef __SANITIZE_THREAD__
+enum { LIAR_SLOW = 5 };
+#else
+enum { LIAR_SLOW = 1 };
+#endif
 /* LIAR_DEADLINE_MS: of every wait, long for an honest peer under a sanitizer; LIAR_LIFE_SECONDS: of a run with a lie, after which it hangs. */
-enum { LIAR_DEADLINE_MS = 12000, LIAR_LIFE_SECONDS = 300, LIAR_CLIENT = 3, LIAR_ROLES = 4 };
+enum { LIAR_DEADLINE_MS = 12000 * LIAR_SLOW, LIAR_LIFE_SECONDS = 300 * LIAR_SLOW, LIAR_CLIENT = 3, LIAR_ROLES = 4 };
 
 enum lie {
     LIE_BIT,      /* one bit turned */
