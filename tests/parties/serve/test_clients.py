@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from gateway import Gateway, check, chunks, events, finish, text_of
+from gateway import Gateway, check, chunks, events, finish, sanitized, text_of
 
 program = sys.argv[1]
 SOON = 0.2  # seconds until a client that is gone is noticed
@@ -182,7 +182,7 @@ def too_many():
     check(set(codes) == {200, 429} and codes.count(200) > 50 and codes.count(429) > 50, f"{ {c: codes.count(c) for c in set(codes)} }")
     third = len(resident) // 3
     grown = max(resident[-third:]) - max(resident[:third])
-    check(grown < 4096, f"memory grew by {grown} KiB: {resident}")
+    check(grown < 4096 or sanitized(program), f"memory grew by {grown} KiB: {resident}")
 
 
 def connections():
