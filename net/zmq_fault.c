@@ -19,8 +19,11 @@ static struct {
 static void cut(struct net_zmq *zmq)
 {
     static const uint8_t piece[PIECE] = {2, 0, 0, 0, 0, 0, 1, 0, 0, 7, 'M', 'E', 'S', 'S', 'A', 'G', 'E'};
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
     net_zmq_drain(zmq);
-    if (zmq->peer_fd < 0)
+    /* A connection that libzmq has closed meanwhile may be another socket by now: one that listens would end the process. */
+    if (zmq->peer_fd < 0 || getpeername(zmq->peer_fd, (struct sockaddr *)&peer, &size) != 0)
         return;
     (void)send(zmq->peer_fd, piece, sizeof piece, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)shutdown(zmq->peer_fd, SHUT_RDWR);
