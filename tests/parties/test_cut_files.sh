@@ -6,6 +6,8 @@
 set -u
 . "$(dirname "$0")/deployment.sh"
 setup
+limit_connect=20 # parties come again, one by one, on a busy machine too
+write_config "$T/config.yaml"
 start_all
 
 # Keys of CURVE alone are two pages; keys of the session and all streams lie in locked memory as well.
