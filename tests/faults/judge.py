@@ -29,7 +29,7 @@ KINDS = (
     ("stopped", r"asked to stop"),
     ("timeout", r"within \d+ ms|has said nothing for|no order for too long|left this party behind|takes connections but does not answer|within \.\.\. ms"),
     ("mismatch", r"HELLO field|HELLO has \d+ fields here|, and there |version \d+ of|party id is|is for another|runs (?:with|another)"),
-    ("peer", r"frame field|frame of|its HELLO|announced|expected|another request than|another text than|not take the material|opens a slot|orders |opened different|had bytes|not answer a ping"),
+    ("peer", r"frame field|frame of|its HELLO|announced|expected|another request than|another text than|not take the material|opens a slot|orders |opened different|had bytes|not answer a ping|its message is no |belongs to another session|says that it |base OT \d+ holds"),
     ("busy", r"is busy with another session|ends the handshake"),
     ("closed", r"the connection was lost|the link ended|the link to|gave no reason|did not take the link|stopped"),
 )
