@@ -199,10 +199,16 @@ def errors_in(text):
     return [re.sub(r"request of \w+ failed: ", "", line) for line in lines if "connecting again" not in line and "material is set aside" not in line]
 
 
+def is_settled(news):
+    """Each request that a party began has its last line: a client may have its answer a moment before."""
+    return len(re.findall(r" begins: ", news)) <= len(re.findall(r"request of \w+ (?:done|failed)", news))
+
+
 def judge_logs(d, case, scenario, marks, failed, tally):
     """The first word of each other party that had begun a request which failed tells who is at fault; no line is without a name. Later words are of
     what the fault led to, and name those who ended for it."""
     told, begun = {}, []
+    d.until(SLOW, lambda: all(is_settled(d.news(name, marks[name])) for name in d.parties if name not in (case.who, scenario.victim)))
     for name in d.parties:
         news = d.news(name, marks[name])
         errors = errors_in(news)

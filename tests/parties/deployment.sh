@@ -20,6 +20,7 @@ failures=0
 running=0 # processes that should be alive
 LC_ALL=C
 export LC_ALL
+slow=${CACHET_TEST_SLOW:-1} # how much longer everything takes than in a release (tests/README.md)
 # shellcheck disable=SC2046 # one name a line
 unset $(env | sed -n 's/^\(CACHET_[A-Z_]*\)=.*/\1/p') nothing # flags that a user has in the environment
 
@@ -69,7 +70,7 @@ fatal() {
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 # Polls a command until it succeeds. A busy machine gets twice the time: what never ends is found all the same.
 until_true() { # SECONDS COMMAND...
-    deadline=$(($(now_ms) + $1 * 2000))
+    deadline=$(($(now_ms) + $1 * 2000 * slow))
     shift
     until "$@" >/dev/null 2>&1; do
         [ "$(now_ms)" -lt "$deadline" ] || return 1
@@ -179,12 +180,12 @@ setup() {
     done
     "$C" plan --model "$model" --context 128 --out "$T/plan.json" >/dev/null || fatal "plan fails"
     "$C" share --model "$model" --plan "$T/plan.json" --out "$T/set" >/dev/null || fatal "share fails"
-    limit_context=128 limit_connect=3 limit_step=3
+    limit_context=128 limit_connect=$((3 * slow)) limit_step=$((3 * slow))
     find_ports
     write_config "$T/config.yaml"
-    limit_connect=1
+    limit_connect=$slow
     write_config "$T/hasty.yaml"
-    limit_connect=3
+    limit_connect=$((3 * slow))
     "$C" generate --backend clear --model "$model" --plan "$T/plan.json" --prompt 'One day' --max-tokens 6 >"$T/run/expected" || fatal "the clear backend fails"
     expected=$(head -n 1 "$T/run/expected")
 }

@@ -22,7 +22,7 @@ import tempfile
 import time
 
 from deployment import Place, processes, until_idle
-from gateway import check, finish
+from gateway import check, finish, sanitized
 
 PROMPT = "Zanzibar qvx81 hid the copper key under the third stone, and nobody but Mirabel knew. One day Mirabel"
 TOKENS, ROW, SAMPLES = 40, 16, 200
@@ -258,6 +258,9 @@ def run(place):
     print(f"{len(files)} files, {sum(len(p) for p in marks.values())} marks")
 
 
+if sanitized(sys.argv[1]):
+    print("SKIP: what a sanitizer keeps of memory that was freed is not the product's")
+    sys.exit(77)
 with Place(sys.argv[1], sys.argv[2]) as where:
     run(where)
 finish()
