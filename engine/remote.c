@@ -225,9 +225,9 @@ static enum base_status wait_for(struct eng_remote *r, int party, const struct e
         if (base_clock_ms() < deadline)
             continue;
         TRY(hear_others(r, party, error));
-        TRY_THAT(false, error, BASE_ERR_TIMEOUT,
-                 "%s: nothing came within %lld ms: check that it runs and that the network lets it through",
-                 net_link_peer(link[party]), (long long)net_link_timeout(link[party]));
+        return base_fail(error, BASE_ERR_TIMEOUT,
+                         "%s: nothing came within %lld ms: check that it runs and that the network lets it through",
+                         net_link_peer(link[party]), (long long)net_link_timeout(link[party]));
     }
 out:
     return status;

@@ -1,5 +1,6 @@
 /* A mapped file that was cut, or whose disk fails, ends the process by SIGBUS where it is read. Here that is one line which names the file, and an exit
  * code. All that the handler calls may be called in one; other causes of SIGBUS are faults of the program and end it as they always do. */
+#include "base/text.h"
 #include "parties/command.h"
 
 #include <fcntl.h>
@@ -57,7 +58,7 @@ static void find_file(uint64_t address, char ret[LINE])
         for (ssize_t i = 0; i < got; i++) {
             if (piece[i] != '\n') {
                 /* Names come from others: they must not forge a line or drive a terminal. */
-                ret[used] = (unsigned char)piece[i] < ' ' || piece[i] == 127 ? '?' : piece[i];
+                ret[used] = base_text_is_control(piece[i]) ? '?' : piece[i];
                 used += used + 1 < LINE;
                 continue;
             }

@@ -59,7 +59,7 @@ static void print_error(const char *command, enum base_status status, struct bas
 {
     /* Names of files and texts in them come from others: they must not forge a line or drive a terminal. */
     for (char *c = error->text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 127)
+        if (base_text_is_control(*c))
             *c = '?';
     (void)fprintf(stderr, "cachet%s%s: error (%s): %s\n", *command == '\0' ? "" : " ", command, base_status_name(status),
                   error->text);

@@ -1,6 +1,7 @@
 #include "parties/notify.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -59,7 +60,7 @@ void notify_send(const struct base_log *log, enum notify_state state, const char
     (void)vsnprintf(status, sizeof status, format, arguments);
     va_end(arguments);
     for (char *c = status; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 127)
+        if (base_text_is_control(*c))
             *c = '?';
     (void)snprintf(text, sizeof text, "%sSTATUS=%s", words[state], status);
     tell(log, text);

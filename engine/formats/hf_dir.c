@@ -1,6 +1,7 @@
 #include "engine/formats/hf_dir.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "engine/formats/hf_config.h"
 #include "engine/formats/limits.h"
 #include "engine/formats/safetensors.h"
@@ -168,7 +169,7 @@ static struct shard *find_shard(const struct shard_set *set, const char *name)
 static bool is_plain_name(const char *name)
 {
     for (const char *c = name; c != NULL && *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 127)
+        if (base_text_is_control(*c))
             return false;
     return name != NULL && name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL && strlen(name) < NAME_MAX;
 }

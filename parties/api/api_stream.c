@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/text.h"
 #include "parties/api/api_json.h"
 
 #include <sodium.h>
@@ -195,7 +196,7 @@ enum base_status api_stream_comment(struct api_text *ret, const char *text, stru
         return status;
     ret->size = (size_t)snprintf(ret->data, size + 5, ": %s\n\n", text);
     for (size_t i = 2; i < 2 + size; i++)
-        if ((unsigned char)ret->data[i] < ' ' || ret->data[i] == 0x7f)
+        if (base_text_is_control(ret->data[i]))
             ret->data[i] = ' ';
     return BASE_OK;
 }

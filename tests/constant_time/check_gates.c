@@ -12,43 +12,12 @@
 
 enum { ARENA = 256 << 20 };
 
-/* --- gates ------------------------------------------------------------------------------------------------------------------- */
-
-struct gate_run {
-    const struct sec_gate *gate;
-    struct watch watch;
-};
-
-static enum base_status run_gate(struct mpc_party *p, const struct trio_job *job)
-{
-    struct gate_run *run = (struct gate_run *)job->context;
-    struct mpc_wire result = {0};
-    watch_party(p, &run->watch);
-    return run->gate->run(p, watch_input(p, job, 0), &result);
-}
-
-static bool check_gate(const struct sec_gate *gate, size_t units)
-{
-    struct gate_run run = {.gate = gate};
-    size_t count = units * gate->unit;
-    int64_t *x = calloc(count, sizeof *x);
-    if (x == NULL)
-        abort();
-    gate->sample(x, count, units);
-    struct trio_input input = {x, count, gate->input_ring, gate->input_frac, gate->input_bound};
-    bool passes = watch_passes(gate->name, (struct trio_job){.program = run_gate, .context = &run, .inputs = &input, .input_count = 1,
-                                                             .seed = units, .arena_size = ARENA}, &run.watch);
-    free(x);
-    return passes;
-}
-
 /* --- the guard word, from the readings to the client's bit: no party and no client does anything that depends on it ----------- */
 
 static enum base_status run_word(struct mpc_party *p, const struct trio_job *job)
 {
     static const struct sec_guard guard = {.k = 17, .h = 5, .top = 16};
-    struct gate_run *run = (struct gate_run *)job->context;
-    watch_party(p, &run->watch);
+    watch_party(p, (struct watch *)job->context);
     sec_guard_eval(p, &guard, watch_input(p, job, 0), 0, "guard");
     if (mpc_computes(p) && !is_secret(&p->guard, sizeof p->guard))
         mpc_fail(p, BASE_ERR_INTERNAL, "the guard word is not secret");
@@ -67,24 +36,25 @@ static enum base_status take_word(struct mpc_client *client, const struct trio_j
 
 static bool check_word(void)
 {
-    struct gate_run run = {0};
+    struct watch watch = {0};
     int64_t x[5] = {1 << 12, -1, 16 << 12, 20000, 0};
     struct trio_input input = {x, sizeof x / sizeof *x, 20, 0, 17};
-    return watch_passes("guard word", (struct trio_job){.program = run_word, .client = take_word, .context = &run, .inputs = &input,
-                                                        .input_count = 1, .seed = 3, .arena_size = ARENA}, &run.watch);
+    return watch_passes("guard word", (struct trio_job){.program = run_word, .client = take_word, .context = &watch, .inputs = &input,
+                                                        .input_count = 1, .seed = 3, .arena_size = ARENA}, &watch);
 }
 
 static int check_gates(void)
 {
+    const struct trio_job any = {.arena_size = ARENA};
     static const size_t units[] = {2, 37}; /* the second is more than the batches of most gates and kernels */
     size_t count;
     const struct sec_gate *const *gates = sec_gates(&count);
     bool well = true;
     for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
         (void)printf("%zu units of input\n", units[u]);
-        well = check_gate(&linear_gate, units[u]) && well;
+        well = watch_gate(&linear_gate, units[u], any) && well;
         for (size_t i = 0; i < count; i++)
-            well = check_gate(gates[i], units[u]) && well;
+            well = watch_gate(gates[i], units[u], any) && well;
     }
     well = check_word() && well;
     return well ? PASSED : FAILED;

@@ -10,8 +10,6 @@
 #include "pair/point.h"
 #include "protocols/registry.h"
 
-#include <stdlib.h>
-
 enum base_status __real_pair_point_unpack(const struct pair_party *p, struct pair_point_form form, const uint8_t *record,
                                           struct pair_point_keys *ret_keys, struct base_error *error);
 enum base_status __wrap_pair_point_unpack(const struct pair_party *p, struct pair_point_form form, const uint8_t *record,
@@ -37,35 +35,11 @@ static enum base_status run_making(struct trio *trio, struct base_error *error)
     return status;
 }
 
-struct gate_run {
-    const struct sec_gate *gate;
-    struct watch watch;
-};
-
-static enum base_status run_gate(struct mpc_party *p, const struct trio_job *job)
-{
-    struct gate_run *run = (struct gate_run *)job->context;
-    struct mpc_wire result = {0};
-    watch_party(p, &run->watch);
-    return run->gate->run(p, watch_input(p, job, 0), &result);
-}
-
 static bool check_gate(const char *name, size_t units)
 {
     const struct trio_ahead ahead = {run_making, two_parties.maker, two_parties.finish};
-    struct gate_run run = {.gate = sec_gate_find(name)};
-    if (run.gate == NULL)
-        return false;
-    size_t count = units * run.gate->unit;
-    int64_t *x = calloc(count, sizeof *x);
-    if (x == NULL)
-        abort();
-    run.gate->sample(x, count, units);
-    struct trio_input input = {x, count, run.gate->input_ring, run.gate->input_frac, run.gate->input_bound};
-    bool passes = watch_passes(name, (struct trio_job){.program = run_gate, .context = &run, .inputs = &input, .input_count = 1, .seed = units,
-                                                       .ahead = &ahead, .linear = TRIO_GILBOA, .arena_size = 256 << 20}, &run.watch);
-    free(x);
-    return passes;
+    const struct sec_gate *gate = sec_gate_find(name);
+    return gate != NULL && watch_gate(gate, units, (struct trio_job){.ahead = &ahead, .linear = TRIO_GILBOA, .arena_size = 256 << 20});
 }
 
 int main(int argc, char **argv)

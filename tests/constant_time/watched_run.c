@@ -2,6 +2,8 @@
 
 #include "tests/constant_time/secret.h"
 
+#include <stdlib.h>
+
 static bool secret_words(const uint64_t *words, size_t count)
 {
     return words != NULL && is_secret(words, count * sizeof *words);
@@ -60,4 +62,36 @@ bool watch_passes(const char *name, struct trio_job job, struct watch *watch)
         (void)printf("%s: a party's masks or shares are not secret\n", name);
     (void)printf("%-14s %u reports\n", name, reports() - before);
     return ran && arrived && reports() == before;
+}
+
+struct gate_run {
+    const struct sec_gate *gate;
+    struct watch watch;
+};
+
+static enum base_status run_gate(struct mpc_party *p, const struct trio_job *job)
+{
+    struct gate_run *run = (struct gate_run *)job->context;
+    struct mpc_wire result = {0};
+    watch_party(p, &run->watch);
+    return run->gate->run(p, watch_input(p, job, 0), &result);
+}
+
+bool watch_gate(const struct sec_gate *gate, size_t units, struct trio_job job)
+{
+    struct gate_run run = {.gate = gate};
+    size_t count = units * gate->unit;
+    int64_t *x = calloc(count, sizeof *x);
+    if (x == NULL)
+        abort();
+    gate->sample(x, count, units);
+    struct trio_input input = {x, count, gate->input_ring, gate->input_frac, gate->input_bound};
+    job.program = run_gate;
+    job.context = &run;
+    job.inputs = &input;
+    job.input_count = 1;
+    job.seed = units;
+    bool passes = watch_passes(gate->name, job, &run.watch);
+    free(x);
+    return passes;
 }

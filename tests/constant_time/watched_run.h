@@ -21,6 +21,8 @@
 
 #include "tests/support/three_parties.h"
 
+#include "protocols/gate.h"
+
 /* What a run showed; each role writes its own places. */
 struct watch {
     bool secret_mask[TRIO_PARTIES], secret_share[TRIO_PARTIES];
@@ -37,5 +39,8 @@ bool watch_run(const char *name, struct trio_job job);
 
 /* The same, and its judgement: there was no report, and every role held secret masks and shares, or nothing would have been checked. */
 bool watch_passes(const char *name, struct trio_job job, struct watch *watch);
+
+/* The same of one gate over its own sample of so many units; `job` says how it is run. */
+bool watch_gate(const struct sec_gate *gate, size_t units, struct trio_job job);
 
 #endif

@@ -31,6 +31,13 @@ class Report:
         self.failures += bool(complaint)
         print(f"{'not ok' if complaint else 'ok'} {self.cases} - {name}" + (f"\n# {complaint}" if complaint else ""), flush=True)
 
+    def end(self, d):
+        """The last case, and the plan. Returns the exit code."""
+        d.stop()
+        self.judge("every party ends in order", " ".join(d.unclean))
+        print(f"1..{self.cases}")
+        return 1 if self.failures else 0
+
 
 def greeting(mechanism):
     return SIGNATURE + b"\x03\0" + mechanism.ljust(20, b"\0") + b"\0" + bytes(31)
@@ -261,10 +268,7 @@ def main():
         for name in PARTIES:
             report.judge(f"a second process with the key of {name.upper()}", second_party(d, name))
         report.judge(f"{FLOOD} half-open connections during an answer", flood(d))
-        d.stop()
-        report.judge("every party ends in order", " ".join(d.unclean))
-    print(f"1..{report.cases}")
-    return 1 if report.failures else 0
+        return report.end(d)
 
 
 if __name__ == "__main__":

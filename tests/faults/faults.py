@@ -14,7 +14,7 @@ import time
 
 import file_faults
 from deployment import PARTIES, Deployment, failpoints
-from judge import ACTIONS, HEAD, Case, Scenario, Tally, census, drive, recover, spread
+from judge import ACTIONS, HEAD, Case, Scenario, Tally, cases_of, census, drive, recover, spread
 
 ENDS = (*PARTIES, "alice")
 TRIES = 6
@@ -113,16 +113,6 @@ SCENARIOS = [Scenario("request", ask, True), Scenario("inside", ask, True, ("--i
 
 # --- which faults there are ---
 
-def cases_of(names, reached, everything):
-    cases = []
-    for (point, who), places in sorted(reached.items(), key=lambda item: item[0]):
-        scenario, passages = places[0]
-        for action in ACTIONS[names[point]]:
-            for passage in sorted({1, (passages + 1) // 2} if everything else {(passages + 1) // 2}):
-                cases.append((Case(scenario.name, point, who, passage, action), places))
-    return cases if everything else spread(cases, random.Random(SEED))
-
-
 def drive_all(program, root, everything, tally):
     """The cases."""
     names = failpoints(program)
@@ -130,6 +120,8 @@ def drive_all(program, root, everything, tally):
         d.first_meeting()
         d.twin()
         cases = cases_of(names, census(d, SCENARIOS, names), everything)
+        if not everything:
+            cases = spread(cases, random.Random(SEED))
         started = time.monotonic()
         for case, places in cases:
             if not drive(d, case, places, TRIES, tally):

@@ -331,6 +331,17 @@ def census(d, scenarios, names):
     return reached
 
 
+def cases_of(names, reached, everything):
+    """Each action at the middle passage of each failpoint and end that passes it; everything: at the first one, too."""
+    cases = []
+    for (point, who), places in sorted(reached.items(), key=lambda item: item[0]):
+        scenario, passages = places[0]
+        for action in ACTIONS[names[point]]:
+            for passage in sorted({1, (passages + 1) // 2} if everything else {(passages + 1) // 2}):
+                cases.append((Case(scenario.name, point, who, passage, action), places))
+    return cases
+
+
 def spread(cases, chance):
     """A few that hold every failpoint once, and every end with every action but for some of the three seconds."""
     chance.shuffle(cases)

@@ -12,12 +12,13 @@ import time
 from access import Report
 from deployment import Deployment
 from faults import LONG, wait_for_words
-from judge import NAMED_CODES, SLACK_SECONDS, Case, Tally, errors_in, judge_living, names_any, recover
+from judge import NAMED_CODES, SLACK_SECONDS, Case, Scenario, Tally, errors_in, judge_living, names_any, recover
 
 # The config has the relay's address; the party listens at its own.
 RELAY, BEHIND = "127.0.0.2", "127.0.0.3"
 PIECE = 1 << 16
 FLAPS, FLAP_SECONDS = 12, 0.25
+SILENCE = Scenario("silence", None, False, meets=True)
 
 
 class Gate:
@@ -107,10 +108,6 @@ def judge(d, case, answer, names, seconds, marks, tally):
     judge_living(d, case._replace(point="net.open"), SILENCE, tally)  # who does not meet its peer again in time ends, and is started again
 
 
-class SILENCE:
-    victim, meets = None, True
-
-
 def held(d, peer, directions, attended):
     """A link of P2 falls silent: in the middle of an answer, or before one is asked for."""
     def run(tally):
@@ -170,10 +167,7 @@ def main():
             tally = Tally()
             run(tally)
             report.judge(name, " ".join(tally.complaints))
-        d.stop()
-        report.judge("every party ends in order", " ".join(d.unclean))
-    print(f"1..{report.cases}")
-    return 1 if report.failures else 0
+        return report.end(d)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 import time
 
 from deployment import SLOW, Deployment, failpoints
-from judge import ACTIONS, HEAD, SILENT, Case, Scenario, Tally, census, drive, recover, spread
+from judge import HEAD, SILENT, Case, Scenario, Tally, cases_of, census, drive, recover, spread
 
 SCOPE = ("pair.", "engine.text.")  # what three parties never pass
 SHARED = ("mpc.round", "mpc.answer.", "net.hello.", "engine.part.", "engine.order.")  # of what three pass, too: a spread has one of each
@@ -143,16 +143,8 @@ SCENARIOS = [Scenario("take", take, True, before=text_waits, after=folders_are_w
 
 # --- cases ---
 
-def cases_of(names, reached, everything):
-    """A spread has every failpoint that two alone pass."""
-    cases = []
-    for (point, who), places in sorted(reached.items(), key=lambda item: item[0]):
-        scenario, passages = places[0]
-        for action in ACTIONS[names[point]]:
-            for passage in sorted({1, (passages + 1) // 2} if everything else {(passages + 1) // 2}):
-                cases.append((Case(scenario.name, point, who, passage, action), places))
-    if everything:
-        return cases
+def spread_of(cases):
+    """Every failpoint that two alone pass, and some of the others."""
     chance = random.Random(SEED)
     chosen = spread([item for item in cases if item[0].point.startswith(SCOPE)], chance)
     for prefix in SHARED:
@@ -186,6 +178,8 @@ def main():
         recover(d, Case("first", "", "", 0, ""), tally)
         reached = census(d, SCENARIOS, names)
         cases = cases_of(names, reached, everything)
+        if not everything:
+            cases = spread_of(cases)
         started = time.monotonic()
         for case, places in cases:
             if not drive(d, case, places, TRIES, tally):

@@ -1,5 +1,7 @@
 /* Fuzzes what reads key files. The first byte says whether the input is the file as it is, or edits (a place, a value) of a good file whose secret key is
  * the 32 bytes before them: so the fuzzer gets behind the format and the sum of the two keys. */
+#include "tests/fuzz/scratch_file.h"
+
 #include "base/memory.h"
 #include "net/keys.h"
 
@@ -8,25 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <zmq.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FILE_ROOM = 256, CLUE = 8 /* characters of a key that no error may show */ };
-
-static char path[] = P_tmpdir "/cachet-fuzz-key-XXXXXX";
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void remove_file(void)
-{
-    (void)unlink(path);
-}
 
 static void write_file(const uint8_t *data, size_t size)
 {
@@ -69,15 +57,10 @@ static void read_key(const char *secret_text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bool made = false;
     char file[FILE_ROOM], secret_text[NET_KEY_TEXT] = "";
     if (size < 1)
         return 0;
-    if (!made) {
-        int fd = mkstemp(path);
-        check(sodium_init() >= 0 && fd >= 0 && close(fd) == 0 && atexit(remove_file) == 0);
-    }
-    made = true;
+    make_file();
     bool raw = (data[0] & 1) == 0;
     size_t length = raw ? size - 1 : edited(data + 1, size - 1, file, secret_text);
     const uint8_t *content = raw ? data + 1 : (const uint8_t *)file;

@@ -6,6 +6,8 @@
  *   4,8 keys for wide and narrow rings are there, of zeros: half a megabyte that no input could hold (with 1)
  *
  * What is accepted is read to the last word. */
+#include "tests/fuzz/scratch_file.h"
+
 #include "base/memory.h"
 #include "pair/store_file.h"
 
@@ -14,30 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { HEAD = 1, SUM = 2, KEYS = 4 /* of wide rings; twice that: of narrow ones */ };
 
-static char path[] = P_tmpdir "/cachet-fuzz-store-XXXXXX";
 static const struct pair_store_owner owner = {.party = 1, .digest = {7, 7}};
 
 struct output {
     FILE *file;
     crypto_generichash_state hash;
 };
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void remove_file(void)
-{
-    (void)unlink(path);
-}
 
 static void put(struct output *out, const void *data, size_t size)
 {
@@ -120,16 +109,11 @@ static void read_store(const struct pair_store *store)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bool made = false;
     struct pair_store store;
     struct base_error error = {0};
     if (size < 1)
         return 0;
-    if (!made) {
-        int fd = mkstemp(path);
-        check(sodium_init() >= 0 && fd >= 0 && close(fd) == 0 && atexit(remove_file) == 0);
-    }
-    made = true;
+    make_file();
     write_store(data[0], data + 1, size - 1);
     enum base_status status = pair_store_load(&store, &owner, path, &error);
     check((status == BASE_OK) == (error.text[0] == '\0') && error.code == status && strchr(error.text, '\n') == NULL);

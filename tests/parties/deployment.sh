@@ -38,6 +38,13 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
+# Of a program or library: address, thread, or nothing.
+sanitizer_of() {
+    for kind in address thread; do
+        if grep -q "__$(echo $kind | cut -c 1)san_init" "$1"; then echo $kind; fi
+    done
+}
+
 # --- TAP --------------------------------------------------------------------------------------------------------------
 good() {
     cases=$((cases + 1))

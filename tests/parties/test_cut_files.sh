@@ -17,7 +17,7 @@ for one in p0 p1 p2; do
     [ "$locked" -gt 16 ] || complaints="$complaints$one has $locked kB of locked memory "
     echo "# $one: $locked kB of locked memory"
 done
-if grep -qE '__[at]san_init' "$C"; then
+if [ -n "$(sanitizer_of "$C")" ]; then
     cases=$((cases + 1))
     echo "ok $cases - locked memory # SKIP sanitizers lock none"
 elif [ "$(ulimit -l)" != unlimited ] && [ "$(ulimit -l)" -lt 1024 ]; then

@@ -4,6 +4,7 @@
 #include "net/memory_link.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void *run_seat(void *argument)
 {
@@ -48,7 +49,7 @@ void two_open_seat(struct two_stage *s, int id, const char *directory)
     check_ok(eng_session_set_maker(&seat->session, &seat->two.of_session, &error), &error, "maker");
 }
 
-void two_meet(struct two_stage *s)
+void two_try_to_meet(struct two_stage *s)
 {
     struct base_error error = {0};
     for (int id = 1; id <= 2; id++)
@@ -56,6 +57,11 @@ void two_meet(struct two_stage *s)
     check_ok(net_memory_pair_create(&s->seat[1].peer, &s->seat[2].peer, "P1", "P2", 1, LINK_LIMIT, &error), &error, "links");
     two_start(s, true);
     two_end(s);
+}
+
+void two_meet(struct two_stage *s)
+{
+    two_try_to_meet(s);
     for (int id = 1; id <= 2; id++)
         check_ok(s->seat[id].status, &s->seat[id].error, "join");
 }
@@ -82,16 +88,22 @@ int two_open_stage(void **state)
     return two_open_with(state, "full");
 }
 
-int two_close_stage(void **state)
+void two_leave(struct two_stage *s)
 {
-    struct two_stage *s = *state;
     for (int id = 1; id <= 2; id++) {
         eng_session_finish(&s->seat[id].session);
         party_two_finish(&s->seat[id].two);
         net_link_destroy(&s->seat[id].peer);
         net_link_destroy(&s->seat[id].client);
         net_link_destroy(&s->client[id]);
+        memset(&s->seat[id], 0, sizeof s->seat[id]);
     }
+}
+
+int two_close_stage(void **state)
+{
+    struct two_stage *s = *state;
+    two_leave(s);
     eng_sampler_finish(&s->sampler);
     model_close(&s->model);
     free(s);

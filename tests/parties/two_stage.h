@@ -45,8 +45,12 @@ void two_end(struct two_stage *s);
 struct eng_decoder_form two_form_of(const struct two_stage *s, enum mpc_role role);
 /* directory: of encrypted weights; NULL: they are not kept. */
 void two_open_seat(struct two_stage *s, int id, const char *directory);
-/* Over fresh links. */
+/* Over fresh links; how it went is in the seats. */
+void two_try_to_meet(struct two_stage *s);
+/* The same, and it goes well. */
 void two_meet(struct two_stage *s);
+/* Both parties end, and their links; two_open_seat makes new ones. */
+void two_leave(struct two_stage *s);
 /* For cmocka: model, parties that have met, sampler. */
 int two_open_with(void **state, const char *policy);
 int two_open_stage(void **state);

@@ -1,18 +1,10 @@
 /* Streams in a forked child: a draw ends it with a line that says why; one that it begins itself is its own; the parent goes on. */
+#include "tests/support/child.h"
+
 #include "mpc/stream.h"
 
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 enum { COUNT = 8 };
 
@@ -50,30 +42,6 @@ static void begin_and_draw(void)
     draw_words();
 }
 
-/* How a child ends that does it, and what it says. */
-static int ends(void (*what)(void), char *ret_said, size_t size)
-{
-    int how = 0, said[2];
-    size_t at = 0;
-    assert_int_equal(pipe(said), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        (void)prctl(PR_SET_DUMPABLE, 0); /* no core of an end that is wanted */
-        (void)signal(SIGABRT, SIG_DFL);
-        (void)dup2(said[1], STDERR_FILENO);
-        what();
-        _exit(0);
-    }
-    (void)close(said[1]);
-    for (ssize_t got; at + 1 < size && (got = read(said[0], ret_said + at, size - 1 - at)) > 0;)
-        at += (size_t)got;
-    ret_said[at] = '\0';
-    (void)close(said[0]);
-    assert_int_equal(waitpid(child, &how, 0), child);
-    return how;
-}
-
 static void test_draw_in_a_child(void **state)
 {
     static void (*const draws[])(void) = {draw_words, draw_words_later, draw_bytes, draw_permutation};
@@ -86,12 +54,12 @@ static void test_draw_in_a_child(void **state)
     mpc_stream_init(&stream, kern, key);
     mpc_stream_words(&stream, got[0], COUNT, 64);
     for (size_t i = 0; i < sizeof draws / sizeof *draws; i++) {
-        int how = ends(draws[i], said, sizeof said);
+        int how = child_ends(draws[i], said, sizeof said);
         assert_true(WIFSIGNALED(how));
         assert_int_equal(WTERMSIG(how), SIGABRT);
         assert_non_null(strstr(said, "a stream of the parent process in a forked child"));
     }
-    int how = ends(begin_and_draw, said, sizeof said);
+    int how = child_ends(begin_and_draw, said, sizeof said);
     assert_true(WIFEXITED(how));
     assert_int_equal(WEXITSTATUS(how), 0);
     mpc_stream_words(&stream, got[1], COUNT, 64);

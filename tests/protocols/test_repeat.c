@@ -1,19 +1,11 @@
 /* The record of draws that a test build keeps: it ends a process that would draw a mask twice, and no other. */
+#include "tests/support/child.h"
+
 #include "mpc/stream.h"
 
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 static struct mpc_stream stream, other;
 static const uint8_t key[16] = {1}, no_key[16];
@@ -87,35 +79,12 @@ static void more_than_it_holds(void)
     }
 }
 
-static int ends(void (*what)(void), char *ret_said, size_t size)
-{
-    int how = 0, said[2];
-    size_t at = 0;
-    assert_int_equal(pipe(said), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        (void)prctl(PR_SET_DUMPABLE, 0); /* no core of an end that is wanted */
-        (void)signal(SIGABRT, SIG_DFL);
-        (void)dup2(said[1], STDERR_FILENO);
-        what();
-        _exit(0);
-    }
-    (void)close(said[1]);
-    for (ssize_t got; at + 1 < size && (got = read(said[0], ret_said + at, size - 1 - at)) > 0;)
-        at += (size_t)got;
-    ret_said[at] = '\0';
-    (void)close(said[0]);
-    assert_int_equal(waitpid(child, &how, 0), child);
-    return how;
-}
-
 static void test_repeats(void **state)
 {
     static void (*const repeats[])(void) = {again_from_the_start, counter_stands_still, old_key_after_others};
     char said[512];
     for (size_t i = 0; i < sizeof repeats / sizeof *repeats; i++) {
-        int how = ends(repeats[i], said, sizeof said);
+        int how = child_ends(repeats[i], said, sizeof said);
         assert_true(WIFSIGNALED(how));
         assert_int_equal(WTERMSIG(how), SIGABRT);
         assert_non_null(strstr(said, "a mask is drawn twice"));
@@ -125,11 +94,11 @@ static void test_repeats(void **state)
 static void test_good(void **state)
 {
     char said[512];
-    int how = ends(good, said, sizeof said);
+    int how = child_ends(good, said, sizeof said);
     assert_true(WIFEXITED(how));
     assert_int_equal(WEXITSTATUS(how), 0);
     assert_string_equal(said, "");
-    how = ends(more_than_it_holds, said, sizeof said);
+    how = child_ends(more_than_it_holds, said, sizeof said);
     assert_true(WIFEXITED(how));
     assert_non_null(strstr(said, "forgets them"));
 }

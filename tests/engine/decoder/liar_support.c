@@ -220,3 +220,11 @@ void liar_finish(void)
     liar.last = NULL;
     liar.last_size = liar.last_capacity = 0;
 }
+
+void liar_arguments(int count, char **words, size_t *lies, uint64_t *seed)
+{
+    if (count > 1)
+        *lies = (size_t)strtoul(words[1], NULL, 10);
+    if (count > 2)
+        *seed = (uint64_t)strtoull(words[2], NULL, 10);
+}

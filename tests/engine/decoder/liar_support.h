@@ -53,4 +53,7 @@ void liar_choose(int role);
 void liar_judge(enum base_status status, const struct base_error *error, const char *who);
 void liar_finish(void);
 
+/* [LIES [SEED]] of a program; what is not given stays as it is. */
+void liar_arguments(int count, char **words, size_t *lies, uint64_t *seed);
+
 #endif

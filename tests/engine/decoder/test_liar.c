@@ -189,9 +189,6 @@ static void test_lies(void **state)
 int main(int count, char **words)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lies)};
-    if (count > 1)
-        asked_lies = (size_t)strtoul(words[1], NULL, 10);
-    if (count > 2)
-        asked_seed = (uint64_t)strtoull(words[2], NULL, 10);
+    liar_arguments(count, words, &asked_lies, &asked_seed);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,9 +18,8 @@ export PKG_CONFIG_PATH
 flags=$(pkg-config --define-variable=prefix="$where$prefix" --cflags --libs cachet)
 library=$(dirname "$(find "$where" -name 'libcachet.so.0')")
 # A library with a sanitizer wants a program with the same one.
-for kind in address thread; do
-    grep -q "__$(echo $kind | cut -c 1)san_init" "$library/libcachet.so.0" && flags="$flags -fsanitize=$kind"
-done
+kind=$(sanitizer_of "$library/libcachet.so.0")
+flags="$flags${kind:+ -fsanitize=$kind}"
 # shellcheck disable=SC2086 # several flags
 if log=$($cc -Wall -Wextra -Werror "$2/parties/library/example.c" $flags -o "$T/run/example" 2>&1); then
     good "the example compiles with header and library alone"
