@@ -77,6 +77,23 @@ def refusals(g):
         check(b" 403 " in s.recv(4096).split(b"\r\n")[0], "no Host is not refused")
 
 
+def said_to(g, text):
+    """What the gateway says to these bytes until the connection ends: nothing where it ends first, which may be before all is sent."""
+    said = b""
+    with socket.create_connection(("127.0.0.1", g.port), timeout=10) as s:
+        try:
+            s.sendall(text)
+            s.shutdown(socket.SHUT_WR)
+            while more := s.recv(65536):
+                said += more
+        except ConnectionError:
+            pass
+        except OSError as e:  # shutdown of a connection that the gateway has already reset
+            if e.errno != errno.ENOTCONN:
+                raise
+    return said
+
+
 def long_bodies(g):
     big = json.dumps({"prompt": "a" * (3 << 20)})
     answer = g.ask("POST", "/v1/completions", big, JSON)
@@ -91,7 +108,8 @@ def long_bodies(g):
             check(b" 413 " in s.recv(4096).split(b"\r\n")[0], f"an announced body of {length} bytes")
     one = g.ask("POST", "/v1/completions", json.dumps({"prompt": "a" * 1000000}), JSON)
     check(one.status == 400 and one.error()["code"] == "context_length_exceeded", f"a million characters: {one.status}")
-    check(g.ask("POST", "/v1/completions", {"prompt": "a"}, {"Authorization": "x" * 60000}).status in (400, 413, 431), "endless headers")
+    endless = said_to(g, b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: " + b"x" * 60000 + b"\r\nContent-Length: 2\r\n\r\n{}")
+    check(endless == b"" or endless.split()[1] in (b"400", b"413", b"431"), f"endless headers: {endless}")
     check(g.ask("GET", "/health").status == 200, "alive after long bodies")
 
 
@@ -107,17 +125,7 @@ def hostile(g):
     texts += [bytes(c if random.random() > 0.03 else random.randrange(256) for c in head + b"Content-Length: 14\r\n\r\n" + b'{"prompt":"a"}')
               for _ in range(120)]
     for text in texts:
-        with socket.create_connection(("127.0.0.1", g.port), timeout=10) as s:
-            try:
-                s.sendall(text)
-                s.shutdown(socket.SHUT_WR)
-                while s.recv(65536):
-                    pass
-            except ConnectionError:
-                pass
-            except OSError as e:  # shutdown of a connection that the gateway has already reset
-                if e.errno != errno.ENOTCONN:
-                    raise
+        said_to(g, text)
     for lengths in [b"Content-Length: 14\r\nContent-Length: 15\r\n\r\n", b"Content-Length: 14\r\nTransfer-Encoding: chunked\r\n\r\n"]:
         with socket.create_connection(("127.0.0.1", g.port), timeout=10) as s:
             s.sendall(head + lengths + b"e\r\n" + b'{"prompt":"a"}\r\n0\r\n\r\n')
