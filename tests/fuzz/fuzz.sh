@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every fuzz target for some seconds from its saved corpus, under AddressSanitizer and UBSan, and prints what came of it. A crash leaves
-# its input in BUILD/crashes: mend the reader, then keep the input in corpus-NAME.
+# its input in BUILD/crashes: mend the reader, then keep the input in corpus-NAME. Skipped (77) where a target was not built.
 #
 # usage: fuzz.sh BUILD SECONDS [NAME ...]      BUILD: made by clang with -Dfuzz=true -Db_sanitize=address,undefined
 set -u
@@ -14,6 +14,7 @@ mkdir -p "$build/crashes"
 [ $# -gt 0 ] || set -- $(cd "$here" && ls -d corpus-* | sed 's/corpus-//')
 printf '%-10s %12s %9s %9s\n' target runs new crashes
 for name in "$@"; do
+    [ -x "$build/tests/fuzz/fuzz_$name" ] || { echo "no $build/tests/fuzz/fuzz_$name: ./run fuzz builds it (with clang)" >&2; exit 77; }
     new=$build/corpus-new/$name
     log=$build/crashes/$name.log
     mkdir -p "$new"
@@ -26,6 +27,7 @@ for name in "$@"; do
     # An end without an input that did it, such as a leak at the very end, is a failure as well.
     [ "$status" -eq 0 ] || [ "$crashes" -gt 0 ] || crashes=1
     failed=$((failed + crashes))
+    [ "$crashes" -eq 0 ] || tail -n 40 "$log" >&2 # with the input in base64
     printf '%-10s %12s %9s %9s\n' "$name" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" \
         "$(sed -n 's/^stat::new_units_added: *//p' "$log")" "$crashes"
 done
